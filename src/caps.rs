@@ -1,0 +1,96 @@
+//! Capability sets: what `--cap-add` and `--cap-drop` say, and how the sets of COMMAND come about, see capabilities(7).
+
+use std::ffi::CStr;
+use std::str::FromStr;
+
+use ::caps::Capability;
+use nix::errno::Errno;
+use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP};
+
+use crate::error::{Context, Error, Result};
+use crate::sys;
+
+/// One `--cap-add` or `--cap-drop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CapEdit {
+    /// These bits on.
+    Add(u64),
+    /// These bits off.
+    Drop(u64),
+}
+
+impl CapEdit {
+    /// `--cap-add`
+    pub(crate) fn add(name: &CStr) -> Result<Self> {
+        bits(name).map(Self::Add)
+    }
+
+    /// `--cap-drop`
+    pub(crate) fn drop(name: &CStr) -> Result<Self> {
+        bits(name).map(Self::Drop)
+    }
+
+    /// All edits in order, on top of a set.
+    pub(crate) fn apply(edits: &[Self], start: u64) -> u64 {
+        edits.iter().fold(start, |set, edit| match edit {
+            Self::Add(bits) => set | bits,
+            Self::Drop(bits) => set & !bits,
+        })
+    }
+}
+
+/// The bits of a capability's name in any case, of its number, or of `ALL`.
+fn bits(name: &CStr) -> Result<u64> {
+    let unknown = || Error::about("unknown cap:", name);
+    let text = name.to_str().map_err(|_| unknown())?;
+    if text.eq_ignore_ascii_case("ALL") {
+        return Ok(u64::MAX);
+    }
+    let by_number = || text.parse::<u8>().ok().filter(|&number| number < 64);
+    let number = Capability::from_str(&text.to_ascii_uppercase()).map(|capability| capability.index()).ok().or_else(by_number);
+    number.map(|number| 1 << number).ok_or_else(unknown)
+}
+
+/// Drops everything outside `keep` from the bounding set, so that no program can give it back.
+pub(crate) fn limit_bounding_set(keep: u64) -> Result<()> {
+    for number in 0..64 {
+        if keep & (1 << number) != 0 {
+            continue;
+        }
+        match sys::prctl(PR_CAPBSET_DROP, number, 0) {
+            Ok(_) => {}
+            // Numbers beyond the kernel's last capability are EINVAL.
+            Err(Errno::EINVAL) => break,
+            other => {
+                other.context(format!("Dropping capability {number} from bounds"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes permitted, effective, inheritable and ambient the same set, so that COMMAND has it whatever file it executes.
+pub(crate) fn become_set(set: u64) -> Result<()> {
+    sys::capset(set).context("capset failed")?;
+    for number in 0..64 {
+        if set & (1 << number) == 0 {
+            continue;
+        }
+        match sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE.cast_unsigned().into(), number) {
+            // EINVAL: the kernel does not know it. EPERM: it is not permitted, which capset has settled.
+            Ok(_) | Err(Errno::EINVAL | Errno::EPERM) => {}
+            other => {
+                other.context("Adding ambient capability")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives up every capability. Root without CAP_SETPCAP may be refused that, and then keeps what it was given.
+pub(crate) fn drop_all(root: bool) -> Result<()> {
+    match sys::capset(0) {
+        Err(Errno::EPERM) if root => Ok(()),
+        other => other.context("capset failed"),
+    }
+}

@@ -1,0 +1,355 @@
+//! What was asked for, as plain data: [`Config`] with its list of [`Op`]s, and [`Config::check`], the rules between options.
+//!
+//! Nothing in here acts. The parser fills a `Config`, `check` settles it against the facts of the host, and from then on
+//! it is read only.
+
+use std::ffi::CString;
+use std::os::fd::RawFd;
+
+use crate::caps::CapEdit;
+use crate::error::{Error, Result};
+use crate::seccomp::Program;
+
+/// Whether a namespace is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Want {
+    /// The caller's namespace is shared.
+    #[default]
+    No,
+    /// A new one if the system offers it, as the `-try` options say.
+    Try,
+    /// A new one, or nothing is run.
+    Yes,
+}
+
+/// Whether a mount may be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// As the source is.
+    ReadWrite,
+    /// Read-only, whatever the source is.
+    ReadOnly,
+}
+
+/// Whether device nodes on a mount may be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Devices {
+    /// `nodev`.
+    Refused,
+    /// As the source is.
+    Allowed,
+}
+
+/// What to do about a bind whose source does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Stop.
+    Fatal,
+    /// Leave the bind out, as the `-try` options say.
+    Skip,
+}
+
+/// Where a bind takes its tree from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A path on the host.
+    Path(CString),
+    /// An open file or directory of the caller's.
+    Fd(RawFd),
+}
+
+/// How writes to an overlay are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Upper {
+    /// In a directory of the host, with a work directory beside it.
+    Host {
+        /// The upper directory.
+        rwsrc: CString,
+        /// An empty directory on the same file system.
+        workdir: CString,
+    },
+    /// In a tmpfs that nothing else can see.
+    Tmp,
+    /// Not at all: the overlay is read-only.
+    None,
+}
+
+/// One file-system operation. They run in the order of the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// `--bind` and its relatives.
+    Bind {
+        /// What to bind.
+        source: Source,
+        /// Where.
+        dest: CString,
+        /// Read-only or not.
+        access: Access,
+        /// Device nodes or not.
+        devices: Devices,
+        /// Whether a missing source matters.
+        missing: Missing,
+    },
+    /// `--remount-ro DEST`
+    RemountRo(CString),
+    /// `--overlay`, `--tmp-overlay`, `--ro-overlay`
+    Overlay {
+        /// Where writes go.
+        upper: Upper,
+        /// The `--overlay-src` layers, the lowest first.
+        layers: Vec<CString>,
+        /// Where.
+        dest: CString,
+    },
+    /// `--proc DEST`
+    Proc(CString),
+    /// `--dev DEST`
+    Dev(CString),
+    /// `--tmpfs DEST`
+    Tmpfs {
+        /// Where.
+        dest: CString,
+        /// The mode of its root.
+        perms: u32,
+        /// The size limit in bytes.
+        size: Option<u64>,
+    },
+    /// `--mqueue DEST`
+    Mqueue(CString),
+    /// `--dir DEST`
+    Dir {
+        /// Where.
+        dest: CString,
+        /// The mode of a directory that is made.
+        perms: u32,
+    },
+    /// `--file FD DEST`
+    File {
+        /// Where the content is read from.
+        fd: RawFd,
+        /// Where.
+        dest: CString,
+        /// The mode of a file that is made.
+        perms: u32,
+    },
+    /// `--bind-data` and `--ro-bind-data`
+    Data {
+        /// Where the content is read from.
+        fd: RawFd,
+        /// Where.
+        dest: CString,
+        /// The mode of the file.
+        perms: u32,
+        /// Read-only or not.
+        access: Access,
+    },
+    /// `--symlink SRC DEST`
+    Symlink {
+        /// The text of the link.
+        target: CString,
+        /// Where.
+        dest: CString,
+    },
+    /// `--chmod OCTAL PATH`
+    Chmod {
+        /// The new mode.
+        perms: u32,
+        /// Whose.
+        path: CString,
+    },
+}
+
+/// A change to the environment; they apply in order, to our own environment, because a changed PATH decides where COMMAND is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EnvEdit {
+    /// `--clearenv`
+    Clear,
+    /// `--setenv VAR VALUE`
+    Set(CString, CString),
+    /// `--unsetenv VAR`
+    Unset(CString),
+}
+
+/// What became of the user namespace once all options were seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Namespaces {
+    /// `--unshare-user`, `--unshare-user-try`
+    pub(crate) user: Want,
+    /// `--unshare-ipc`
+    pub(crate) ipc: Want,
+    /// `--unshare-pid`
+    pub(crate) pid: Want,
+    /// `--unshare-net`, `--share-net`
+    pub(crate) net: Want,
+    /// `--unshare-uts`
+    pub(crate) uts: Want,
+    /// `--unshare-cgroup`, `--unshare-cgroup-try`
+    pub(crate) cgroup: Want,
+}
+
+/// Yes or no, for the options that are plain switches.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one switch of the command line, independent of the others")]
+pub(crate) struct Switches {
+    /// `--disable-userns`
+    pub(crate) disable_userns: bool,
+    /// `--assert-userns-disabled`
+    pub(crate) assert_userns_disabled: bool,
+    /// `--new-session`
+    pub(crate) new_session: bool,
+    /// `--die-with-parent`
+    pub(crate) die_with_parent: bool,
+    /// `--as-pid-1`
+    pub(crate) as_pid_1: bool,
+    /// `--not-a-security-boundary`
+    pub(crate) not_a_security_boundary: bool,
+}
+
+/// The numbers of the fds that options name. They become owned when the set-up begins, see `Fds`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FdOptions {
+    /// `--userns FD`
+    pub(crate) userns: Option<RawFd>,
+    /// `--userns2 FD`
+    pub(crate) userns2: Option<RawFd>,
+    /// `--pidns FD`
+    pub(crate) pidns: Option<RawFd>,
+    /// `--sync-fd FD`, every one of them
+    pub(crate) sync: Vec<RawFd>,
+    /// `--seccomp FD`
+    pub(crate) seccomp: Option<RawFd>,
+    /// `--block-fd FD`
+    pub(crate) block: Option<RawFd>,
+    /// `--userns-block-fd FD`
+    pub(crate) userns_block: Option<RawFd>,
+    /// `--info-fd FD`
+    pub(crate) info: Option<RawFd>,
+    /// `--json-status-fd FD`
+    pub(crate) json_status: Option<RawFd>,
+}
+
+/// Everything the command line said.
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    /// COMMAND and its arguments.
+    pub(crate) command: Vec<CString>,
+    /// `--argv0 VALUE`
+    pub(crate) argv0: Option<CString>,
+    /// Which namespaces are new.
+    pub(crate) namespaces: Namespaces,
+    /// The plain switches.
+    pub(crate) switches: Switches,
+    /// The fds that options name.
+    pub(crate) fds: FdOptions,
+    /// `--uid UID`
+    pub(crate) uid: Option<u32>,
+    /// `--gid GID`
+    pub(crate) gid: Option<u32>,
+    /// `--hostname NAME`
+    pub(crate) hostname: Option<CString>,
+    /// `--chdir DIR`
+    pub(crate) chdir: Option<CString>,
+    /// The environment's changes, in order.
+    pub(crate) environment: Vec<EnvEdit>,
+    /// `--lock-file DEST`, every one of them
+    pub(crate) lock_files: Vec<CString>,
+    /// The file-system operations, in order.
+    pub(crate) ops: Vec<Op>,
+    /// `--exec-label LABEL`
+    pub(crate) exec_label: Option<CString>,
+    /// `--file-label LABEL`
+    pub(crate) file_label: Option<CString>,
+    /// The programs of `--add-seccomp-fd`, read while parsing.
+    pub(crate) seccomp_programs: Vec<Program>,
+    /// `--cap-add` and `--cap-drop`, in order.
+    pub(crate) caps: Vec<CapEdit>,
+}
+
+/// The facts of the host that the rules between options depend on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    /// The real user id.
+    pub(crate) uid: u32,
+    /// The real group id.
+    pub(crate) gid: u32,
+}
+
+impl Config {
+    /// Applies the rules between options, in the reference's order, and settles what is wanted only if possible.
+    ///
+    /// `userns_offered` is asked only if its answer matters: it reads files in /proc.
+    pub(crate) fn check(&mut self, caller: Caller, userns_offered: impl FnOnce() -> bool) -> Result<()> {
+        self.check_user_namespace()?;
+        if caller.uid != 0 && self.fds.userns.is_none() {
+            self.namespaces.user = Want::Yes;
+        }
+        if self.namespaces.user == Want::Try {
+            self.namespaces.user = if userns_offered() { Want::Yes } else { Want::No };
+        }
+        if self.command.is_empty() {
+            return Err(Error::usage());
+        }
+        let own_ids = self.namespaces.user == Want::Yes || self.fds.userns.is_some();
+        if !own_ids && self.uid.is_some_and(|uid| uid != caller.uid) {
+            return Err(Error::new("Specifying --uid requires --unshare-user or --userns"));
+        }
+        if !own_ids && self.gid.is_some_and(|gid| gid != caller.gid) {
+            return Err(Error::new("Specifying --gid requires --unshare-user or --userns"));
+        }
+        if self.hostname.is_some() && self.namespaces.uts == Want::No {
+            return Err(Error::new("Specifying --hostname requires --unshare-uts"));
+        }
+        if self.switches.as_pid_1 && self.namespaces.pid == Want::No {
+            return Err(Error::new("Specifying --as-pid-1 requires --unshare-pid"));
+        }
+        if self.switches.as_pid_1 && !self.lock_files.is_empty() {
+            return Err(Error::new("Specifying --as-pid-1 and --lock-file is not permitted"));
+        }
+        Ok(())
+    }
+
+    /// The rules about user namespaces, which come before anything is settled.
+    fn check_user_namespace(&self) -> Result<()> {
+        let user = self.namespaces.user;
+        if self.fds.userns_block.is_some() && user != Want::Yes {
+            return Err(Error::new("--userns-block-fd requires --unshare-user"));
+        }
+        if self.fds.userns_block.is_some() && self.fds.info.is_none() {
+            return Err(Error::new("--userns-block-fd requires --info-fd"));
+        }
+        if self.fds.userns.is_some() && user == Want::Yes {
+            return Err(Error::new("--userns is not compatible with --unshare-user"));
+        }
+        if self.fds.userns.is_some() && user == Want::Try {
+            return Err(Error::new("--userns is not compatible with --unshare-user-try"));
+        }
+        if self.switches.disable_userns && user != Want::Yes {
+            return Err(Error::new("--disable-userns requires --unshare-user"));
+        }
+        if self.switches.disable_userns && self.fds.userns_block.is_some() {
+            return Err(Error::new("--disable-userns is not compatible with --userns-block-fd"));
+        }
+        Ok(())
+    }
+
+    /// Whether COMMAND gets a parent of ours inside the sandbox, which reaps and holds locks and fds.
+    pub(crate) fn has_init(&self) -> bool {
+        let needed = self.namespaces.pid == Want::Yes || !self.lock_files.is_empty() || !self.fds.sync.is_empty();
+        needed && !self.switches.as_pid_1
+    }
+
+    /// Whether the process is inside a pid namespace that is not the caller's, so that a procfs of our own shows the right one.
+    pub(crate) const fn has_own_pidns(&self) -> bool {
+        matches!(self.namespaces.pid, Want::Yes) || self.fds.pidns.is_some()
+    }
+
+    /// The user id in the sandbox.
+    pub(crate) fn sandbox_uid(&self, caller: Caller) -> u32 {
+        self.uid.unwrap_or(caller.uid)
+    }
+
+    /// The group id in the sandbox.
+    pub(crate) fn sandbox_gid(&self, caller: Caller) -> u32 {
+        self.gid.unwrap_or(caller.gid)
+    }
+}

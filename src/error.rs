@@ -1,0 +1,165 @@
+//! What goes wrong, in words: [`Error`], the [`Context`] that gives a failed call its words, and the one printer.
+//!
+//! Launchers match these lines, so the words are part of the interface. There is no conversion from a bare [`Errno`]:
+//! a step that fails has to say which step it was. Every diagnostic is one `write` to stderr.
+
+use std::ffi::CStr;
+use std::fmt::{self, Display, Write as _};
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+
+/// A failed step: what could not be done and, where a system call is behind it, why.
+#[derive(Debug)]
+pub(crate) struct Error {
+    what: Vec<u8>,
+    cause: Option<Cause>,
+}
+
+/// Why a step failed.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    /// A system call's errno, shown in the C library's words.
+    Os(Errno),
+    /// The errno of a call that makes a mount, where ENOSPC means a full mount table.
+    Mount(Errno),
+    /// The usage is wanted instead of a message.
+    Usage,
+    /// Whoever noticed the failure has already said so.
+    Silent,
+}
+
+/// The result of every step.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error that has no system call behind it.
+    pub(crate) fn new(what: impl Into<Vec<u8>>) -> Self {
+        Self { what: what.into(), cause: None }
+    }
+
+    /// An error about something the caller named, shown byte for byte.
+    pub(crate) fn about(what: &str, name: &CStr) -> Self {
+        Self::new(join(what, name))
+    }
+
+    /// An error with the errno that is behind it.
+    pub(crate) fn os(what: impl Into<Vec<u8>>, cause: Errno) -> Self {
+        Self { what: what.into(), cause: Some(Cause::Os(cause)) }
+    }
+
+    /// An error with the errno of a call that makes a mount.
+    pub(crate) fn mount(what: impl Into<Vec<u8>>, cause: Errno) -> Self {
+        Self { what: what.into(), cause: Some(Cause::Mount(cause)) }
+    }
+
+    /// Asks for the usage on stderr.
+    pub(crate) const fn usage() -> Self {
+        Self { what: Vec::new(), cause: Some(Cause::Usage) }
+    }
+
+    /// A failure that another process has reported.
+    pub(crate) const fn reported() -> Self {
+        Self { what: Vec::new(), cause: Some(Cause::Silent) }
+    }
+
+    /// Whether the usage should be shown.
+    pub(crate) const fn wants_usage(&self) -> bool {
+        matches!(self.cause, Some(Cause::Usage))
+    }
+
+    /// Writes the diagnostic on stderr.
+    pub(crate) fn print(&self) {
+        let mut text = self.what.clone();
+        match self.cause {
+            Some(Cause::Usage | Cause::Silent) => return,
+            Some(Cause::Mount(Errno::ENOSPC)) => text.extend_from_slice(MOUNT_LIMIT),
+            Some(Cause::Os(errno) | Cause::Mount(errno)) => {
+                text.extend_from_slice(b": ");
+                text.extend_from_slice(describe(errno).as_bytes());
+            }
+            None => {}
+        }
+        say(3, &text);
+    }
+}
+
+/// `WHAT NAME`, with the name's bytes as they are.
+pub(crate) fn join(what: &str, name: &CStr) -> Vec<u8> {
+    let mut text = Vec::with_capacity(what.len() + name.count_bytes() + 1);
+    text.extend_from_slice(what.as_bytes());
+    text.push(b' ');
+    text.extend_from_slice(name.to_bytes());
+    text
+}
+
+/// Gives a failed call its words.
+pub(crate) trait Context<T> {
+    /// `WHAT: errno`.
+    fn context(self, what: impl AsRef<str>) -> Result<T>;
+    /// `WHAT NAME: errno`.
+    fn at(self, what: &str, name: &CStr) -> Result<T>;
+}
+
+impl<T> Context<T> for std::result::Result<T, Errno> {
+    fn context(self, what: impl AsRef<str>) -> Result<T> {
+        self.map_err(|errno| Error::os(what.as_ref(), errno))
+    }
+
+    fn at(self, what: &str, name: &CStr) -> Result<T> {
+        self.map_err(|errno| Error::os(join(what, name), errno))
+    }
+}
+
+/// The errno of an [`io::Error`]; [`Errno::EIO`] where the standard library invented the error.
+pub(crate) fn errno(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO))
+}
+
+/// The C library's words for an errno; nix's own differ from glibc's in places, and launchers match glibc's.
+/// ENOSPC is what the kernel says when the mount table is full, and then the plain words send people to look at their disk.
+pub(crate) fn describe(errno: Errno) -> String {
+    let mut text = io::Error::from_raw_os_error(errno as i32).to_string();
+    if let Some(end) = text.rfind(" (os error ") {
+        text.truncate(end);
+    }
+    text
+}
+
+/// ENOSPC of a mount. The plain words send people to look at their disk.
+const MOUNT_LIMIT: &[u8] =
+    b": Limit exceeded (ENOSPC). (Hint: Check that /proc/sys/fs/mount-max is sufficient, typically 100000)";
+
+/// Whether diagnostics carry their syslog level, as --level-prefix asks. The only static: it changes how an error is
+/// printed that may come from anywhere, and a `Config` is not at hand while one is still being parsed.
+static LEVEL_PREFIX: AtomicBool = AtomicBool::new(false);
+
+/// From here on every diagnostic begins with its syslog level.
+pub(crate) fn use_level_prefix() {
+    LEVEL_PREFIX.store(true, Ordering::Relaxed);
+}
+
+/// A warning on stderr.
+pub(crate) fn warn(text: impl Display) {
+    say(4, text.to_string().as_bytes());
+}
+
+/// One diagnostic, in one write. A full or closed stderr is no reason to behave differently.
+fn say(level: u8, text: &[u8]) {
+    let mut line = String::new();
+    if LEVEL_PREFIX.load(Ordering::Relaxed) {
+        _ = write!(line, "<{level}>");
+    }
+    line.push_str("bwrap: ");
+    let mut line = line.into_bytes();
+    line.extend_from_slice(text);
+    line.push(b'\n');
+    _ = io::stderr().write_all(&line);
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.what))
+    }
+}

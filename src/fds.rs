@@ -1,0 +1,100 @@
+//! The fds that options name, from the moment of parsing to the moment of use.
+//!
+//! A number on the command line is the caller's claim that this fd is open. Once we open files of our own, the same number
+//! could be one of ours. So every claim is settled before that: what is open becomes owned, and each may be used once.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::resource::{Resource, getrlimit};
+
+use crate::config::{Config, Op, Source};
+use crate::sys::{self, SysResult};
+
+/// The caller's fds that options name and that were open at the start.
+#[derive(Debug, Default)]
+pub(crate) struct Fds {
+    unused: Vec<(RawFd, OwnedFd)>,
+}
+
+impl Fds {
+    /// Takes over every fd that the command line names. None of them reaches COMMAND by accident: they are close-on-exec from now on.
+    pub(crate) fn adopt(config: &Config) -> Self {
+        let mut fds = Self::default();
+        let options = &config.fds;
+        for fd in [options.userns, options.userns2, options.pidns, options.seccomp, options.block] {
+            fds.claim(fd);
+        }
+        for fd in [options.userns_block, options.info, options.json_status] {
+            fds.claim(fd);
+        }
+        for &fd in &options.sync {
+            fds.claim(Some(fd));
+        }
+        for op in &config.ops {
+            fds.claim(match op {
+                Op::File { fd, .. } | Op::Data { fd, .. } | Op::Bind { source: Source::Fd(fd), .. } => Some(*fd),
+                _ => None,
+            });
+        }
+        fds
+    }
+
+    fn claim(&mut self, fd: Option<RawFd>) {
+        let Some(fd) = fd else { return };
+        if self.unused.iter().all(|(known, _)| *known != fd) && sys::is_open(fd) {
+            let owned = sys::adopt(fd);
+            _ = fcntl(owned.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+            self.unused.push((fd, owned));
+        }
+    }
+
+    /// The fd of this number: EBADF if it was not open at the start or has been used.
+    pub(crate) fn take(&mut self, fd: RawFd) -> SysResult<OwnedFd> {
+        let index = self.unused.iter().position(|(known, _)| *known == fd).ok_or(Errno::EBADF)?;
+        Ok(self.unused.swap_remove(index).1)
+    }
+
+    /// The same for an option that may not have been given.
+    pub(crate) fn take_optional(&mut self, fd: Option<RawFd>) -> SysResult<Option<OwnedFd>> {
+        fd.map(|fd| self.take(fd)).transpose()
+    }
+
+    /// Closes what the sandbox has no use for: those fds are the monitor's.
+    pub(crate) fn drop_optional(&mut self, fd: Option<RawFd>) {
+        _ = self.take_optional(fd);
+    }
+}
+
+/// Closes many of our own fds with few calls: one for each run of consecutive numbers.
+pub(crate) fn close_all(fds: Vec<OwnedFd>) {
+    let mut numbers: Vec<RawFd> = fds.into_iter().map(std::os::fd::IntoRawFd::into_raw_fd).collect();
+    numbers.sort_unstable();
+    for run in numbers.chunk_by(|a, b| a + 1 == *b) {
+        let (Some(&first), Some(&last)) = (run.first(), run.last()) else { continue };
+        if sys::close_range(first, last).is_err() {
+            run.iter().for_each(|&fd| sys::close(fd));
+        }
+    }
+}
+
+/// Closes every fd from 3 on but these, so that the other ends of the caller's pipes see when the sandbox is done with them.
+pub(crate) fn close_all_but<'a>(keep: impl Iterator<Item = &'a OwnedFd>) {
+    let mut keep: Vec<RawFd> = keep.map(AsRawFd::as_raw_fd).filter(|&fd| fd > 2).collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep.into_iter().chain([RawFd::MAX]) {
+        if first < fd && sys::close_range(first, fd - 1).is_err() {
+            close_each(first, fd - 1);
+        }
+        first = fd.saturating_add(1);
+    }
+}
+
+/// For kernels and filters without close_range(2).
+fn close_each(first: RawFd, last: RawFd) {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
+    let last = RawFd::try_from(limit).unwrap_or(RawFd::MAX).min(last);
+    (first..=last).for_each(sys::close);
+}

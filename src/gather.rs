@@ -1,0 +1,372 @@
+//! Gather: everything that comes from the host becomes a detached mount or an fd, while host paths still mean what the
+//! caller meant. Nothing of the sandbox exists yet, so a failure here leaves nothing behind.
+//!
+//! In the order of the command line, in two rounds: overlays and data files need a scratch tmpfs attached in the old tree,
+//! and that must not be copied into anybody's bind of `/`.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat, readlinkat};
+use nix::mount::MsFlags;
+use nix::sys::stat::{Mode, fchmod, fstat, mkdirat};
+
+use crate::config::{Access, Config, Devices, Missing, Op, Source, Upper};
+use crate::error::{Context, Error, Result, errno, join};
+use crate::fds::Fds;
+use crate::mount::{self, Attributes, Depth, Explain, Failure, Fresh};
+use crate::root::Node;
+use crate::sys::SysResult;
+
+/// A detached mount.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// The mount.
+    pub(crate) fd: OwnedFd,
+    /// What its root is.
+    pub(crate) node: Node,
+    /// Attributes that could not be set before attaching, because the kernel has no mount_setattr(2).
+    pub(crate) to_set: Option<Attributes>,
+}
+
+/// The parts of a `--dev`.
+#[derive(Debug)]
+pub(crate) struct DevParts {
+    /// The tmpfs that holds them.
+    pub(crate) tmpfs: Tree,
+    /// Device nodes of the host, by name.
+    pub(crate) nodes: Vec<(&'static CStr, Tree)>,
+    /// A devpts of its own.
+    pub(crate) pts: OwnedFd,
+}
+
+/// What an operation takes from the host.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// Nothing.
+    None,
+    /// Its source does not exist, and need not: the operation is left out.
+    Skipped,
+    /// A mount.
+    Tree(Tree),
+    /// A file of the scratch tmpfs, by its name there.
+    Data(Tree, CString),
+    /// A `--dev`.
+    Dev(DevParts),
+    /// A file to copy.
+    Content(OwnedFd),
+}
+
+/// The device nodes of a `--dev`.
+const NODES: [(&CStr, &CStr); 6] = [
+    (c"null", c"/dev/null"),
+    (c"zero", c"/dev/zero"),
+    (c"full", c"/dev/full"),
+    (c"random", c"/dev/random"),
+    (c"urandom", c"/dev/urandom"),
+    (c"tty", c"/dev/tty"),
+];
+
+/// What gathering needs to know.
+#[derive(Debug)]
+pub(crate) struct Gatherer<'a> {
+    /// What was asked for.
+    pub(crate) config: &'a Config,
+    /// The host's /proc.
+    pub(crate) proc: BorrowedFd<'a>,
+    /// The caller's fds.
+    pub(crate) fds: &'a mut Fds,
+    /// The terminal on standard output, if there is one.
+    pub(crate) tty: Option<&'a CStr>,
+}
+
+impl Gatherer<'_> {
+    /// One item for every operation, and the scratch tmpfs if there is one.
+    pub(crate) fn gather(&mut self) -> Result<(Vec<Item>, Option<OwnedFd>)> {
+        let mut items = Vec::with_capacity(self.config.ops.len());
+        for op in &self.config.ops {
+            items.push(self.first_round(op)?);
+        }
+        let mut scratch = None;
+        for (op, item) in self.config.ops.iter().zip(&mut items) {
+            match op {
+                Op::Overlay { upper, layers, dest } => *item = self.overlay(&mut scratch, upper, layers, dest)?,
+                Op::Data { dest, perms, access, .. } => {
+                    if let Item::Content(content) = std::mem::replace(item, Item::None) {
+                        *item = self.data(&mut scratch, content, dest, *perms, *access)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok((items, scratch.map(|scratch| scratch.fd)))
+    }
+
+    fn first_round(&mut self, op: &Op) -> Result<Item> {
+        match op {
+            Op::Bind { source: Source::Path(path), dest, access, devices, missing } => {
+                self.bind(path, dest, bind_attributes(*access, *devices), *missing)
+            }
+            Op::Bind { source: Source::Fd(fd), dest, access, devices, .. } => {
+                self.bind_fd(*fd, dest, bind_attributes(*access, *devices))
+            }
+            Op::Proc(dest) => self.procfs(dest),
+            Op::Dev(dest) => self.dev(dest),
+            Op::Tmpfs { dest, perms, size } => self.tmpfs(dest, *perms, *size),
+            Op::Mqueue(dest) => fresh_tree(c"mqueue", &[], Attributes(0), dest).map(Item::Tree),
+            Op::File { fd, dest, .. } | Op::Data { fd, dest, .. } => {
+                self.fds.take(*fd).map(Item::Content).at("Can't write data to file", dest)
+            }
+            Op::RemountRo(_) | Op::Overlay { .. } | Op::Dir { .. } | Op::Symlink { .. } | Op::Chmod { .. } => Ok(Item::None),
+        }
+    }
+
+    /// A host path as a detached tree with its flags set.
+    fn bind(&self, path: &CStr, dest: &CStr, attributes: Attributes, missing: Missing) -> Result<Item> {
+        match self.clone_path(path) {
+            Ok(fd) => self.tree(fd, attributes, Depth::Recursive, || bind_failure(path, dest)).map(Item::Tree),
+            Err(Failure { errno: Errno::ENOENT, .. }) if missing == Missing::Skip => Ok(Item::Skipped),
+            Err(Failure {
+                errno: errno @ (Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG),
+                ..
+            }) => Err(errno).at("Can't find source path", path),
+            Err(failure) => Err(failure.explain(bind_failure(path, dest))),
+        }
+    }
+
+    /// Clones the mounts at a path. A magic link may lead to a mount of the caller's namespace, of which ours has a copy: then
+    /// the path that it stands for is what can be cloned.
+    fn clone_path(&self, path: &CStr) -> std::result::Result<OwnedFd, Failure> {
+        mount::clone_tree(AT_FDCWD, path, Depth::Recursive).or_else(|failure| {
+            if failure.errno != Errno::EINVAL {
+                return Err(failure);
+            }
+            let direct = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
+            match direct.and_then(|fd| self.path_of(fd.as_fd())) {
+                Ok(text) => mount::clone_tree(AT_FDCWD, &text, Depth::Recursive),
+                Err(_) => Err(failure),
+            }
+        })
+    }
+
+    /// The path of an open file as the host's /proc shows it.
+    fn path_of(&self, fd: BorrowedFd<'_>) -> SysResult<CString> {
+        let text = readlinkat(self.proc, format!("self/fd/{}", fd.as_raw_fd()).as_str())?;
+        CString::new(text.into_vec()).map_err(|_| Errno::ENOENT)
+    }
+
+    /// An open file or directory. It is mounted by its path, so what was mounted has to be compared with it.
+    fn bind_fd(&mut self, number: i32, dest: &CStr, attributes: Attributes) -> Result<Item> {
+        let name = CString::new(format!("/proc/self/fd/{number}")).unwrap_or_default();
+        let not_found = "Can't find source path";
+        let fd = self.fds.take(number).map_err(|_| Errno::ENOENT).at(not_found, &name)?;
+        let path = self.path_of(fd.as_fd()).at(not_found, &name)?;
+        let tree = mount::clone_tree(AT_FDCWD, &path, Depth::Recursive).map_err(|failure| match failure.errno {
+            Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR | Errno::ELOOP => Error::os(join(not_found, &name), failure.errno),
+            _ => failure.explain(bind_failure(&path, dest)),
+        })?;
+        let stat = |fd: BorrowedFd<'_>| fstat(fd).at("Can't stat fd for", dest);
+        let (wanted, found) = (stat(fd.as_fd())?, stat(tree.as_fd())?);
+        if (wanted.st_dev, wanted.st_ino) != (found.st_dev, found.st_ino) {
+            return Err(Error::new("Race condition binding dirfd"));
+        }
+        self.tree(tree, attributes, Depth::Recursive, || bind_failure(&path, dest)).map(Item::Tree)
+    }
+
+    /// Sets a clone's attributes, or notes that this has to wait.
+    fn tree(&self, fd: OwnedFd, attributes: Attributes, depth: Depth, what: impl Fn() -> Vec<u8>) -> Result<Tree> {
+        let node = Node::of(fd.as_fd()).map_err(|errno| Error::os(what(), errno))?;
+        let to_set = match mount::add_attributes(fd.as_fd(), attributes, depth) {
+            Ok(()) => None,
+            Err(Failure { errno: Errno::ENOSYS, .. }) => Some(attributes),
+            Err(failure) if self.config.switches.not_a_security_boundary => {
+                let text = String::from_utf8_lossy(&what()).into_owned();
+                crate::error::warn(format_args!("{text} submount ({}), ignoring error", crate::error::describe(failure.errno)));
+                None
+            }
+            Err(failure) => return Err(failure.explain(what())),
+        };
+        Ok(Tree { fd, node, to_set })
+    }
+
+    /// A new procfs where the pid namespace is ours, else the host's. A new one must be made while the host's is still around:
+    /// the kernel allows it in a user namespace only where a fully visible one is.
+    fn procfs(&self, dest: &CStr) -> Result<Item> {
+        if !self.config.has_own_pidns() {
+            return self.bind(c"/proc", dest, bind_attributes(Access::ReadWrite, Devices::Refused), Missing::Fatal);
+        }
+        let attributes = Attributes::NOSUID.with(Attributes::NODEV).with(Attributes::NOEXEC);
+        fresh_tree(c"proc", &[], attributes, dest).map(Item::Tree)
+    }
+
+    fn tmpfs(&self, dest: &CStr, perms: u32, size: Option<u64>) -> Result<Item> {
+        self.labelled_tmpfs(dest, perms, size).map(Item::Tree)
+    }
+
+    fn labelled_tmpfs(&self, dest: &CStr, perms: u32, size: Option<u64>) -> Result<Tree> {
+        let text = |value: String| CString::new(value).unwrap_or_default();
+        let mode = text(format!("{perms:#o}").replacen("0o", "0", 1));
+        let size = size.map(|size| text(size.to_string()));
+        let mut parameters = vec![(c"mode", Some(mode.as_c_str()))];
+        if let Some(size) = &size {
+            parameters.push((c"size", Some(size)));
+        }
+        if let Some(label) = &self.config.file_label {
+            parameters.push((c"context", Some(label)));
+        }
+        fresh_tree(c"tmpfs", &parameters, Attributes::NOSUID.with(Attributes::NODEV), dest)
+    }
+
+    fn dev(&self, dest: &CStr) -> Result<Item> {
+        let tmpfs = self.labelled_tmpfs(dest, 0o755, None)?;
+        let console = self.tty.map(|tty| (c"console", tty));
+        let nodes = NODES.into_iter().chain(console).map(|(name, path)| {
+            let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed);
+            match self.bind(path, path, attributes, Missing::Fatal)? {
+                Item::Tree(tree) => Ok((name, tree)),
+                _ => Err(Error::new(bind_failure(path, path))),
+            }
+        });
+        let nodes = nodes.collect::<Result<_>>()?;
+        let parameters = [(c"ptmxmode", Some(c"0666")), (c"mode", Some(c"620"))];
+        let pts = Fresh { kind: c"devpts", parameters: &parameters, attributes: Attributes::NOSUID.with(Attributes::NOEXEC) };
+        let mut place = dest.to_bytes().to_vec();
+        place.extend_from_slice(b"/pts");
+        let pts = pts.make().explain(|| [b"Can't mount devpts on ".as_slice(), &place].concat())?;
+        Ok(Item::Dev(DevParts { tmpfs, nodes, pts }))
+    }
+
+    /// A file of the scratch tmpfs with the content of an fd.
+    fn data(&self, scratch: &mut Option<Scratch>, content: OwnedFd, dest: &CStr, perms: u32, access: Access) -> Result<Item> {
+        let scratch = Scratch::get(scratch)?;
+        let name = scratch.next_name("bindfile");
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let file =
+            openat(&scratch.fd, name.as_c_str(), flags, Mode::from_bits_truncate(0o600)).context("Can't create tmpfile")?;
+        fchmod(&file, Mode::from_bits_truncate(perms)).context("Can't set mode on file to be used for data")?;
+        copy(content, file, dest)?;
+        let tree = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One).explain(|| bind_failure(&name, dest))?;
+        let tree = self.tree(tree, bind_attributes(access, Devices::Refused), Depth::One, || bind_failure(&name, dest))?;
+        Ok(Item::Data(tree, name))
+    }
+
+    /// An overlay. The layers are given as fds: their paths may hold anything, and mean what they mean now. It is mounted on the
+    /// scratch tmpfs by mount(2), because fsconfig(2) takes at most 255 bytes of `lowerdir`, and then cloned.
+    fn overlay(&self, scratch: &mut Option<Scratch>, upper: &Upper, layers: &[CString], dest: &CStr) -> Result<Item> {
+        let scratch = Scratch::get(scratch)?;
+        let mut fds = Vec::new();
+        let mut options = String::new();
+        let mut keep = |fd: OwnedFd| {
+            let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            fds.push(fd);
+            path
+        };
+        let host = |path: &CStr| open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).at("Can't find source path", path);
+        match upper {
+            Upper::Host { rwsrc, workdir } => {
+                options += &format!("upperdir={},", keep(host(rwsrc)?));
+                options += &format!("workdir={},", keep(host(workdir)?));
+            }
+            Upper::Tmp => {
+                options += &format!("upperdir={},", keep(scratch.directory("tmp-overlay-upper-")?.1));
+                options += &format!("workdir={},", keep(scratch.directory("tmp-overlay-work-")?.1));
+            }
+            Upper::None => {}
+        }
+        let lower = layers.iter().rev().map(|path| host(path).map(&mut keep)).collect::<Result<Vec<_>>>()?;
+        options += &format!("lowerdir={},userxattr", lower.join(":"));
+        let (name, point) = scratch.directory("overlay-")?;
+        let failure = || [join("Can't make overlay mount on", dest), format!(" with options {options}").into_bytes()].concat();
+        mount_overlay(point.as_fd(), &options).map_err(|errno| match errno {
+            Errno::ELOOP => Error::new([failure(), b": Overlay directories may not overlap".to_vec()].concat()),
+            other => Error::mount(failure(), other),
+        })?;
+        let fd = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One).explain(failure)?;
+        Ok(Item::Tree(Tree { fd, node: Node::Directory, to_set: None }))
+    }
+}
+
+/// mount(2) of an overlay on an open directory. Longer options than a page would be cut by the kernel.
+fn mount_overlay(point: BorrowedFd<'_>, options: &str) -> SysResult<()> {
+    if options.len() >= 4096 {
+        return Err(Errno::E2BIG);
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_SILENT;
+    let point = format!("/proc/self/fd/{}", point.as_raw_fd());
+    nix::mount::mount(Some(c"overlay"), point.as_str(), Some(c"overlay"), flags, Some(options))
+}
+
+/// The flags of a bind; they are added to what its source has.
+const fn bind_attributes(access: Access, devices: Devices) -> Attributes {
+    let attributes = match devices {
+        Devices::Refused => Attributes::NOSUID.with(Attributes::NODEV),
+        Devices::Allowed => Attributes::NOSUID,
+    };
+    match access {
+        Access::ReadOnly => attributes.with(Attributes::RDONLY),
+        Access::ReadWrite => attributes,
+    }
+}
+
+fn bind_failure(source: &CStr, dest: &CStr) -> Vec<u8> {
+    join(&format!("Can't bind mount {} on", OsStr::from_bytes(source.to_bytes()).display()), dest)
+}
+
+/// A fresh file system; every kind of ours has a directory as its root.
+fn fresh_tree(kind: &CStr, parameters: &[(&CStr, Option<&CStr>)], attributes: Attributes, dest: &CStr) -> Result<Tree> {
+    let fd = Fresh { kind, parameters, attributes }
+        .make()
+        .explain(|| join(&format!("Can't mount {} on", OsStr::from_bytes(kind.to_bytes()).display()), dest))?;
+    Ok(Tree { fd, node: Node::Directory, to_set: None })
+}
+
+/// Copies an fd of the caller's to its end.
+pub(crate) fn copy(from: OwnedFd, to: OwnedFd, dest: &CStr) -> Result<()> {
+    let copied = io::copy(&mut File::from(from), &mut File::from(to));
+    copied.map(drop).map_err(|error| errno(&error)).at("Can't write data to file", dest)
+}
+
+/// A tmpfs on top of the old `/`. Nobody's path leads into it, because the process's root stays below, and it is gone with
+/// the old tree.
+#[derive(Debug)]
+struct Scratch {
+    fd: OwnedFd,
+    used: u32,
+}
+
+impl Scratch {
+    /// The scratch tmpfs, made at the first need.
+    fn get(slot: &mut Option<Self>) -> Result<&mut Self> {
+        let made = match slot.take() {
+            Some(made) => made,
+            None => Self::new()?,
+        };
+        Ok(slot.insert(made))
+    }
+
+    fn new() -> Result<Self> {
+        let what = || "Can't mount scratch tmpfs";
+        let tmpfs = Fresh { kind: c"tmpfs", parameters: &[], attributes: Attributes::NOSUID.with(Attributes::NODEV) };
+        let fd = tmpfs.make().explain(what)?;
+        mount::attach_at(fd.as_fd(), None, c"/").explain(what)?;
+        Ok(Self { fd, used: 0 })
+    }
+
+    fn next_name(&mut self, prefix: &str) -> CString {
+        self.used += 1;
+        CString::new(format!("{prefix}{:06}", self.used)).unwrap_or_default()
+    }
+
+    /// A new directory, and its name.
+    fn directory(&mut self, prefix: &str) -> Result<(CString, OwnedFd)> {
+        let name = self.next_name(prefix);
+        let what = "Can't create directory on scratch tmpfs";
+        mkdirat(&self.fd, name.as_c_str(), Mode::from_bits_truncate(0o755)).context(what)?;
+        let fd = openat(&self.fd, name.as_c_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context(what)?;
+        Ok((name, fd))
+    }
+}

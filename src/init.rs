@@ -1,0 +1,67 @@
+//! PID 1 of the sandbox: it starts COMMAND, reaps whatever is left to it, holds locks and fds, and reports how COMMAND ended.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::socket::{MsgFlags, send};
+use nix::sys::stat::Mode;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use crate::error::{Context, Result};
+use crate::fds::close_all_but;
+use crate::monitor::exit_code;
+use crate::sys;
+
+/// What PID 1 keeps open.
+#[derive(Debug)]
+pub(crate) struct Init {
+    /// Where COMMAND's exit status goes.
+    pub(crate) report: OwnedFd,
+    /// `--sync-fd`
+    pub(crate) sync: Vec<OwnedFd>,
+    /// `--lock-file`
+    pub(crate) locks: Vec<OwnedFd>,
+}
+
+/// Takes the locks of `--lock-file`. They belong to the process that takes them, so this is done by PID 1, and before it forks: if
+/// a lock cannot be had, COMMAND is not started.
+pub(crate) fn take_locks(paths: &[CString]) -> Result<Vec<OwnedFd>> {
+    let lock = |path: &CString| {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let file = open(path.as_c_str(), flags, Mode::empty()).at("Unable to open lock file", path)?;
+        sys::lock_shared(file.as_fd()).at("Unable to lock file", path)?;
+        Ok(file)
+    };
+    paths.iter().map(lock).collect()
+}
+
+impl Init {
+    /// Closes what PID 1 has no use for.
+    pub(crate) fn close_others(&self) {
+        close_all_but(self.sync.iter().chain(&self.locks).chain([&self.report]));
+    }
+
+    /// Reaps until nobody is left, and reports when COMMAND has ended. The result is COMMAND's exit status.
+    pub(crate) fn run(self, command: Pid) -> Result<i32> {
+        let mut result = 1;
+        loop {
+            match waitpid(Pid::from_raw(-1), None) {
+                Err(Errno::EINTR) => {}
+                Err(Errno::ECHILD) => return Ok(result),
+                Err(other) => return Err(other).context("init wait()"),
+                Ok(status) => {
+                    if status.pid() == Some(command)
+                        && let Some(code) = exit_code(status)
+                    {
+                        result = code;
+                        // The monitor may be gone; then nobody is interested.
+                        _ = send(self.report.as_raw_fd(), &code.to_ne_bytes(), MsgFlags::MSG_NOSIGNAL);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The parent, before and after the clone: what may start at all, which namespaces, whose id maps, and who waits for whom.
+
+use std::ffi::{CStr, CString};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
+use nix::libc;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixCredentials, recvmsg, send, setsockopt, socketpair,
+    sockopt,
+};
+use nix::sys::stat::Mode;
+use nix::sys::wait::waitpid;
+use nix::unistd::{AccessFlags, Pid, faccessat, getppid, read};
+
+use crate::caps;
+use crate::config::{Caller, Config, EnvEdit, Want};
+use crate::error::{Context, Error, Result};
+use crate::fds::Fds;
+use crate::monitor::Monitor;
+use crate::sandbox::{self, Links};
+use crate::status::Info;
+use crate::sys::{self, SysResult};
+
+/// Facts about the caller and the host, read once.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// Who called.
+    pub(crate) caller: Caller,
+    /// The caller's effective capabilities, which root keeps.
+    pub(crate) caps: u64,
+    /// An `O_PATH` fd of the host's /proc.
+    pub(crate) proc: OwnedFd,
+    /// The terminal on standard output.
+    pub(crate) tty: Option<CString>,
+}
+
+/// Who may start us, found out before anything else is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    caller: Caller,
+    caps: u64,
+    parent: Pid,
+}
+
+/// Gives up what exec could gain, and refuses to run with more than the caller has.
+pub(crate) fn start() -> Result<Start> {
+    let parent = getppid();
+    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).context("prctl(PR_SET_NO_NEW_PRIVS) failed")?;
+    let id = |kind| u32::try_from(sys::auxiliary(kind)).unwrap_or(u32::MAX);
+    let caller = Caller { uid: id(libc::AT_UID), gid: id(libc::AT_GID) };
+    if caller.uid != id(libc::AT_EUID) || caller.gid != id(libc::AT_EGID) {
+        return Err(Error::new("setuid use of bubblewrap is not supported"));
+    }
+    let (effective, permitted) = sys::capget().context("capget failed")?;
+    if caller.uid != 0 && permitted != 0 {
+        return Err(Error::new("Unexpected capabilities but not setuid, old file caps config?"));
+    }
+    Ok(Start { caller, caps: effective, parent })
+}
+
+/// Sets the sandbox up and runs COMMAND in it; the result is the exit status.
+pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
+    config.check(start.caller, userns_offered)?;
+    edit_environment(&config.environment)?;
+    let mut fds = Fds::adopt(&config);
+    let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open /proc")?;
+    // Never dropped: every process that gets to the end of this has closed its fds by number.
+    let host = ManuallyDrop::new(Host { caller: start.caller, caps: start.caps, proc, tty: terminal() });
+
+    // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal unblocked.
+    sys::default_signal(libc::SIGCHLD);
+    SigSet::from(Signal::SIGCHLD).thread_unblock().context("sigprocmask")?;
+    if config.switches.die_with_parent {
+        die_with(start.parent)?;
+    }
+
+    let (outer, inner) = Links::make(&config)?;
+    if let Some(userns) = config.fds.userns {
+        join_user_namespace(&mut fds, userns)?;
+    }
+    let Some(child) = clone_sandbox(&config, &host)? else {
+        drop(outer);
+        return sandbox::enter(&config, &host, fds, inner);
+    };
+    drop(inner);
+    watch(&config, &host, fds, outer, child).inspect_err(|_| {
+        // COMMAND has not started yet, or nothing of it may stay: the gate was never opened.
+        _ = kill(child, Signal::SIGKILL);
+        _ = waitpid(child, None);
+    })
+}
+
+/// The parent's side of everything that is shared with the sandbox while it is set up.
+#[derive(Debug, Default)]
+pub(crate) struct Outer {
+    /// A byte opens the gate; closing it tells the sandbox that the monitor is gone.
+    pub(crate) tether: Option<OwnedFd>,
+    /// Where PID 1 reports COMMAND's exit status.
+    pub(crate) report: Option<OwnedFd>,
+    /// Where the process that is about to become COMMAND says so.
+    pub(crate) executed: Option<OwnedFd>,
+    /// Where the first process inside `--pidns` shows its pid.
+    pub(crate) pid: Option<OwnedFd>,
+}
+
+impl Links {
+    /// Makes both sides of every link that this sandbox needs.
+    fn make(config: &Config) -> Result<(Outer, Self)> {
+        // Sockets and not pipes: writing to one whose reader is gone can be told not to raise SIGPIPE.
+        let link = |wanted: bool| -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+            if !wanted {
+                return Ok((None, None));
+            }
+            let ends = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC);
+            let (ours, theirs) = ends.context("Can't create socket pair")?;
+            Ok((Some(ours), Some(theirs)))
+        };
+        let fds = &config.fds;
+        let gate = fds.info.is_some() || fds.json_status.is_some() || fds.userns_block.is_some() || fds.userns2.is_some();
+        let (tether_out, tether_in) = link(gate || config.switches.die_with_parent)?;
+        let (report_out, report_in) = link(config.has_init())?;
+        let (executed_out, executed_in) = link(fds.json_status.is_some())?;
+        let (pid_out, pid_in) = link(fds.pidns.is_some())?;
+        if let Some(socket) = &pid_out {
+            setsockopt(socket, sockopt::PassCred, &true).context("Can't set SO_PASSCRED on pid socket")?;
+        }
+        let outer = Outer { tether: tether_out, report: report_out, executed: executed_out, pid: pid_out };
+        Ok((outer, Self { gate, tether: tether_in, report: report_in, executed: executed_in, pid: pid_in }))
+    }
+}
+
+/// The parent after the clone, up to COMMAND's end.
+fn watch(config: &Config, host: &Host, mut fds: Fds, outer: Outer, child: Pid) -> Result<i32> {
+    let child = match &outer.pid {
+        Some(socket) => receive_pid(socket)?,
+        None => child,
+    };
+    if let Some(userns2) = config.fds.userns2 {
+        fds.take(userns2).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)).context("Setting userns2 failed")?;
+    }
+    let mut json_status = None;
+    if config.fds.info.is_some() || config.fds.json_status.is_some() {
+        let info = Info::of(host.proc.as_fd(), child, config.namespaces)?;
+        caps::drop_all(host.caller.uid == 0)?;
+        if let Some(fd) = fds.take_optional(config.fds.info).context("Write to info_fd")? {
+            info.write_document(fd)?;
+        }
+        json_status = fds.take_optional(config.fds.json_status).context("Write to info_fd")?;
+        if let Some(fd) = &json_status {
+            info.write_line(fd.as_fd())?;
+        }
+    } else {
+        caps::drop_all(host.caller.uid == 0)?;
+    }
+    if let Some(fd) = fds.take_optional(config.fds.userns_block).context("Can't read userns-block-fd")? {
+        wait_for_byte(&fd).context("Can't read userns-block-fd")?;
+    }
+    if let Some(tether) = &outer.tether {
+        // A sandbox that has failed by now has said so, and its status is about to be read.
+        signal(tether);
+    }
+    // Every fd that is left is closed by its number now.
+    std::mem::forget(fds);
+    let Outer { tether, report, executed, pid } = outer;
+    std::mem::forget(pid);
+    Monitor { child, report, json_status, executed, tether }.run()
+}
+
+/// Waits for a byte, or for the end of the file.
+pub(crate) fn wait_for_byte(fd: &OwnedFd) -> SysResult<usize> {
+    loop {
+        match read(fd, &mut [0]) {
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Makes this process die with its parent, which may have died already.
+pub(crate) fn die_with(parent: Pid) -> Result<()> {
+    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL.unsigned_abs().into(), 0).context("prctl(PR_SET_PDEATHSIG)")?;
+    if getppid() != parent {
+        return Err(Error::new("The parent process is gone"));
+    }
+    Ok(())
+}
+
+/// Whether the kernel lets anybody make user namespaces, as far as its files say.
+fn userns_offered() -> bool {
+    let first_byte = |path: &CStr| {
+        let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        sys::read_all(file.as_raw_fd(), 4096).ok()
+    };
+    let exists = faccessat(AT_FDCWD, c"/proc/self/ns/user", AccessFlags::F_OK, AtFlags::empty()).is_ok();
+    let off = first_byte(c"/sys/module/user_namespace/parameters/enable").is_some_and(|text| text.first() == Some(&b'N'));
+    let none = first_byte(c"/proc/sys/user/max_user_namespaces").is_some_and(|text| text.trim_ascii() == b"0");
+    exists && !off && !none
+}
+
+/// Applies the environment's edits to our own, in order.
+fn edit_environment(edits: &[EnvEdit]) -> Result<()> {
+    for edit in edits {
+        match edit {
+            EnvEdit::Clear => sys::clearenv().context("clearenv failed")?,
+            EnvEdit::Set(name, value) => sys::setenv(name, value).context("setenv failed")?,
+            EnvEdit::Unset(name) => sys::unsetenv(name).context("unsetenv failed")?,
+        }
+    }
+    Ok(())
+}
+
+/// The terminal on standard output, by the name it has on the host.
+fn terminal() -> Option<CString> {
+    let path = nix::unistd::ttyname(std::io::stdout()).ok()?;
+    CString::new(path.into_os_string().into_vec()).ok()
+}
+
+fn join_user_namespace(fds: &mut Fds, number: i32) -> Result<()> {
+    match fds.take(number).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)) {
+        Err(Errno::EINVAL) => Err(Error::new(
+            "Joining the specified user namespace failed, it might not be a descendant of the current user namespace.",
+        )),
+        other => other.context("Joining specified user namespace failed"),
+    }
+}
+
+/// The clone that makes the namespaces. `None` in the child.
+fn clone_sandbox(config: &Config, host: &Host) -> Result<Option<Pid>> {
+    let wanted = config.namespaces;
+    let mut flags = libc::CLONE_NEWNS;
+    let mut add = |want: Want, flag| {
+        if want == Want::Yes {
+            flags |= flag;
+        }
+    };
+    add(wanted.user, libc::CLONE_NEWUSER);
+    add(wanted.ipc, libc::CLONE_NEWIPC);
+    add(wanted.net, libc::CLONE_NEWNET);
+    add(wanted.uts, libc::CLONE_NEWUTS);
+    if config.fds.pidns.is_none() {
+        add(wanted.pid, libc::CLONE_NEWPID);
+    }
+    if wanted.cgroup != Want::No {
+        let there = faccessat(&host.proc, c"self/ns/cgroup", AccessFlags::F_OK, AtFlags::empty());
+        match (there, wanted.cgroup) {
+            (Ok(()), _) => flags |= libc::CLONE_NEWCGROUP,
+            (Err(_), Want::Try) => {}
+            (Err(_), _) => return Err(Error::new("Cannot create new cgroup namespace because the kernel does not support it")),
+        }
+    }
+    sys::clone_process(flags).map_err(|errno| clone_failure(errno, wanted.user == Want::Yes))
+}
+
+/// The words for a clone that failed; programs look for them to decide whether to go on without a sandbox.
+fn clone_failure(errno: Errno, user: bool) -> Error {
+    match errno {
+        Errno::EINVAL => Error::new("Creating new namespace failed, likely because the kernel does not support user namespaces."),
+        Errno::EPERM if user => Error::new(
+            "No permissions to create a new namespace, likely because the kernel does not allow non-privileged user namespaces.",
+        ),
+        Errno::ENOSPC => {
+            Error::new("Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces exceeded (ENOSPC)")
+        }
+        other => Error::os("Creating new namespace failed", other),
+    }
+}
+
+/// The pid of the process that shows itself on the socket, as this pid namespace counts.
+fn receive_pid(socket: &OwnedFd) -> Result<Pid> {
+    let mut byte = [0; 1];
+    let mut buffer = [std::io::IoSliceMut::new(&mut byte)];
+    let mut space = nix::cmsg_space!(UnixCredentials);
+    let message = loop {
+        match recvmsg::<()>(socket.as_raw_fd(), &mut buffer, Some(&mut space), MsgFlags::empty()) {
+            Err(Errno::EINTR) => {}
+            other => break other.context("Can't read pid from socket")?,
+        }
+    };
+    let count = message.bytes;
+    let pid = message.cmsgs().context("Can't read pid from socket")?.find_map(|part| match part {
+        ControlMessageOwned::ScmCredentials(sender) => Some(Pid::from_raw(sender.pid())),
+        _ => None,
+    });
+    match pid {
+        Some(pid) if count == 1 => Ok(pid),
+        // The process on the other side has failed and has said so.
+        _ => Err(Error::reported()),
+    }
+}
+
+/// A byte for whoever is at the other end of a link: that is what all links carry, and on the one to the pid socket the kernel adds
+/// who sent it. If nobody is there any more nobody is interested; in particular it is no SIGPIPE.
+pub(crate) fn signal(link: &OwnedFd) {
+    _ = send(link.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL);
+}

@@ -1,0 +1,65 @@
+//! `bwrap`: runs a command in a sandbox that an ordinary user may make.
+//!
+//! The way through the house: argv → [`config::Config`] (plain data) → [`config::Config::check`] → [`launch`], which
+//! splits into the [`monitor`] outside and [`sandbox::enter`] inside, the list of steps that ends with `execvp`.
+#![cfg_attr(not(test), no_main)]
+
+mod caps;
+mod config;
+#[cfg(test)]
+mod docs;
+mod error;
+mod fds;
+mod gather;
+mod ids;
+mod init;
+mod labels;
+mod launch;
+mod loopback;
+mod monitor;
+mod mount;
+mod ops;
+mod options;
+mod parse;
+mod root;
+mod sandbox;
+mod seccomp;
+mod status;
+mod sys;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+
+use error::Error;
+use parse::Request;
+
+/// What `--version` says: the version of bubblewrap whose interface this is, which build systems read, then our own.
+const VERSION: &str = concat!("bubblewrap 0.13.1 (bleb ", env!("CARGO_PKG_VERSION"), ")\n");
+
+/// Does what the command line says; the result is the exit status.
+///
+/// The only place where an [`Error`] is printed. In the process that becomes COMMAND it does not return.
+#[cfg_attr(test, expect(dead_code, reason = "under test the C entry point is the test runner's"))]
+fn run(mut argv: Vec<OsString>) -> i32 {
+    let arguments = argv.split_off(1.min(argv.len()));
+    let program = argv.pop().unwrap_or_default();
+    let result = launch::start().and_then(|start| match parse::parse(arguments)? {
+        Request::Help => print(&options::usage(&program)),
+        Request::Version => print(VERSION.as_bytes()),
+        Request::Run(config) => launch::launch(config, start),
+    });
+    result.unwrap_or_else(|error| {
+        if error.wants_usage() {
+            _ = io::stderr().write_all(&options::usage(&program));
+        }
+        error.print();
+        1
+    })
+}
+
+/// Writes what was asked for to stdout; a reader that wants no more of it is no failure of ours.
+fn print(text: &[u8]) -> Result<i32, Error> {
+    _ = io::stdout().write_all(text);
+    _ = io::stdout().flush();
+    Ok(0)
+}

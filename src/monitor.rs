@@ -1,0 +1,99 @@
+//! The process that stays outside: it waits for the sandbox and passes COMMAND's exit status on.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, read};
+
+use crate::error::{Context, Result};
+use crate::fds::close_all_but;
+use crate::status;
+
+/// What the monitor keeps open, and whom it waits for.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    /// The sandbox's first process: PID 1, or COMMAND.
+    pub(crate) child: Pid,
+    /// PID 1 reports COMMAND's exit status here: PID 1 itself may have to live on.
+    pub(crate) report: Option<OwnedFd>,
+    /// `--json-status-fd`
+    pub(crate) json_status: Option<OwnedFd>,
+    /// One byte says that COMMAND is about to be executed, a second that it could not be.
+    pub(crate) executed: Option<OwnedFd>,
+    /// Its other end, in the sandbox, notices when the monitor is gone.
+    pub(crate) tether: Option<OwnedFd>,
+}
+
+/// A wait(2) status as an exit status: n, or 128 + the signal.
+pub(crate) const fn exit_code(status: WaitStatus) -> Option<i32> {
+    match status {
+        WaitStatus::Exited(_, code) => Some(code),
+        WaitStatus::Signaled(_, signal, _) => Some(128 + signal as i32),
+        _ => None,
+    }
+}
+
+impl Monitor {
+    /// Waits for COMMAND's end; the result is its exit status.
+    pub(crate) fn run(mut self) -> Result<i32> {
+        let own = [&self.report, &self.json_status, &self.executed, &self.tether];
+        close_all_but(own.into_iter().flatten());
+        let code = match self.reported() {
+            Some(code) => code,
+            None => self.wait()?,
+        };
+        if let Some(json_status) = self.json_status.take()
+            && self.was_executed()
+        {
+            status::write_exit_code(json_status.as_fd(), code)?;
+        }
+        Ok(code)
+    }
+
+    /// COMMAND's exit status as PID 1 reports it; nothing if there is no PID 1 or it died first.
+    fn reported(&self) -> Option<i32> {
+        let report = self.report.as_ref()?;
+        let mut code = [0; 4];
+        loop {
+            match read(report, &mut code) {
+                Ok(4) => return Some(i32::from_ne_bytes(code)),
+                Err(Errno::EINTR) => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// The exit status of the first process. Other children may be the caller's, from before it executed us, or those that led
+    /// into another pid namespace.
+    fn wait(&self) -> Result<i32> {
+        loop {
+            match waitpid(Pid::from_raw(-1), None) {
+                Err(Errno::EINTR) => {}
+                Err(other) => return Err(other).context("Can't wait for the sandbox"),
+                Ok(status) => {
+                    if status.pid() == Some(self.child)
+                        && let Some(code) = exit_code(status)
+                    {
+                        return Ok(code);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether COMMAND was ever executed. Without that there is no exit code to tell of.
+    fn was_executed(&mut self) -> bool {
+        let Some(pipe) = self.executed.take() else { return false };
+        let mut bytes = [0; 2];
+        let mut seen = 0;
+        loop {
+            match read(&pipe, &mut bytes) {
+                Ok(0) => return seen == 1,
+                Ok(count) => seen += count,
+                Err(Errno::EINTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}

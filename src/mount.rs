@@ -1,0 +1,372 @@
+//! The mount API's calls, typed: clone a tree, set attributes, make a fresh file system, attach.
+//!
+//! What is cloned or made here is detached: nothing can see it until it is attached, and its flags are set before that.
+//! The one exception is a kernel (before 5.12) or filter without mount_setattr(2); then [`remount_below`] sets the flags
+//! right after attaching. See open_tree(2), mount_setattr(2), fsopen(2), move_mount(2).
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+use nix::libc::{self, c_int};
+
+use crate::error::Error;
+use crate::sys::{self, SysResult};
+
+/// Flags of a mount, as `MOUNT_ATTR_*` bits. They are only ever added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attributes(pub(crate) u64);
+
+impl Attributes {
+    /// Read-only.
+    pub(crate) const RDONLY: Self = Self(0x1);
+    /// Set-uid bits are without effect.
+    pub(crate) const NOSUID: Self = Self(0x2);
+    /// Device nodes cannot be opened.
+    pub(crate) const NODEV: Self = Self(0x4);
+    /// Nothing can be executed.
+    pub(crate) const NOEXEC: Self = Self(0x8);
+
+    /// Both.
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Whether attributes are for one mount or for all below it too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// This mount.
+    One,
+    /// This mount and every mount below.
+    Recursive,
+}
+
+impl Depth {
+    const fn flag(self) -> c_int {
+        match self {
+            Self::One => 0,
+            Self::Recursive => libc::AT_RECURSIVE,
+        }
+    }
+}
+
+/// A mount call that failed: which one, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Failure {
+    call: Call,
+    /// What the kernel said.
+    pub(crate) errno: Errno,
+}
+
+/// The calls that the mount path cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    OpenTree,
+    MoveMount,
+    Fsopen,
+    Fsconfig,
+    Fsmount,
+    MountSetattr,
+}
+
+/// The result of a mount call.
+pub(crate) type MountResult<T> = Result<T, Failure>;
+
+impl Call {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::OpenTree => "open_tree",
+            Self::MoveMount => "move_mount",
+            Self::Fsopen => "fsopen",
+            Self::Fsconfig => "fsconfig",
+            Self::Fsmount => "fsmount",
+            Self::MountSetattr => "mount_setattr",
+        }
+    }
+
+    /// Makes the call with an fd that cannot be right. The kernel says so; a filter says what it always says.
+    fn probe(self) -> Errno {
+        let bad = sys::bad_fd();
+        let result = match self {
+            Self::OpenTree => sys::open_tree(bad, c"x", 0).map(drop),
+            Self::MoveMount => sys::move_mount(bad, bad, c"", MOVE_MOUNT_BOTH_EMPTY),
+            Self::Fsopen => sys::fsopen(c"no-such-file-system").map(drop),
+            Self::Fsconfig => sys::fsconfig(bad, FSCONFIG_CMD_CREATE, None, None),
+            Self::Fsmount => sys::fsmount(bad, 0).map(drop),
+            Self::MountSetattr => sys::mount_setattr(bad, libc::AT_EMPTY_PATH, 0),
+        };
+        result.err().unwrap_or(Errno::UnknownErrno)
+    }
+
+    fn failed(self) -> impl Fn(Errno) -> Failure {
+        move |errno| Failure { call: self, errno }
+    }
+}
+
+impl Failure {
+    /// The error for a step, in the step's words. Where the call as such is refused, that is what the user has to know.
+    pub(crate) fn explain(self, what: impl Into<Vec<u8>>) -> Error {
+        let refused = match self.errno {
+            Errno::ENOSYS => true,
+            Errno::EPERM => self.call.probe() == Errno::EPERM,
+            _ => false,
+        };
+        if !refused {
+            return Error::mount(what, self.errno);
+        }
+        let mut text = what.into();
+        let name = self.call.name();
+        text.extend_from_slice(
+            format!(": {name} is refused (it needs Linux 5.2 and a seccomp filter that allows {name})").as_bytes(),
+        );
+        Error::os(text, self.errno)
+    }
+}
+
+/// Gives a failed mount call its words.
+pub(crate) trait Explain<T> {
+    /// The words are only made when needed.
+    fn explain<W: Into<Vec<u8>>>(self, what: impl FnOnce() -> W) -> crate::error::Result<T>;
+}
+
+impl<T> Explain<T> for MountResult<T> {
+    fn explain<W: Into<Vec<u8>>>(self, what: impl FnOnce() -> W) -> crate::error::Result<T> {
+        self.map_err(|failure| failure.explain(what()))
+    }
+}
+
+const OPEN_TREE_CLONE: u32 = 1;
+const OPEN_TREE_CLOEXEC: u32 = libc::O_CLOEXEC.cast_unsigned();
+const MOVE_MOUNT_F_EMPTY_PATH: u32 = 0x4;
+const MOVE_MOUNT_T_EMPTY_PATH: u32 = 0x40;
+const MOVE_MOUNT_BOTH_EMPTY: u32 = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+const FSCONFIG_SET_FLAG: u32 = 0;
+const FSCONFIG_SET_STRING: u32 = 1;
+const FSCONFIG_CMD_CREATE: u32 = 6;
+
+/// A detached copy of the mounts at a path, with those below it or without.
+pub(crate) fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, depth: Depth) -> MountResult<OwnedFd> {
+    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | depth.flag().cast_unsigned();
+    sys::open_tree(dir, path, flags).map_err(Call::OpenTree.failed())
+}
+
+/// A fresh file system: its type, and the parameters it takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fresh<'a> {
+    /// The type, which is its source name in mountinfo as well.
+    pub(crate) kind: &'a CStr,
+    /// Parameters; those without a value are flags.
+    pub(crate) parameters: &'a [(&'a CStr, Option<&'a CStr>)],
+    /// The flags of the mount.
+    pub(crate) attributes: Attributes,
+}
+
+impl Fresh<'_> {
+    /// Makes it, detached.
+    pub(crate) fn make(self) -> MountResult<OwnedFd> {
+        let fs = sys::fsopen(self.kind).map_err(Call::Fsopen.failed())?;
+        let set = |key, value: Option<&CStr>| {
+            let command = if value.is_some() { FSCONFIG_SET_STRING } else { FSCONFIG_SET_FLAG };
+            sys::fsconfig(fs.as_fd(), command, Some(key), value).map_err(Call::Fsconfig.failed())
+        };
+        set(c"source", Some(self.kind))?;
+        for &(key, value) in self.parameters {
+            set(key, value)?;
+        }
+        sys::fsconfig(fs.as_fd(), FSCONFIG_CMD_CREATE, None, None).map_err(Call::Fsconfig.failed())?;
+        sys::fsmount(fs.as_fd(), self.attributes.0).map_err(Call::Fsmount.failed())
+    }
+}
+
+/// Attaches a detached mount where an fd is.
+pub(crate) fn attach(mount: BorrowedFd<'_>, point: BorrowedFd<'_>) -> MountResult<()> {
+    sys::move_mount(mount, point, c"", MOVE_MOUNT_BOTH_EMPTY).map_err(Call::MoveMount.failed())
+}
+
+/// Attaches a detached mount at a path, relative to an fd or to the working directory.
+pub(crate) fn attach_at(mount: BorrowedFd<'_>, dir: Option<BorrowedFd<'_>>, path: &CStr) -> MountResult<()> {
+    sys::move_mount(mount, dir.unwrap_or(AT_FDCWD), path, MOVE_MOUNT_F_EMPTY_PATH).map_err(Call::MoveMount.failed())
+}
+
+/// Adds attributes to a mount.
+pub(crate) fn add_attributes(mount: BorrowedFd<'_>, attributes: Attributes, depth: Depth) -> MountResult<()> {
+    sys::mount_setattr(mount, libc::AT_EMPTY_PATH | depth.flag(), attributes.0).map_err(Call::MountSetattr.failed())
+}
+
+/// One line of /proc/self/mountinfo, as far as remounting needs it, see proc_pid_mountinfo(5).
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    id: u64,
+    parent: u64,
+    point: CString,
+    flags: u64,
+}
+
+impl Line {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+        let (id, parent) = (number()?, number()?);
+        let point = CString::new(unescape(fields.nth(2)?)).ok()?;
+        let flags = fields.next()?.split(|&byte| byte == b',').map(mount_flag).fold(0, std::ops::BitOr::bitor);
+        Some(Self { id, parent, point, flags })
+    }
+}
+
+/// The `MS_*` flag of an option that belongs to the mount and that a remount would lose if it were not repeated.
+fn mount_flag(option: &[u8]) -> u64 {
+    match option {
+        b"ro" => libc::MS_RDONLY,
+        b"nosuid" => libc::MS_NOSUID,
+        b"nodev" => libc::MS_NODEV,
+        b"noexec" => libc::MS_NOEXEC,
+        b"noatime" => libc::MS_NOATIME,
+        b"nodiratime" => libc::MS_NODIRATIME,
+        b"relatime" => libc::MS_RELATIME,
+        b"nosymfollow" => 256,
+        _ => 0,
+    }
+}
+
+/// The kernel writes blanks, tabs, newlines and backslashes in paths as `\ooo`.
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [] => return plain,
+            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] => {
+                plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                tail
+            }
+            [byte, tail @ ..] => {
+                plain.push(*byte);
+                tail
+            }
+        };
+    }
+}
+
+/// The id of the mount that an fd is on, as mountinfo counts.
+fn mount_id(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<u64> {
+    let info = read_file(proc, &format!("self/fdinfo/{}", fd.as_raw_fd()))?;
+    let line = info.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
+    let number = line.and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok());
+    number.ok_or(Errno::EIO)
+}
+
+fn read_file(dir: BorrowedFd<'_>, path: &str) -> SysResult<Vec<u8>> {
+    let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_CLOEXEC;
+    let file = nix::fcntl::openat(dir, path, flags, nix::sys::stat::Mode::empty())?;
+    sys::read_all(file.as_raw_fd(), usize::MAX)
+}
+
+/// Whether two fds are the root of the same mount, or the same file on it.
+pub(crate) fn same_mount(proc: BorrowedFd<'_>, a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> SysResult<bool> {
+    Ok(mount_id(proc, a)? == mount_id(proc, b)?)
+}
+
+/// The mount points of a mount and of all mounts below it, with the flags they have; parents come first.
+fn tree_of(mountinfo: &[u8], root: u64) -> Vec<Line> {
+    let mut known = vec![root];
+    let mut tree = Vec::new();
+    for line in mountinfo.split(|&byte| byte == b'\n').filter_map(Line::parse) {
+        if line.id == root || known.contains(&line.parent) {
+            known.push(line.id);
+            tree.push(line);
+        }
+    }
+    tree
+}
+
+/// Adds attributes to an attached mount by mount(2), for where mount_setattr(2) is missing.
+///
+/// One reading of the table, then one remount each. A mount that cannot be reached is left alone: neither can COMMAND
+/// reach it. `on_failure` decides about every other failure, and is told the mount point.
+pub(crate) fn remount_below(
+    proc: BorrowedFd<'_>,
+    mount: BorrowedFd<'_>,
+    attributes: Attributes,
+    depth: Depth,
+    mut on_failure: impl FnMut(&CStr, Errno) -> crate::error::Result<()>,
+) -> crate::error::Result<()> {
+    let look = || Ok((mount_id(proc, mount)?, read_file(proc, "self/mountinfo")?));
+    let (root, table) = match look() {
+        Ok(found) => found,
+        Err(errno) => return on_failure(c"self/mountinfo", errno),
+    };
+    let mut tree = tree_of(&table, root);
+    if depth == Depth::One {
+        tree.truncate(1);
+    }
+    for line in tree {
+        match remount(proc, &line, attributes) {
+            Ok(()) | Err(Errno::EACCES | Errno::ENOENT) => {}
+            Err(errno) => on_failure(&line.point, errno)?,
+        }
+    }
+    Ok(())
+}
+
+/// Remounts what lies at a mount point, if it is the mount that the table means: one that another covers is out of reach.
+fn remount(proc: BorrowedFd<'_>, line: &Line, attributes: Attributes) -> SysResult<()> {
+    use nix::fcntl::{OFlag, open};
+    use nix::mount::{MsFlags, mount};
+    let fd = open(line.point.as_c_str(), OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?;
+    if mount_id(proc, fd.as_fd())? != line.id {
+        return Ok(());
+    }
+    let wanted =
+        [(Attributes::RDONLY, libc::MS_RDONLY), (Attributes::NOSUID, libc::MS_NOSUID), (Attributes::NODEV, libc::MS_NODEV)];
+    let mut flags = line.flags;
+    for (attribute, flag) in wanted {
+        if attributes.0 & attribute.0 != 0 {
+            flags |= flag;
+        }
+    }
+    if flags == line.flags {
+        return Ok(());
+    }
+    let flags = MsFlags::from_bits_retain(flags) | MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_SILENT;
+    // There may be no /proc at hand in the new root: the host's is, by the working directory.
+    let path = format!("self/fd/{}", fd.as_raw_fd());
+    nix::unistd::fchdir(proc)?;
+    let result = mount(None::<&CStr>, path.as_str(), None::<&CStr>, flags, None::<&CStr>);
+    nix::unistd::chdir(c"/")?;
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &[u8] = b"21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n\
+        30 21 0:3 / /a\\040b ro,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw\n\
+        31 30 0:4 / /a\\040b/c rw,noatime - tmpfs tmpfs rw\n\
+        32 21 0:5 /x /d rw,relatime master:3 - tmpfs tmpfs rw\n";
+
+    #[test]
+    fn lines_give_point_and_flags() {
+        let line = Line::parse(TABLE.split(|&b| b == b'\n').nth(1).unwrap_or_default());
+        let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC | libc::MS_RELATIME;
+        assert_eq!(line, Some(Line { id: 30, parent: 21, point: c"/a b".to_owned(), flags }));
+        assert_eq!(Line::parse(b"30 21"), None);
+        assert_eq!(Line::parse(b""), None);
+    }
+
+    #[test]
+    fn a_tree_is_a_mount_and_what_is_below() {
+        let ids = |root| tree_of(TABLE, root).iter().map(|line| line.id).collect::<Vec<_>>();
+        assert_eq!(ids(30), [30, 31]);
+        assert_eq!(ids(21), [21, 30, 31, 32]);
+        assert_eq!(ids(32), [32]);
+        assert!(ids(99).is_empty());
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        assert_eq!(unescape(b"a\\040b\\134\\x\\09"), b"a b\\\\x\\09");
+    }
+}

@@ -1,0 +1,189 @@
+//! Build: one short function per operation. The process is in the new root; destinations go through [`Root`] only.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, mkdirat, mknodat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, symlinkat, unlinkat};
+
+use crate::config::Op;
+use crate::error::{Context, Error, Result, describe, join, warn};
+use crate::fds::close_all;
+use crate::gather::{self, DevParts, Item, Tree};
+use crate::mount::{self, Attributes, Depth, Explain};
+use crate::root::Root;
+
+/// What building needs to know.
+#[derive(Debug)]
+pub(crate) struct Builder<'a> {
+    /// The sandbox's file system.
+    pub(crate) root: Root<'a>,
+    /// The host's /proc, for kernels without mount_setattr(2).
+    pub(crate) proc: BorrowedFd<'a>,
+    /// Whether a mount's flags that cannot be set are a warning only.
+    pub(crate) lenient: bool,
+    /// Everything that was attached; the fds are closed together at the end.
+    pub(crate) used: Vec<OwnedFd>,
+    /// The tmpfs that data files are on.
+    pub(crate) scratch: Option<OwnedFd>,
+}
+
+/// The parts of procfs that steer the kernel.
+const STEERING: [&CStr; 4] = [c"sys", c"sysrq-trigger", c"irq", c"bus"];
+
+/// The symbolic links of a `--dev`.
+const DEV_LINKS: [(&CStr, &CStr); 5] = [
+    (c"stdin", c"/proc/self/fd/0"),
+    (c"stdout", c"/proc/self/fd/1"),
+    (c"stderr", c"/proc/self/fd/2"),
+    (c"fd", c"/proc/self/fd"),
+    (c"core", c"/proc/kcore"),
+];
+
+impl Builder<'_> {
+    /// Closes everything that building had open.
+    pub(crate) fn finish(self) {
+        let Self { root, mut used, scratch, .. } = self;
+        used.extend(root.finish());
+        used.extend(scratch);
+        close_all(used);
+    }
+
+    /// Does one operation with what was gathered for it.
+    pub(crate) fn build(&mut self, op: &Op, item: Item) -> Result<()> {
+        match (op, item) {
+            (_, Item::Skipped) => Ok(()),
+            (Op::Proc(dest), Item::Tree(tree)) => self.procfs(dest, tree),
+            // A tmpfs is the one mount whose parents go by its own mode.
+            (Op::Tmpfs { dest, perms, .. }, Item::Tree(tree)) => self.attach(dest, tree, Depth::One, *perms),
+            (Op::Data { dest, perms, .. }, Item::Data(tree, name)) => self.data(dest, tree, &name, *perms),
+            (Op::Bind { dest, .. } | Op::Overlay { dest, .. } | Op::Mqueue(dest), Item::Tree(tree)) => {
+                self.attach(dest, tree, Depth::Recursive, 0)
+            }
+            (Op::Dev(dest), Item::Dev(parts)) => self.dev(dest, parts),
+            (Op::RemountRo(dest), _) => self.remount_ro(dest),
+            (Op::Dir { dest, perms }, _) => self.root.directory(dest, *perms),
+            (Op::File { dest, perms, .. }, Item::Content(content)) => {
+                let file = self.root.file(dest, *perms)?;
+                gather::copy(content, file, dest)
+            }
+            (Op::Symlink { target, dest }, _) => self.root.symlink(target, dest),
+            (Op::Chmod { perms, path }, _) => self.chmod(*perms, path),
+            (op, item) => Err(Error::new(format!("Nothing fitting was gathered for {op:?}: {item:?}"))),
+        }
+    }
+
+    /// Attaches a tree, and sets its flags now if that was not possible before.
+    fn attach(&mut self, dest: &CStr, tree: Tree, depth: Depth, perms: u32) -> Result<()> {
+        self.root.attach(tree.fd.as_fd(), dest, tree.node, perms)?;
+        if let Some(attributes) = tree.to_set {
+            self.set_late(tree.fd.as_fd(), attributes, depth, dest)?;
+        }
+        self.used.push(tree.fd);
+        Ok(())
+    }
+
+    /// Attaches a data file, and removes the name it had: an unlinked file could not have been attached.
+    fn data(&mut self, dest: &CStr, tree: Tree, name: &CStr, perms: u32) -> Result<()> {
+        self.attach(dest, tree, Depth::One, perms)?;
+        match &self.scratch {
+            Some(scratch) => unlinkat(scratch, name, UnlinkatFlags::NoRemoveDir).context("Can't unlink tmpfile"),
+            None => Ok(()),
+        }
+    }
+
+    /// Flags for a mount that is attached already.
+    fn set_late(&self, mount: BorrowedFd<'_>, attributes: Attributes, depth: Depth, dest: &CStr) -> Result<()> {
+        let lenient = self.lenient;
+        mount::remount_below(self.proc, mount, attributes, depth, |point, errno| {
+            let what = join("Can't remount", point);
+            if lenient {
+                let text = String::from_utf8_lossy(&what).into_owned();
+                warn(format_args!("{text} submount ({}), ignoring error", describe(errno)));
+                return Ok(());
+            }
+            Err(Error::mount([join("Can't bind mount on", dest), b": ".to_vec(), what].concat(), errno))
+        })
+    }
+
+    /// A bind of something inside the sandbox onto itself, with more flags.
+    fn cover(&mut self, dir: BorrowedFd<'_>, name: &CStr, attributes: Attributes, dest: &CStr) -> Result<()> {
+        let what = || join(&format!("Can't mount proc/{} on", name.to_string_lossy()), dest);
+        let copy = mount::clone_tree(dir, name, Depth::Recursive).explain(what)?;
+        let late = match mount::add_attributes(copy.as_fd(), attributes, Depth::Recursive) {
+            Err(failure) if failure.errno == Errno::ENOSYS => true,
+            other => {
+                other.explain(what)?;
+                false
+            }
+        };
+        mount::attach_at(copy.as_fd(), Some(dir), name).explain(what)?;
+        if late {
+            self.set_late(copy.as_fd(), attributes, Depth::Recursive, dest)?;
+        }
+        self.used.push(copy);
+        Ok(())
+    }
+
+    /// A procfs whose steering parts are read-only wherever we could write to them, which is where COMMAND could.
+    fn procfs(&mut self, dest: &CStr, tree: Tree) -> Result<()> {
+        self.root.attach(tree.fd.as_fd(), dest, tree.node, 0o755)?;
+        if let Some(attributes) = tree.to_set {
+            self.set_late(tree.fd.as_fd(), attributes, Depth::Recursive, dest)?;
+        }
+        self.root.forget_parent();
+        let attributes = Attributes::RDONLY.with(Attributes::NOSUID).with(Attributes::NODEV);
+        for name in STEERING {
+            match faccessat(&tree.fd, name, AccessFlags::W_OK, AtFlags::empty()) {
+                Ok(()) => self.cover(tree.fd.as_fd(), name, attributes, dest)?,
+                Err(Errno::EACCES | Errno::ENOENT | Errno::EROFS | Errno::EPERM) => {}
+                other => other.at("Can't access", name)?,
+            }
+        }
+        self.used.push(tree.fd);
+        Ok(())
+    }
+
+    fn dev(&mut self, dest: &CStr, parts: DevParts) -> Result<()> {
+        let DevParts { tmpfs, nodes, pts } = parts;
+        self.root.attach(tmpfs.fd.as_fd(), dest, tmpfs.node, 0o755)?;
+        self.root.forget_parent();
+        let dir = tmpfs.fd.as_fd();
+        for (name, tree) in nodes {
+            mknodat(dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0).at("Can't create file", name)?;
+            mount::attach_at(tree.fd.as_fd(), Some(dir), name).explain(|| join("Can't bind mount device", name))?;
+            if let Some(attributes) = tree.to_set {
+                self.set_late(tree.fd.as_fd(), attributes, Depth::Recursive, name)?;
+            }
+            self.used.push(tree.fd);
+        }
+        for (name, target) in DEV_LINKS {
+            symlinkat(target, dir, name).at("Can't create symlink", name)?;
+        }
+        for name in [c"shm", c"pts"] {
+            mkdirat(dir, name, Mode::from_bits_truncate(0o755)).at("Can't create directory", name)?;
+        }
+        mount::attach_at(pts.as_fd(), Some(dir), c"pts").explain(|| join("Can't mount devpts below", dest))?;
+        symlinkat(c"pts/ptmx", dir, c"ptmx").at("Can't create symlink", c"ptmx")?;
+        self.used.extend([pts, tmpfs.fd]);
+        Ok(())
+    }
+
+    fn remount_ro(&mut self, dest: &CStr) -> Result<()> {
+        let mount = self.root.existing(dest).at("Can't create file", dest)?;
+        match mount::add_attributes(mount.as_fd(), Attributes::RDONLY, Depth::One) {
+            Err(failure) if failure.errno == Errno::ENOSYS => self.set_late(mount.as_fd(), Attributes::RDONLY, Depth::One, dest),
+            other => other.explain(|| join("Can't remount readonly on", dest)),
+        }
+    }
+
+    fn chmod(&mut self, perms: u32, path: &CStr) -> Result<()> {
+        let file = self.root.existing(path).at("Can't open", path)?;
+        // An O_PATH fd cannot be chmodded itself; its entry in /proc leads to exactly this file.
+        let entry = format!("self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        fchmodat(self.proc, entry.as_str(), Mode::from_bits_truncate(perms), FchmodatFlags::FollowSymlink)
+            .at(&format!("Can't chmod {perms:#05o}").replacen("0o", "0", 1), path)
+    }
+}

@@ -1,0 +1,350 @@
+//! argv → [`Config`]: the loop over the words, `--args`, the modifiers that wait for the next option, and typed values.
+//!
+//! What each option is and records stands in [`crate::options`]. Options only record; the exceptions are the reference's:
+//! `--args` and `--add-seccomp-fd` read their fd when they are met.
+
+use std::ffi::{CStr, CString, OsString};
+use std::os::fd::RawFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use lexopt::RawArgs;
+
+use crate::caps::CapEdit;
+use crate::config::{Config, EnvEdit, Op};
+use crate::error::{Context, Error, Result, warn};
+use crate::options::{self, Row};
+use crate::seccomp;
+use crate::sys;
+
+/// How many words there may be in all, those of `--args` counted.
+const MAX_ARGS: usize = 9000;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
+    /// A sandbox.
+    Run(Box<Config>),
+}
+
+/// Reads a whole command line, without the program's own name.
+pub(crate) fn parse(words: Vec<OsString>) -> Result<Request> {
+    let mut parser = Parser { words: words.len(), ..Parser::default() };
+    parser.check_count()?;
+    // lexopt's own grammar knows `--a=b` and `-xyz`, this command line does not: only its list of raw words fits.
+    let mut lexer = lexopt::Parser::from_args(words);
+    let mut words = lexer.raw_args().map_err(|_| Error::usage())?;
+    let command = parser.options(&mut words)?;
+    if let Some(request) = parser.request {
+        return Ok(request);
+    }
+    parser.check_overlay_is_used()?;
+    parser.config.command = command.into_iter().chain(words.map(word)).collect();
+    Ok(Request::Run(Box::new(parser.config)))
+}
+
+/// The state between two options.
+#[derive(Debug, Default)]
+pub(crate) struct Parser {
+    /// What was recorded so far.
+    pub(crate) config: Config,
+    /// A `--perms` that waits for the option it serves.
+    perms: Option<u32>,
+    /// A `--size` that waits for its `--tmpfs`.
+    size: Option<u64>,
+    /// The `--overlay-src` layers that wait for their overlay.
+    pub(crate) layers: Vec<CString>,
+    /// How many words were seen, for the limit.
+    words: usize,
+    /// Whether the words come from `--args`.
+    in_file: bool,
+    /// `--help` or `--version`, which end the command line.
+    request: Option<Request>,
+}
+
+/// The kinds of option that matter to the modifiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// Leaves modifiers alone and must not come between one and its option.
+    None,
+    /// `--perms`
+    Perms,
+    /// `--size`
+    Size,
+    /// `--overlay-src`
+    Layer,
+}
+
+impl Parser {
+    /// Reads options until the first word that is none, and returns that word.
+    fn options(&mut self, words: &mut RawArgs<'_>) -> Result<Option<CString>> {
+        while let Some(name) = words.next() {
+            if !name.as_bytes().starts_with(b"-") {
+                return Ok(Some(word(name)));
+            }
+            if name == "--" {
+                return Ok(None);
+            }
+            let Some(row) = options::find(&name) else {
+                return Err(Error::about("Unknown option", &word(name)));
+            };
+            let mut values = Values::take(row, words)?;
+            (row.record)(self, &mut values)?;
+            if self.request.is_some() {
+                return Ok(None);
+            }
+            self.check_pending(row.pending)?;
+        }
+        Ok(None)
+    }
+
+    /// A modifier has to be followed by the option it modifies, or by another modifier of the same.
+    fn check_pending(&self, just_seen: Pending) -> Result<()> {
+        let modifier = matches!(just_seen, Pending::Perms | Pending::Size);
+        if self.perms.is_some() && !modifier {
+            return Err(Error::new("--perms must be followed by an option that creates a file"));
+        }
+        if self.size.is_some() && !modifier {
+            return Err(Error::new("--size must be followed by --tmpfs"));
+        }
+        if just_seen == Pending::Layer { Ok(()) } else { self.check_overlay_is_used() }
+    }
+
+    fn check_overlay_is_used(&self) -> Result<()> {
+        if self.layers.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(
+            "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay",
+        ))
+    }
+
+    fn check_count(&self) -> Result<()> {
+        if self.words > MAX_ARGS {
+            return Err(Error::new(format!("Exceeded maximum number of arguments {MAX_ARGS}")));
+        }
+        Ok(())
+    }
+
+    /// `--args FD`: options from a file. Words after the options are not a command there and count for nothing.
+    pub(crate) fn args_from(&mut self, fd: RawFd) -> Result<()> {
+        if self.in_file {
+            return Err(Error::new("--args not supported in arguments file"));
+        }
+        let mut data = sys::read_all(fd, usize::MAX).context("Can't read --args data")?;
+        sys::close(fd);
+        if data.last() == Some(&0) {
+            data.pop();
+        }
+        let words: Vec<OsString> = match data.as_slice() {
+            [] => Vec::new(),
+            bytes => bytes.split(|&byte| byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect(),
+        };
+        self.words += words.len();
+        self.check_count()?;
+        let mut lexer = lexopt::Parser::from_args(words);
+        let mut words = lexer.raw_args().map_err(|_| Error::usage())?;
+        self.in_file = true;
+        self.options(&mut words)?;
+        self.in_file = false;
+        Ok(())
+    }
+
+    /// Ends the command line with something else than a sandbox.
+    pub(crate) fn request(&mut self, request: Request) {
+        self.request = Some(request);
+    }
+
+    /// Records an operation.
+    pub(crate) fn push(&mut self, op: Op) {
+        self.config.ops.push(op);
+    }
+
+    /// `--perms`
+    pub(crate) fn set_perms(&mut self, perms: u32) -> Result<()> {
+        match self.perms.replace(perms) {
+            None => Ok(()),
+            Some(_) => Err(Error::new("--perms given twice for the same action")),
+        }
+    }
+
+    /// `--size`
+    pub(crate) fn set_size(&mut self, size: u64) -> Result<()> {
+        match self.size.replace(size) {
+            None => Ok(()),
+            Some(_) => Err(Error::new("--size given twice for the same action")),
+        }
+    }
+
+    /// The mode for the operation at hand: that of the `--perms` before it, or the default.
+    pub(crate) fn take_perms(&mut self, default: u32) -> u32 {
+        self.perms.take().unwrap_or(default)
+    }
+
+    /// The size for the tmpfs at hand.
+    pub(crate) fn take_size(&mut self) -> Option<u64> {
+        self.size.take()
+    }
+
+    /// The layers for the overlay at hand, of which it needs at least `least`.
+    pub(crate) fn take_layers(&mut self, values: &Values, least: usize) -> Result<Vec<CString>> {
+        if self.layers.len() < least {
+            let number = if least == 1 { "one" } else { "two" };
+            return Err(Error::new(format!("{} requires at least {number} --overlay-src", values.option)));
+        }
+        Ok(std::mem::take(&mut self.layers))
+    }
+
+    /// `--cap-add` and `--cap-drop`
+    pub(crate) fn edit_caps(&mut self, edit: CapEdit) {
+        self.config.caps.push(edit);
+    }
+
+    /// `--setenv`
+    pub(crate) fn set_variable(&mut self, values: &mut Values) -> Result<()> {
+        let name = variable(values.text(), "setenv failed")?;
+        self.config.environment.push(EnvEdit::Set(name, values.text()));
+        Ok(())
+    }
+
+    /// `--unsetenv`
+    pub(crate) fn unset_variable(&mut self, values: &mut Values) -> Result<()> {
+        let name = variable(values.text(), "unsetenv failed")?;
+        self.config.environment.push(EnvEdit::Unset(name));
+        Ok(())
+    }
+
+    /// `--seccomp FD`, whose program is read just before COMMAND.
+    pub(crate) fn seccomp(&mut self, values: &mut Values) -> Result<()> {
+        if !self.config.seccomp_programs.is_empty() {
+            return Err(Error::new("--seccomp cannot be combined with --add-seccomp-fd"));
+        }
+        let fd = values.fd()?;
+        values.last_wins(&mut self.config.fds.seccomp, fd);
+        Ok(())
+    }
+
+    /// `--add-seccomp-fd FD`, whose program is read at once.
+    pub(crate) fn add_seccomp(&mut self, values: &mut Values) -> Result<()> {
+        if self.config.fds.seccomp.is_some() {
+            return Err(Error::new("--add-seccomp-fd cannot be combined with --seccomp"));
+        }
+        let fd = values.fd()?;
+        let program = seccomp::read(fd)?;
+        sys::close(fd);
+        self.config.seccomp_programs.push(program);
+        Ok(())
+    }
+}
+
+/// A variable's name as setenv(3) wants it.
+fn variable(name: CString, failure: &str) -> Result<CString> {
+    if name.is_empty() || name.as_bytes().contains(&b'=') {
+        return Err(Error::new(failure));
+    }
+    Ok(name)
+}
+
+/// A word of argv. argv's words end at a NUL byte, so there is none inside.
+fn word(text: OsString) -> CString {
+    CString::new(text.into_vec()).unwrap_or_default()
+}
+
+/// The values of one option, taken one by one with the type they should have.
+#[derive(Debug)]
+pub(crate) struct Values {
+    /// The option's name, for messages.
+    pub(crate) option: &'static str,
+    words: std::vec::IntoIter<CString>,
+}
+
+impl Values {
+    /// As many words as the option takes.
+    fn take(row: &Row, words: &mut RawArgs<'_>) -> Result<Self> {
+        let wanted = row.operands.len();
+        let values: Vec<CString> = words.take(wanted).map(word).collect();
+        if values.len() < wanted {
+            return Err(Error::new(row.arity_error()));
+        }
+        Ok(Self { option: row.name, words: values.into_iter() })
+    }
+
+    /// Any word.
+    pub(crate) fn text(&mut self) -> CString {
+        self.words.next().unwrap_or_default()
+    }
+
+    /// A path, which is never empty.
+    pub(crate) fn path(&mut self) -> Result<CString> {
+        let path = self.text();
+        if path.is_empty() {
+            return Err(Error::new(format!("{} does not take an empty path argument", self.option)));
+        }
+        Ok(path)
+    }
+
+    /// The number of an fd.
+    pub(crate) fn fd(&mut self) -> Result<RawFd> {
+        let text = self.text();
+        parse_number(&text, 10).and_then(|n| RawFd::try_from(n).ok()).ok_or_else(|| Error::about("Invalid fd:", &text))
+    }
+
+    /// A user or group id; `(uid_t) -1` is none.
+    pub(crate) fn id(&mut self, kind: &str) -> Result<u32> {
+        let text = self.text();
+        parse_number(&text, 10)
+            .and_then(|n| u32::try_from(n).ok())
+            .filter(|&id| id != u32::MAX)
+            .ok_or_else(|| Error::about(&format!("Invalid {kind}:"), &text))
+    }
+
+    /// A file mode.
+    pub(crate) fn octal(&mut self) -> Result<u32> {
+        parse_number(&self.text(), 8)
+            .and_then(|n| u32::try_from(n).ok())
+            .filter(|&mode| mode <= 0o7777)
+            .ok_or_else(|| Error::new(format!("{} takes an octal argument <= 07777", self.option)))
+    }
+
+    /// A number of bytes, in C's notation.
+    pub(crate) fn size(&mut self) -> Result<u64> {
+        const LIMIT: u64 = i64::MAX.cast_unsigned();
+        let text = self.text();
+        let (digits, radix) = match text.to_bytes() {
+            [b'0', b'x' | b'X', rest @ ..] => (rest, 16),
+            [b'0', rest @ ..] if !rest.is_empty() => (rest, 8),
+            all => (all, 10),
+        };
+        let size = (!digits.starts_with(b"+") && !digits.starts_with(b"-"))
+            .then(|| std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, radix).ok()))
+            .flatten();
+        match size {
+            None | Some(0) => Err(Error::new(format!("{} takes a non-zero number of bytes", self.option))),
+            Some(size) if size > LIMIT => Err(Error::new(format!("--size (for tmpfs) is limited to {LIMIT}"))),
+            Some(size) => Ok(size),
+        }
+    }
+
+    /// Records a value of which only the last counts, with a warning if it is not the first.
+    pub(crate) fn last_wins<T>(&self, slot: &mut Option<T>, value: T) {
+        if slot.replace(value).is_some() {
+            warn(format_args!("Only the last {} option will take effect", self.option));
+        }
+    }
+}
+
+/// A number as strtol(3) reads it: blanks and a sign may lead, and nothing may follow.
+fn parse_number(text: &CStr, radix: u32) -> Option<u64> {
+    let text = text.to_str().ok()?.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    u64::from_str_radix(digits, radix).ok().filter(|&number| !negative || number == 0)
+}

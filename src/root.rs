@@ -1,0 +1,342 @@
+//! Paths inside the sandbox. Nothing else touches a destination.
+//!
+//! When these functions run, `/` *is* the sandbox: absolute symlinks and `..` cannot lead out of it. Two dangers remain, and
+//! are dealt with here. A magic link, such as a planted symlink to /proc/self/fd/N, would reach an fd that the caller left
+//! open: none is ever followed. And the last component is never followed at all: what is there is opened as itself.
+//!
+//! openat2(2) walks paths that way; where a filter answers ENOSYS, [`walk`] does it component by component.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+
+use crate::error::{Context, Error, Result, join};
+use crate::mount;
+use crate::sys::SysResult;
+
+/// What a mount point has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Node {
+    /// A directory.
+    Directory,
+    /// Anything else.
+    File,
+}
+
+impl Node {
+    /// What an open file is.
+    pub(crate) fn of(fd: BorrowedFd<'_>) -> SysResult<Self> {
+        Ok(if kind(fd)? == SFlag::S_IFDIR { Self::Directory } else { Self::File })
+    }
+}
+
+/// The file type of an open file.
+fn kind(fd: BorrowedFd<'_>) -> SysResult<SFlag> {
+    Ok(SFlag::from_bits_truncate(fstat(fd)?.st_mode & SFlag::S_IFMT.bits()))
+}
+
+/// The sandbox's file system while it is built.
+#[derive(Debug)]
+pub(crate) struct Root<'a> {
+    /// The host's /proc, kept open.
+    proc: BorrowedFd<'a>,
+    /// The parent directory of the destination before this one, which often is that of this one too. Only a mount could
+    /// make it stale, and the only mounts that come in between are on its own children.
+    parent: Option<(Vec<u8>, OwnedFd)>,
+}
+
+/// A destination: the directory it is in and its last component.
+struct Place<'a> {
+    dir: BorrowedFd<'a>,
+    name: CString,
+}
+
+impl<'a> Root<'a> {
+    /// The process is in the new root already.
+    pub(crate) const fn new(proc: BorrowedFd<'a>) -> Self {
+        Self { proc, parent: None }
+    }
+
+    /// Opens the place where something is to be mounted, and makes it if it is not there. `perms` is what the operation says
+    /// about the modes of its parents, see [`parent_mode`].
+    pub(crate) fn mount_point(&mut self, dest: &CStr, node: Node, perms: u32) -> Result<OwnedFd> {
+        let place = self.place(dest, perms)?;
+        let made = match node {
+            Node::Directory => mkdirat(place.dir, place.name.as_c_str(), Mode::from_bits_truncate(0o755)),
+            Node::File => mknodat(place.dir, place.name.as_c_str(), SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0),
+        };
+        match made {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            other => other.at("Can't create file", dest)?,
+        }
+        let no_symlinks = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        let opened = match beneath(place.dir, &place.name, no_symlinks, ResolveFlag::RESOLVE_NO_SYMLINKS) {
+            Err(Errno::ENOSYS) => {
+                openat(place.dir, place.name.as_c_str(), no_symlinks | OFlag::O_NOFOLLOW, Mode::empty()).and_then(not_a_symlink)
+            }
+            other => other,
+        };
+        match opened {
+            Err(Errno::ELOOP) => Err(Error::about("Can't mount on symlink destination", dest)),
+            other => other.at("Can't create file", dest),
+        }
+    }
+
+    /// Attaches a mount at a destination. A mount on `/` becomes the new `/`.
+    pub(crate) fn attach(&mut self, mount: BorrowedFd<'_>, dest: &CStr, node: Node, perms: u32) -> Result<()> {
+        let point = self.mount_point(dest, node, perms)?;
+        let is_root = self.is_root(dest, point.as_fd())?;
+        mount::attach(mount, point.as_fd()).or_else(|failure| {
+            // The kernel refuses a directory on a file and the other way round, with an errno that does not say so.
+            match Node::of(point.as_fd()) {
+                Ok(Node::File) if node == Node::Directory => Err(Error::about("Destination is not a directory", dest)),
+                Ok(Node::Directory) if node == Node::File => Err(Error::about("Destination is not a file", dest)),
+                _ => Err(failure.explain(join("Can't mount on", dest))),
+            }
+        })?;
+        if is_root {
+            self.parent = None;
+            nix::unistd::fchdir(mount).context("Can't enter the new root")?;
+            nix::unistd::chroot(c".").context("Can't chroot to the new root")?;
+        }
+        Ok(())
+    }
+
+    /// Whether a destination is `/` itself. Only one that ends in a dot can be, and only one with names in it needs a look.
+    fn is_root(&self, dest: &CStr, point: BorrowedFd<'_>) -> Result<bool> {
+        let (parent, name) = split(dest);
+        if name != b"." && name != b".." {
+            return Ok(false);
+        }
+        if parent.split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b"..")) {
+            return Ok(true);
+        }
+        let root = open_path(c"/", OFlag::O_DIRECTORY).context("Can't open /")?;
+        let (here, there) = (fstat(point).context("Can't stat /")?, fstat(&root).context("Can't stat /")?);
+        let same_mount = mount::same_mount(self.proc, point, root.as_fd()).context("Can't find the mount of /")?;
+        Ok(same_mount && here.st_ino == there.st_ino)
+    }
+
+    /// Makes a directory; one that exists is left as it is.
+    pub(crate) fn directory(&mut self, dest: &CStr, perms: u32) -> Result<()> {
+        let place = self.place(dest, perms)?;
+        match mkdirat(place.dir, place.name.as_c_str(), Mode::from_bits_truncate(perms)) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EEXIST) => {}
+            other => return other.at("Can't create file", dest),
+        }
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let found = openat(place.dir, place.name.as_c_str(), flags, Mode::empty()).at("Can't create file", dest)?;
+        match kind(found.as_fd()).at("Can't create file", dest)? {
+            SFlag::S_IFDIR => Ok(()),
+            _ => Err(Error::about("Destination is not a directory", dest)),
+        }
+    }
+
+    /// Opens a new or emptied file for writing.
+    pub(crate) fn file(&mut self, dest: &CStr, perms: u32) -> Result<OwnedFd> {
+        let place = self.place(dest, perms)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        openat(place.dir, place.name.as_c_str(), flags, Mode::from_bits_truncate(perms)).at("Can't create file", dest)
+    }
+
+    /// Makes a symbolic link; one that exists with the same text is fine.
+    pub(crate) fn symlink(&mut self, target: &CStr, dest: &CStr) -> Result<()> {
+        let place = self.place(dest, 0)?;
+        match nix::unistd::symlinkat(target, place.dir, place.name.as_c_str()) {
+            Err(Errno::EEXIST) => {}
+            other => return other.at("Can't make symlink at", dest),
+        }
+        let mut failure = join("Can't make symlink at", dest);
+        match readlinkat(place.dir, place.name.as_c_str()) {
+            Ok(text) if text.as_bytes() == target.to_bytes() => return Ok(()),
+            Ok(text) => {
+                failure.extend_from_slice(b": existing destination is ");
+                failure.extend_from_slice(text.as_bytes());
+            }
+            Err(Errno::EINVAL) => failure.extend_from_slice(b": destination exists and is not a symlink"),
+            Err(errno) => return Err(Error::os(failure, errno)),
+        }
+        Err(Error::new(failure))
+    }
+
+    /// Opens something that exists, as itself and not as what it may link to.
+    pub(crate) fn existing(&mut self, path: &CStr) -> SysResult<OwnedFd> {
+        open_path(path, OFlag::O_NOFOLLOW)
+    }
+
+    /// Forgets the parent that is kept at hand: the operation mounts below its own destination.
+    pub(crate) fn forget_parent(&mut self) {
+        self.parent = None;
+    }
+
+    /// The fd that is still open.
+    pub(crate) fn finish(self) -> Option<OwnedFd> {
+        self.parent.map(|(_, dir)| dir)
+    }
+
+    /// Finds the directory of a destination, and makes it if need be.
+    fn place(&mut self, dest: &CStr, perms: u32) -> Result<Place<'_>> {
+        let (parent, name) = split(dest);
+        let name = CString::new(name).unwrap_or_default();
+        if !matches!(&self.parent, Some((known, _)) if known == parent) {
+            let dir = make_parents(parent, parent_mode(perms)).at("Can't mkdir parents for", dest)?;
+            self.parent = Some((parent.to_vec(), dir));
+        }
+        let dir = self.parent.as_ref().map_or(AT_FDCWD, |(_, dir)| dir.as_fd());
+        Ok(Place { dir, name })
+    }
+}
+
+/// The mode of parents that are made: open as far as the operation's own mode leaves anything to the group and to others.
+const fn parent_mode(perms: u32) -> u32 {
+    let mut mode = 0o755;
+    if perms & 0o070 == 0 {
+        mode &= !0o050;
+    }
+    if perms & 0o007 == 0 {
+        mode &= !0o005;
+    }
+    mode
+}
+
+/// A path's parent and last component. `/` and `x/..` have no name: `.` or `..` stands for it.
+fn split(path: &CStr) -> (&[u8], &[u8]) {
+    let mut path = path.to_bytes();
+    while let [rest @ .., b'/'] = path {
+        path = rest;
+    }
+    match path.iter().rposition(|&byte| byte == b'/') {
+        _ if path.is_empty() => (b"/", b"."),
+        Some(slash) => {
+            let (parent, name) = path.split_at(slash);
+            (if parent.is_empty() { b"/" } else { parent }, name.strip_prefix(b"/").unwrap_or(name))
+        }
+        None => (b"/", path),
+    }
+}
+
+/// Opens a directory in the sandbox, making what is missing of it. Search permission is all that is needed on the way.
+fn make_parents(path: &[u8], mode: u32) -> SysResult<OwnedFd> {
+    let whole = CString::new(path).map_err(|_| Errno::EINVAL)?;
+    match open_path(&whole, OFlag::O_DIRECTORY) {
+        Err(Errno::ENOENT) => {}
+        other => return other,
+    }
+    let mut so_far = Vec::with_capacity(path.len() + 1);
+    let mut dir = open_path(c"/", OFlag::O_DIRECTORY)?;
+    for part in path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
+        match mkdirat(&dir, OsStr::from_bytes(part), Mode::from_bits_truncate(mode)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(other) => return Err(other),
+        }
+        so_far.push(b'/');
+        so_far.extend_from_slice(part);
+        let prefix = CString::new(so_far.clone()).map_err(|_| Errno::EINVAL)?;
+        dir = open_path(&prefix, OFlag::O_DIRECTORY)?;
+    }
+    Ok(dir)
+}
+
+/// Opens a path of the sandbox as an `O_PATH` fd, without following magic links.
+fn open_path(path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
+    let flags = flags | OFlag::O_PATH | OFlag::O_CLOEXEC;
+    match beneath(AT_FDCWD, path, flags, ResolveFlag::RESOLVE_NO_MAGICLINKS) {
+        Err(Errno::ENOSYS) => walk(path, flags),
+        other => other,
+    }
+}
+
+/// openat2(2).
+fn beneath(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag, resolve: ResolveFlag) -> SysResult<OwnedFd> {
+    openat2(dir, path, OpenHow::new().flags(flags).resolve(resolve))
+}
+
+/// The errno for a symlink where there must be none, as openat2(2) gives it.
+fn not_a_symlink(fd: OwnedFd) -> SysResult<OwnedFd> {
+    if kind(fd.as_fd())? == SFlag::S_IFLNK { Err(Errno::ELOOP) } else { Ok(fd) }
+}
+
+/// How many symlinks a path may lead through, as in the kernel.
+const MAX_SYMLINKS: usize = 40;
+
+/// What openat2(2) does with `RESOLVE_NO_MAGICLINKS`, one component at a time.
+///
+/// Symlinks are read and their text is walked, so a magic link could not be followed even by mistake; on procfs one that
+/// looks like it is refused, as openat2 would. The kernel keeps `..` below the process's root.
+fn walk(path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
+    let step = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let from_root = || openat(AT_FDCWD, c"/", step, Mode::empty());
+    let mut todo = parts(path.to_bytes());
+    let mut here = from_root()?;
+    let mut links = 0;
+    while let Some(part) = todo.pop() {
+        if kind(here.as_fd())? != SFlag::S_IFDIR {
+            return Err(Errno::ENOTDIR);
+        }
+        let next = openat(&here, OsStr::from_bytes(&part), step, Mode::empty())?;
+        let keep = todo.is_empty() && flags.contains(OFlag::O_NOFOLLOW);
+        if kind(next.as_fd())? != SFlag::S_IFLNK || keep {
+            here = next;
+            continue;
+        }
+        links += 1;
+        let text = readlinkat(&here, OsStr::from_bytes(&part))?;
+        let text = text.as_bytes();
+        let on_proc = fstatfs(&here)?.filesystem_type() == PROC_SUPER_MAGIC;
+        if links > MAX_SYMLINKS || (on_proc && (text.starts_with(b"/") || text.contains(&b':'))) {
+            return Err(Errno::ELOOP);
+        }
+        if text.starts_with(b"/") {
+            here = from_root()?;
+        }
+        todo.extend(parts(text));
+    }
+    match kind(here.as_fd())? {
+        SFlag::S_IFDIR => Ok(here),
+        _ if flags.contains(OFlag::O_DIRECTORY) => Err(Errno::ENOTDIR),
+        _ => Ok(here),
+    }
+}
+
+/// The components of a path, the first one last.
+fn parts(path: &[u8]) -> Vec<Vec<u8>> {
+    path.split(|&byte| byte == b'/').filter(|&part| !matches!(part, b"" | b".")).rev().map(<[u8]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_split_into_parent_and_name() {
+        let cases: [(&CStr, &[u8], &[u8]); 9] = [
+            (c"/", b"/", b"."),
+            (c"//", b"/", b"."),
+            (c"/a", b"/", b"a"),
+            (c"a", b"/", b"a"),
+            (c"/a/b/", b"/a", b"b"),
+            (c"a//b", b"a/", b"b"),
+            (c"/..", b"/", b".."),
+            (c"/a/..", b"/a", b".."),
+            (c".", b"/", b"."),
+        ];
+        for (path, parent, name) in cases {
+            assert_eq!(split(path), (parent, name), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn parents_are_as_open_as_the_mode_says() {
+        assert_eq!(parent_mode(0), 0o700);
+        assert_eq!(parent_mode(0o600), 0o700);
+        assert_eq!(parent_mode(0o640), 0o750);
+        assert_eq!(parent_mode(0o604), 0o705);
+        assert_eq!(parent_mode(0o666), 0o755);
+    }
+}

@@ -1,0 +1,379 @@
+//! [`enter`]: everything between the clone and `execvp`, in order.
+//!
+//! Gather, leave, build, become: what comes from the host is taken while host paths still mean what the caller meant; then the
+//! host is gone, before the first destination is looked at; then the sandbox's tree is built; then the process becomes COMMAND.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::fcntl::AT_FDCWD;
+use nix::libc;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, stat, umask};
+use nix::unistd::{Gid, Uid, chdir, fchdir, getcwd, getpid, setgid, sethostname, setsid, setuid};
+
+use crate::caps::{self, CapEdit};
+use crate::config::{Config, Op, Want};
+use crate::error::{Context, Error, Result};
+use crate::fds::Fds;
+use crate::gather::Gatherer;
+use crate::ids::{self, Groups, Map};
+use crate::init::{self, Init};
+use crate::launch::{self, Host, die_with, wait_for_byte};
+use crate::mount::{Attributes, Explain, Fresh, attach_at};
+use crate::ops::Builder;
+use crate::root::Root;
+use crate::seccomp::{self, Program};
+use crate::sys;
+use crate::{labels, loopback};
+
+/// The sandbox's side of what it shares with the monitor.
+#[derive(Debug)]
+pub(crate) struct Links {
+    /// Whether a byte from the monitor is awaited before the set-up begins.
+    pub(crate) gate: bool,
+    /// Where that byte comes from, and where the monitor's end shows.
+    pub(crate) tether: Option<OwnedFd>,
+    /// Where PID 1 reports COMMAND's exit status.
+    pub(crate) report: Option<OwnedFd>,
+    /// Where the execution of COMMAND is announced.
+    pub(crate) executed: Option<OwnedFd>,
+    /// Where the first process inside `--pidns` shows its pid.
+    pub(crate) pid: Option<OwnedFd>,
+}
+
+/// Sets the sandbox up around this process and becomes COMMAND. What returns an exit status is a process that did not: PID 1 at its
+/// end, or one that led into another pid namespace.
+pub(crate) fn enter(config: &Config, host: &Host, mut fds: Fds, mut links: Links) -> Result<i32> {
+    let proc = host.proc.as_fd();
+    if config.switches.die_with_parent {
+        // Some of the following clears it again; until then it covers the set-up, and at the end it is set once more.
+        sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL.unsigned_abs().into(), 0).context("prctl(PR_SET_PDEATHSIG)")?;
+    }
+    if let Some(pidns) = config.fds.pidns {
+        if enter_pid_namespace(config, &mut fds, pidns)? == Role::Done {
+            return Ok(0);
+        }
+    }
+    if let Some(socket) = links.pid.take() {
+        launch::signal(&socket);
+    }
+    for monitors in [config.fds.info, config.fds.json_status, config.fds.userns_block] {
+        fds.drop_optional(monitors);
+    }
+    links.pass_gate()?;
+
+    // Who we are.
+    let identity = Identity::of(config, host);
+    identity.map(config, host)?;
+    if config.namespaces.net == Want::Yes {
+        loopback::set_up()?;
+    }
+    if let Some(name) = &config.hostname {
+        sethostname(OsStr::from_bytes(name.to_bytes())).at("Can't set hostname to", name)?;
+    }
+
+    // Gather.
+    let old_umask = umask(Mode::empty());
+    let limit = raise_open_files(config.ops.len())?;
+    let cwd = working_directory();
+    // From here on nothing that is mounted in the sandbox is seen outside.
+    let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC | MsFlags::MS_SILENT;
+    mount(None::<&CStr>, c"/", None::<&CStr>, slave, None::<&CStr>).context("Failed to make / slave")?;
+    if config.file_label.is_some() {
+        labels::set_file_label(proc, config.file_label.as_deref())?;
+    }
+    let (items, scratch) = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref() }.gather()?;
+
+    // Leave.
+    let base = leave()?;
+
+    // Build.
+    let lenient = config.switches.not_a_security_boundary;
+    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: vec![base], scratch };
+    for (op, item) in config.ops.iter().zip(items) {
+        builder.build(op, item)?;
+    }
+    if config.file_label.is_some() {
+        labels::set_file_label(proc, None)?;
+    }
+    builder.finish();
+    restore_open_files(limit)?;
+
+    // Become.
+    identity.settle(config, host, &mut fds)?;
+    caps_of_command(config, host)?;
+    if let Some(fd) = fds.take_optional(config.fds.block).context("Can't read block-fd")? {
+        wait_for_byte(&fd).context("Can't read block-fd")?;
+    }
+    let programs = seccomp_programs(config, &mut fds)?;
+    umask(old_umask);
+    change_directory(config, &cwd)?;
+    if config.switches.new_session {
+        setsid().context("setsid")?;
+    }
+    become_command(config, host, &programs, fds, links)
+}
+
+impl Links {
+    /// Waits for the monitor's word to go on. Its end instead of its word means that it is gone, and so are we.
+    fn pass_gate(&self) -> Result<()> {
+        let Some(tether) = self.tether.as_ref().filter(|_| self.gate) else { return Ok(()) };
+        match wait_for_byte(tether).context("Can't read from the monitor")? {
+            0 => Err(Error::reported()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes this process, a child of the monitor's, die with it, which may have happened already.
+    fn die_with_monitor(&self) -> Result<()> {
+        sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL.unsigned_abs().into(), 0).context("prctl(PR_SET_PDEATHSIG)")?;
+        // The parent may be in another pid namespace, where getppid(2) shows nothing: its end of the pipe tells.
+        let Some(tether) = &self.tether else { return Ok(()) };
+        let mut ends = [PollFd::new(tether.as_fd(), PollFlags::empty())];
+        match poll(&mut ends, PollTimeout::ZERO).context("poll")? {
+            0 => Ok(()),
+            _ => Err(Error::reported()),
+        }
+    }
+}
+
+/// Which of two processes this is, after a clone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The one that goes on.
+    Continues,
+    /// The one that has nothing more to do.
+    Done,
+}
+
+/// setns(2) into a pid namespace is for children only, and a new pid namespace below it is made from inside: one or two more
+/// clones, all of them the monitor's children.
+fn enter_pid_namespace(config: &Config, fds: &mut Fds, number: i32) -> Result<Role> {
+    fds.take(number).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWPID)).context("Setting pidns failed")?;
+    let below = if config.namespaces.pid == Want::Yes { Some(libc::CLONE_NEWPID) } else { None };
+    for flags in [Some(0), below].into_iter().flatten() {
+        if sys::clone_process(libc::CLONE_PARENT | flags).context("Can't fork for --pidns")?.is_some() {
+            return Ok(Role::Done);
+        }
+    }
+    Ok(Role::Continues)
+}
+
+/// The ids of the sandbox, and how they come about.
+#[derive(Debug, Clone, Copy)]
+struct Identity {
+    /// Ids while the mounts are made: root where devpts needs a mapped root.
+    first: (u32, u32),
+    /// Ids in the sandbox.
+    last: (u32, u32),
+    /// Whether a nested user namespace leads from the first to the last.
+    nested: bool,
+}
+
+impl Identity {
+    fn of(config: &Config, host: &Host) -> Self {
+        let last = (config.sandbox_uid(host.caller), config.sandbox_gid(host.caller));
+        let own_map = config.namespaces.user == Want::Yes && config.fds.userns_block.is_none();
+        let has_dev = config.ops.iter().any(|op| matches!(op, Op::Dev(_)));
+        let first = if own_map && has_dev { (0, 0) } else { last };
+        Self { first, last, nested: own_map && (first != last || config.switches.disable_userns) }
+    }
+
+    /// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped.
+    fn map(self, config: &Config, host: &Host) -> Result<()> {
+        if config.namespaces.user == Want::Yes && config.fds.userns_block.is_none() {
+            let caller = host.caller;
+            let uid = Map { inside: self.first.0, outside: caller.uid };
+            let gid = Map { inside: self.first.1, outside: caller.gid };
+            return ids::write_maps(host.proc.as_fd(), uid, gid, Groups::Deny);
+        }
+        if config.fds.userns.is_some() {
+            switch_ids(config.uid, config.gid)?;
+        }
+        Ok(())
+    }
+
+    /// The last user namespace: the one of `--userns2`, or a nested one with the wanted ids. Its bounding set is new.
+    fn settle(self, config: &Config, host: &Host, fds: &mut Fds) -> Result<()> {
+        let proc = host.proc.as_fd();
+        if config.switches.disable_userns {
+            ids::limit_user_namespaces(proc)?;
+        }
+        if let Some(fd) = fds.take_optional(config.fds.userns2).context("Setting userns2 failed")? {
+            setns(fd, CloneFlags::CLONE_NEWUSER).context("Setting userns2 failed")?;
+        }
+        if self.nested {
+            unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
+            let uid = Map { inside: self.last.0, outside: self.first.0 };
+            let gid = Map { inside: self.last.1, outside: self.first.1 };
+            ids::write_maps(proc, uid, gid, Groups::Inherited)?;
+        }
+        if config.switches.disable_userns || config.switches.assert_userns_disabled {
+            ids::assert_disabled()?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes on the ids asked for, the group first: afterwards it might not be allowed.
+fn switch_ids(uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+    if let Some(gid) = gid.map(Gid::from_raw).filter(|&gid| gid != Gid::current()) {
+        setgid(gid).context("unable to switch to gid")?;
+    }
+    if let Some(uid) = uid.map(Uid::from_raw).filter(|&uid| uid != Uid::current()) {
+        setuid(uid).context("unable to switch to uid")?;
+    }
+    Ok(())
+}
+
+/// Raises the soft limit of open files, because every operation may need one until the end; the old limit is given back.
+fn raise_open_files(operations: usize) -> Result<Option<(rlim_t, rlim_t)>> {
+    /// fds of one operation at most: a `--dev` is nine mounts, all others have one.
+    const PER_OPERATION: u64 = 10;
+    const ELSE: u64 = 64;
+    let needed = PER_OPERATION.saturating_mul(u64::try_from(operations).unwrap_or(u64::MAX)).saturating_add(ELSE);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("Can't get the limit of open files")?;
+    if soft >= needed || soft >= hard {
+        return Ok(None);
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("Can't raise the limit of open files")?;
+    Ok(Some((soft, hard)))
+}
+
+fn restore_open_files(limit: Option<(rlim_t, rlim_t)>) -> Result<()> {
+    let Some((soft, hard)) = limit else { return Ok(()) };
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).context("Can't restore the limit of open files")
+}
+
+/// The caller's working directory: as $PWD names it while that is true, else as the kernel does.
+fn working_directory() -> Option<CString> {
+    if let Some(logical) = sys::getenv(c"PWD").filter(|path| path.as_bytes().starts_with(b"/"))
+        && let (Ok(here), Ok(there)) = (stat(c"."), stat(logical.as_c_str()))
+        && (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+    {
+        return Some(logical);
+    }
+    let physical = getcwd().ok()?;
+    CString::new(physical.into_os_string().into_encoded_bytes()).ok()
+}
+
+/// Leaves the host's tree for an empty tmpfs. One pivot and one detach: from here on no path leads to the host.
+fn leave() -> Result<OwnedFd> {
+    let attributes = Attributes::NOSUID.with(Attributes::NODEV);
+    let base = Fresh { kind: c"tmpfs", parameters: &[], attributes }.make().explain(|| "Failed to mount tmpfs")?;
+    fchmodat(&base, c".", Mode::from_bits_truncate(0o755), FchmodatFlags::FollowSymlink)
+        .context("Failed to set the mode of the new root")?;
+    attach_at(base.as_fd(), Some(AT_FDCWD), c"/").explain(|| "Failed to attach the new root")?;
+    fchdir(&base).context("chdir base")?;
+    nix::unistd::pivot_root(c".", c".").context("pivot_root")?;
+    umount2(c".", MntFlags::MNT_DETACH).context("unmount old root")?;
+    chdir(c"/").context("chdir /")?;
+    Ok(base)
+}
+
+/// What COMMAND is allowed.
+fn caps_of_command(config: &Config, host: &Host) -> Result<()> {
+    let own_userns = config.namespaces.user == Want::Yes || config.fds.userns.is_some();
+    let privileged = host.caller.uid == 0 && !own_userns;
+    if privileged && config.caps.is_empty() {
+        return Ok(());
+    }
+    let start = if host.caller.uid == 0 { host.caps } else { 0 };
+    let wanted = CapEdit::apply(&config.caps, start);
+    if own_userns {
+        caps::limit_bounding_set(wanted)?;
+    }
+    caps::become_set(wanted)?;
+    sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")
+}
+
+/// The programs of `--add-seccomp-fd`, or the one of `--seccomp`.
+fn seccomp_programs(config: &Config, fds: &mut Fds) -> Result<Vec<Program>> {
+    match fds.take_optional(config.fds.seccomp).context("Can't read seccomp data")? {
+        Some(fd) => Ok(vec![seccomp::read(fd.as_raw_fd())?]),
+        None => Ok(config.seccomp_programs.clone()),
+    }
+}
+
+/// Goes where COMMAND starts, and says so in PWD.
+fn change_directory(config: &Config, cwd: &Option<CString>) -> Result<()> {
+    if let Some(dir) = &config.chdir {
+        chdir(dir.as_c_str()).at("Can't chdir to", dir)?;
+        return sys::setenv(c"PWD", dir).context("setenv failed");
+    }
+    let home = sys::getenv(c"HOME");
+    let dir = [cwd.as_deref(), home.as_deref()].into_iter().flatten().find(|dir| chdir(*dir).is_ok());
+    if dir.is_none() {
+        chdir(c"/").context("Can't chdir to /")?;
+    }
+    sys::setenv(c"PWD", dir.unwrap_or(c"/")).context("setenv failed")
+}
+
+/// The last steps: PID 1 if there is one, labels, filters, exec.
+fn become_command(config: &Config, host: &Host, programs: &[Program], mut fds: Fds, mut links: Links) -> Result<i32> {
+    let die = config.switches.die_with_parent;
+    let sync = config.fds.sync.iter().map(|&number| fds.take(number).context("Can't keep sync-fd"));
+    let sync = sync.collect::<Result<Vec<_>>>()?;
+    let Some(report) = links.report.take() else {
+        keep_open(sync)?;
+        if die {
+            links.die_with_monitor()?;
+        }
+        return exec(config, host, programs, links.executed);
+    };
+    let locks = init::take_locks(&config.lock_files)?;
+    let first = getpid();
+    if let Some(command) = sys::clone_process(0).context("Can't fork for pid 1")? {
+        if die {
+            links.die_with_monitor()?;
+        }
+        caps::drop_all(host.caller.uid == 0)?;
+        let init = Init { report, sync, locks };
+        // Every fd that is not PID 1's is closed by its number.
+        std::mem::forget((fds, links));
+        init.close_others();
+        seccomp::install(programs)?;
+        return init.run(command);
+    }
+    drop((report, sync, locks));
+    if die {
+        die_with(first)?;
+    }
+    exec(config, host, programs, links.executed)
+}
+
+/// fds that COMMAND inherits.
+fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
+    for fd in fds {
+        let flags = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty());
+        nix::fcntl::fcntl(&fd, flags).context("Can't keep sync-fd")?;
+        std::mem::forget(fd);
+    }
+    Ok(())
+}
+
+/// Executes COMMAND.
+fn exec(config: &Config, host: &Host, programs: &[Program], executed: Option<OwnedFd>) -> Result<i32> {
+    if let Some(label) = &config.exec_label {
+        labels::set_exec_label(host.proc.as_fd(), label)?;
+    }
+    let Some(file) = config.command.first() else { return Err(Error::usage()) };
+    let mut argv = config.command.clone();
+    if let (Some(name), Some(first)) = (&config.argv0, argv.first_mut()) {
+        first.clone_from(name);
+    }
+    seccomp::install(programs)?;
+    if let Some(link) = &executed {
+        launch::signal(link);
+    }
+    let errno = sys::execvp(file, &argv);
+    if let Some(link) = &executed {
+        launch::signal(link);
+    }
+    Err(errno).at("execvp", file)
+}

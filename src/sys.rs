@@ -1,0 +1,293 @@
+//! System calls that nix does not offer, the C entry point and the raw clone: the only file with `unsafe`.
+//!
+//! Each function is one call, typed: borrowed fds in, owned fds out, [`Errno`] for what the kernel refuses. Nothing in
+//! here decides anything.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, OsString, c_char, c_int, c_ulong, c_void};
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::libc::{self, c_long};
+use nix::unistd::Pid;
+
+/// The result of one call.
+pub(crate) type SysResult<T> = std::result::Result<T, Errno>;
+
+/// Where the C runtime starts us.
+///
+/// Rust's own runtime is left out because it changes what COMMAND inherits: it ignores SIGPIPE and opens /dev/null on
+/// closed standard fds.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    let count = usize::try_from(argc).unwrap_or(0);
+    let mut words = Vec::with_capacity(count);
+    for index in 0..count {
+        // SAFETY: the C runtime passes an array of `argc` pointers.
+        let slot = unsafe { argv.add(index) };
+        // SAFETY: `slot` is inside that array.
+        let word = unsafe { *slot };
+        // SAFETY: each of them is a NUL-terminated string that lives as long as the process.
+        let word = unsafe { CStr::from_ptr(word) };
+        words.push(OsString::from_vec(word.to_bytes().to_vec()));
+    }
+    crate::run(words)
+}
+
+/// The C convention: -1 and errno.
+fn check(result: c_long) -> SysResult<c_long> {
+    Errno::result(result)
+}
+
+/// An fd that a call has just made.
+fn owned(result: c_long) -> SysResult<OwnedFd> {
+    let fd = RawFd::try_from(check(result)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just made this fd for us and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A pointer to a string, or none.
+fn pointer(text: Option<&CStr>) -> *const c_char {
+    text.map_or(ptr::null(), CStr::as_ptr)
+}
+
+/// `open_tree(2)`: with `OPEN_TREE_CLONE` a detached copy of the mounts at a path.
+pub(crate) fn open_tree(dir: BorrowedFd<'_>, path: &CStr, flags: u32) -> SysResult<OwnedFd> {
+    // SAFETY: the path is NUL-terminated and only read.
+    owned(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) })
+}
+
+/// `move_mount(2)`: attaches the mount that `from` is, or lies at, to the place that `to` is.
+pub(crate) fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>, to_path: &CStr, flags: u32) -> SysResult<()> {
+    let empty = c"".as_ptr();
+    // SAFETY: both paths are NUL-terminated and only read.
+    check(unsafe { libc::syscall(libc::SYS_move_mount, from.as_raw_fd(), empty, to.as_raw_fd(), to_path.as_ptr(), flags) })
+        .map(drop)
+}
+
+/// `fsopen(2)`: a new file system that is still to be configured.
+pub(crate) fn fsopen(kind: &CStr) -> SysResult<OwnedFd> {
+    const FSOPEN_CLOEXEC: u32 = 1;
+    // SAFETY: the name is NUL-terminated and only read.
+    owned(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC) })
+}
+
+/// `fsconfig(2)` with a command, and a key and value where it takes them.
+pub(crate) fn fsconfig(fs: BorrowedFd<'_>, command: u32, key: Option<&CStr>, value: Option<&CStr>) -> SysResult<()> {
+    // SAFETY: key and value are null or NUL-terminated, and only read.
+    check(unsafe { libc::syscall(libc::SYS_fsconfig, fs.as_raw_fd(), command, pointer(key), pointer(value), 0) }).map(drop)
+}
+
+/// `fsmount(2)`: the configured file system as a detached mount.
+pub(crate) fn fsmount(fs: BorrowedFd<'_>, attributes: u64) -> SysResult<OwnedFd> {
+    const FSMOUNT_CLOEXEC: u32 = 1;
+    let attributes = c_ulong::try_from(attributes).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: integers only.
+    owned(unsafe { libc::syscall(libc::SYS_fsmount, fs.as_raw_fd(), FSMOUNT_CLOEXEC, attributes) })
+}
+
+/// `struct mount_attr` of `mount_setattr(2)`.
+#[repr(C)]
+#[derive(Default)]
+struct MountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// `mount_setattr(2)`: sets attributes of the mount that `mount` is; clears none.
+pub(crate) fn mount_setattr(mount: BorrowedFd<'_>, flags: c_int, set: u64) -> SysResult<()> {
+    let attr = MountAttr { attr_set: set, ..MountAttr::default() };
+    let size = size_of::<MountAttr>();
+    let path = c"".as_ptr();
+    // SAFETY: the structure has the size that is passed with it and is only read.
+    check(unsafe { libc::syscall(libc::SYS_mount_setattr, mount.as_raw_fd(), path, flags, &raw const attr, size) }).map(drop)
+}
+
+/// `close_range(2)`: closes every fd from `first` to `last`.
+pub(crate) fn close_range(first: RawFd, last: RawFd) -> SysResult<()> {
+    let (first, last) = (first.cast_unsigned(), last.cast_unsigned());
+    // SAFETY: the callers own every fd in the range, or are about to do nothing else with any of them.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) }).map(drop)
+}
+
+/// `close(2)` by number, for fds that the caller left to us. Errors mean that it was closed already.
+pub(crate) fn close(fd: RawFd) {
+    // SAFETY: numbers come from argv or from a list of our own open fds; none is owned by an object.
+    _ = unsafe { libc::close(fd) };
+}
+
+/// An fd that is no fd, to see whether a call looks at it.
+pub(crate) const fn bad_fd() -> BorrowedFd<'static> {
+    // SAFETY: the number is beyond what any table can hold, so it is never open and nobody owns it.
+    unsafe { BorrowedFd::borrow_raw(RawFd::MAX) }
+}
+
+/// Whether an fd number is open.
+pub(crate) fn is_open(fd: RawFd) -> bool {
+    // SAFETY: F_GETFD only looks.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+}
+
+/// Makes an fd that the caller left open ours.
+pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
+    // SAFETY: `Fds` adopts each number once, right after parsing and before we open anything, so nobody else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Reads an fd by number to its end. More than `limit` bytes are EFBIG.
+pub(crate) fn read_all(fd: RawFd, limit: usize) -> SysResult<Vec<u8>> {
+    let mut data = Vec::new();
+    let mut buffer = [0_u8; 16 * 1024];
+    loop {
+        // SAFETY: the buffer is as long as said and is ours.
+        let count = unsafe { libc::read(fd, buffer.as_mut_ptr().cast::<c_void>(), buffer.len()) };
+        match check(count as c_long) {
+            Ok(0) => return Ok(data),
+            Ok(count) => {
+                data.extend(buffer.iter().take(usize::try_from(count).unwrap_or(0)));
+                if data.len() > limit {
+                    return Err(Errno::EFBIG);
+                }
+            }
+            Err(Errno::EINTR) => {}
+            Err(other) => return Err(other),
+        }
+    }
+}
+
+/// `clone(2)` with a null stack: fork's semantics, plus namespaces. `None` in the child.
+///
+/// There is only ever one thread, so the child may allocate and do all else that a forked process may.
+pub(crate) fn clone_process(namespaces: c_int) -> SysResult<Option<Pid>> {
+    let flags = c_long::from(namespaces | libc::SIGCHLD);
+    let null = ptr::null::<c_void>();
+    // SAFETY: without CLONE_VM the child has its own copy of all memory, as after fork, and a null stack means the same one.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, null, null, null, 0) })?;
+    let pid = c_int::try_from(pid).map_err(|_| Errno::EOVERFLOW)?;
+    Ok((pid != 0).then(|| Pid::from_raw(pid)))
+}
+
+/// A `prctl(2)` whose arguments are integers.
+pub(crate) fn prctl(option: c_int, argument: c_ulong, argument3: c_ulong) -> SysResult<c_int> {
+    let zero: c_ulong = 0;
+    // SAFETY: only options with integer arguments are passed.
+    Errno::result(unsafe { libc::prctl(option, argument, argument3, zero, zero) })
+}
+
+/// Installs a seccomp program on this thread, as it is.
+pub(crate) fn install_filter(program: &[libc::sock_filter]) -> SysResult<()> {
+    let len = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
+    let fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let mode = libc::SECCOMP_MODE_FILTER;
+    // SAFETY: the kernel copies `len` instructions from the slice and keeps no pointer.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const fprog) }).map(drop)
+}
+
+/// One half of the sets of `capget(2)` and `capset(2)`: capabilities 0–31 or 32–63.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// The header of `capget(2)` and `capset(2)`.
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: c_int,
+}
+
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+/// The low and the high half of a set.
+fn halves(set: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = set.to_le_bytes();
+    [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])]
+}
+
+/// Effective and permitted capabilities of this process.
+pub(crate) fn capget() -> SysResult<(u64, u64)> {
+    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let mut data = [CapData::default(); 2];
+    // SAFETY: version 3 has two halves, which is what `data` has room for.
+    check(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;
+    let [low, high] = data;
+    let whole = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    Ok((whole(low.effective, high.effective), whole(low.permitted, high.permitted)))
+}
+
+/// Sets effective, permitted and inheritable to the same set, in one call.
+pub(crate) fn capset(set: u64) -> SysResult<()> {
+    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let data = halves(set).map(|half| CapData { effective: half, permitted: half, inheritable: half });
+    // SAFETY: version 3 has two halves, and `data` is only read.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
+}
+
+/// A value the kernel passed at exec, see getauxval(3).
+pub(crate) fn auxiliary(kind: c_ulong) -> c_ulong {
+    // SAFETY: it only looks.
+    unsafe { libc::getauxval(kind) }
+}
+
+/// `setenv(3)`, replacing.
+pub(crate) fn setenv(name: &CStr, value: &CStr) -> SysResult<()> {
+    // SAFETY: both are NUL-terminated and copied; there is one thread.
+    Errno::result(unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) }).map(drop)
+}
+
+/// `unsetenv(3)`.
+pub(crate) fn unsetenv(name: &CStr) -> SysResult<()> {
+    // SAFETY: the name is NUL-terminated; there is one thread.
+    Errno::result(unsafe { libc::unsetenv(name.as_ptr()) }).map(drop)
+}
+
+/// `clearenv(3)`.
+pub(crate) fn clearenv() -> SysResult<()> {
+    // SAFETY: there is one thread and no pointer into the environment is kept.
+    Errno::result(unsafe { libc::clearenv() }).map(drop)
+}
+
+/// `getenv(3)`, copied.
+pub(crate) fn getenv(name: &CStr) -> Option<CString> {
+    // SAFETY: the name is NUL-terminated.
+    let value = unsafe { libc::getenv(name.as_ptr()) };
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: the value is NUL-terminated, and copied before anything can change it.
+    Some(unsafe { CStr::from_ptr(value) }.to_owned())
+}
+
+/// `execvp(3)`: looks for the program in our own PATH, and returns only if it cannot be executed.
+pub(crate) fn execvp(file: &CStr, argv: &[CString]) -> Errno {
+    let mut pointers: Vec<*const c_char> = argv.iter().map(|word| word.as_ptr()).collect();
+    pointers.push(ptr::null());
+    // SAFETY: the array ends with a null pointer and each string with NUL; exec copies them.
+    unsafe { libc::execvp(file.as_ptr(), pointers.as_ptr()) };
+    Errno::last()
+}
+
+/// Gives a signal its default disposition.
+pub(crate) fn default_signal(signal: c_int) {
+    // SAFETY: SIG_DFL runs no code of ours.
+    _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// A read lock on a whole file, without waiting, see `F_SETLK` in fcntl(2).
+pub(crate) fn lock_shared(file: BorrowedFd<'_>) -> SysResult<()> {
+    // SAFETY: a flock structure is plain integers, for which zero is valid.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::c_short::try_from(libc::F_RDLCK).map_err(|_| Errno::EINVAL)?;
+    lock.l_whence = libc::c_short::try_from(libc::SEEK_SET).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the kernel reads the structure during the call.
+    Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) }).map(drop)
+}
