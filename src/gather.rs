@@ -2,7 +2,7 @@
 //! caller meant. Nothing of the sandbox exists yet, so a failure here leaves nothing behind.
 //!
 //! In the order of the command line, in two rounds: overlays and data files need a scratch tmpfs attached in the old tree,
-//! and that must not be copied into anybody's bind of `/`.
+//! which must neither hide anybody's source nor be copied into a bind of `/`.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
@@ -59,6 +59,17 @@ pub(crate) enum Item {
     Dev(DevParts),
     /// A file to copy.
     Content(OwnedFd),
+    /// The layers of an overlay, still to be mounted.
+    Layers(Layers),
+}
+
+/// The directories of an overlay.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    /// Where writes go and the work directory; none for memory or no writes.
+    upper: Option<(OwnedFd, OwnedFd)>,
+    /// The topmost first.
+    lower: Vec<OwnedFd>,
 }
 
 /// The device nodes of a `--dev`.
@@ -93,12 +104,15 @@ impl Gatherer<'_> {
         }
         let mut scratch = None;
         for (op, item) in self.config.ops.iter().zip(&mut items) {
-            match op {
-                Op::Overlay { upper, layers, dest } => *item = self.overlay(&mut scratch, upper, layers, dest)?,
-                Op::Data { dest, perms, access, .. } => {
-                    if let Item::Content(content) = std::mem::replace(item, Item::None) {
-                        *item = self.data(&mut scratch, content, dest, *perms, *access)?;
-                    }
+            if !matches!(op, Op::Overlay { .. } | Op::Data { .. }) {
+                continue;
+            }
+            match (op, std::mem::replace(item, Item::None)) {
+                (Op::Overlay { upper, dest, .. }, Item::Layers(layers)) => {
+                    *item = self.overlay(&mut scratch, upper, &layers, dest)?;
+                }
+                (Op::Data { dest, perms, access, .. }, Item::Content(content)) => {
+                    *item = self.data(&mut scratch, content, dest, *perms, *access)?;
                 }
                 _ => {}
             }
@@ -121,7 +135,8 @@ impl Gatherer<'_> {
             Op::File { fd, dest, .. } | Op::Data { fd, dest, .. } => {
                 self.fds.take(*fd).map(Item::Content).at("Can't write data to file", dest)
             }
-            Op::RemountRo(_) | Op::Overlay { .. } | Op::Dir { .. } | Op::Symlink { .. } | Op::Chmod { .. } => Ok(Item::None),
+            Op::Overlay { upper, layers, .. } => layers_of(upper, layers).map(Item::Layers),
+            Op::RemountRo(_) | Op::Dir { .. } | Op::Symlink { .. } | Op::Chmod { .. } => Ok(Item::None),
         }
     }
 
@@ -242,7 +257,7 @@ impl Gatherer<'_> {
 
     /// A file of the scratch tmpfs with the content of an fd.
     fn data(&self, scratch: &mut Option<Scratch>, content: OwnedFd, dest: &CStr, perms: u32, access: Access) -> Result<Item> {
-        let scratch = Scratch::get(scratch)?;
+        let scratch = Scratch::get(scratch, self.proc)?;
         let name = scratch.next_name("bindfile");
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let file =
@@ -254,34 +269,24 @@ impl Gatherer<'_> {
         Ok(Item::Data(tree, name))
     }
 
-    /// An overlay. The layers are given as fds: their paths may hold anything, and mean what they mean now. It is mounted on the
-    /// scratch tmpfs by mount(2), because fsconfig(2) takes at most 255 bytes of `lowerdir`, and then cloned.
-    fn overlay(&self, scratch: &mut Option<Scratch>, upper: &Upper, layers: &[CString], dest: &CStr) -> Result<Item> {
-        let scratch = Scratch::get(scratch)?;
-        let mut fds = Vec::new();
-        let mut options = String::new();
-        let mut keep = |fd: OwnedFd| {
-            let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-            fds.push(fd);
-            path
+    /// An overlay. The layers are given as fds: their paths may hold anything, and mean what they meant in the first round. It is
+    /// mounted on the scratch tmpfs by mount(2), because fsconfig(2) takes at most 255 bytes of `lowerdir`, and then cloned.
+    fn overlay(&self, scratch: &mut Option<Scratch>, upper: &Upper, layers: &Layers, dest: &CStr) -> Result<Item> {
+        let scratch = Scratch::get(scratch, self.proc)?;
+        let path = |fd: &OwnedFd| format!("self/fd/{}", fd.as_raw_fd());
+        let memory = match upper {
+            Upper::Tmp => Some((scratch.directory("tmp-overlay-upper-")?.1, scratch.directory("tmp-overlay-work-")?.1)),
+            Upper::Host { .. } | Upper::None => None,
         };
-        let host = |path: &CStr| open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).at("Can't find source path", path);
-        match upper {
-            Upper::Host { rwsrc, workdir } => {
-                options += &format!("upperdir={},", keep(host(rwsrc)?));
-                options += &format!("workdir={},", keep(host(workdir)?));
-            }
-            Upper::Tmp => {
-                options += &format!("upperdir={},", keep(scratch.directory("tmp-overlay-upper-")?.1));
-                options += &format!("workdir={},", keep(scratch.directory("tmp-overlay-work-")?.1));
-            }
-            Upper::None => {}
+        let mut options = String::new();
+        if let Some((upper, work)) = layers.upper.as_ref().or(memory.as_ref()) {
+            options += &format!("upperdir={},workdir={},", path(upper), path(work));
         }
-        let lower = layers.iter().rev().map(|path| host(path).map(&mut keep)).collect::<Result<Vec<_>>>()?;
+        let lower: Vec<String> = layers.lower.iter().map(path).collect();
         options += &format!("lowerdir={},userxattr", lower.join(":"));
         let (name, point) = scratch.directory("overlay-")?;
         let failure = || [join("Can't make overlay mount on", dest), format!(" with options {options}").into_bytes()].concat();
-        mount_overlay(point.as_fd(), &options).map_err(|errno| match errno {
+        mount_overlay(&path(&point), &options).map_err(|errno| match errno {
             Errno::ELOOP => Error::new([failure(), b": Overlay directories may not overlap".to_vec()].concat()),
             other => Error::mount(failure(), other),
         })?;
@@ -290,14 +295,25 @@ impl Gatherer<'_> {
     }
 }
 
-/// mount(2) of an overlay on an open directory. Longer options than a page would be cut by the kernel.
-fn mount_overlay(point: BorrowedFd<'_>, options: &str) -> SysResult<()> {
+/// Opens the host's directories of an overlay.
+fn layers_of(upper: &Upper, layers: &[CString]) -> Result<Layers> {
+    let host = |path: &CString| {
+        open(path.as_c_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).at("Can't find source path", path)
+    };
+    let upper = match upper {
+        Upper::Host { rwsrc, workdir } => Some((host(rwsrc)?, host(workdir)?)),
+        Upper::Tmp | Upper::None => None,
+    };
+    Ok(Layers { upper, lower: layers.iter().rev().map(host).collect::<Result<_>>()? })
+}
+
+/// mount(2) of an overlay; the working directory is the host's /proc. Longer options than a page would be cut by the kernel.
+fn mount_overlay(point: &str, options: &str) -> SysResult<()> {
     if options.len() >= 4096 {
         return Err(Errno::E2BIG);
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_SILENT;
-    let point = format!("/proc/self/fd/{}", point.as_raw_fd());
-    nix::mount::mount(Some(c"overlay"), point.as_str(), Some(c"overlay"), flags, Some(options))
+    nix::mount::mount(Some(c"overlay"), point, Some(c"overlay"), flags, Some(options))
 }
 
 /// The flags of a bind; they are added to what its source has.
@@ -330,8 +346,8 @@ pub(crate) fn copy(from: OwnedFd, to: OwnedFd, dest: &CStr) -> Result<()> {
     copied.map(drop).map_err(|error| errno(&error)).at("Can't write data to file", dest)
 }
 
-/// A tmpfs on top of the old `/`. Nobody's path leads into it, because the process's root stays below, and it is gone with
-/// the old tree.
+/// A tmpfs on top of the host's /proc, gone with the old tree. /proc is the one directory that is sure to be there, and the one
+/// that is not needed by its path any more: it is open, and the working directory from here on.
 #[derive(Debug)]
 struct Scratch {
     fd: OwnedFd,
@@ -340,19 +356,21 @@ struct Scratch {
 
 impl Scratch {
     /// The scratch tmpfs, made at the first need.
-    fn get(slot: &mut Option<Self>) -> Result<&mut Self> {
+    fn get<'a>(slot: &'a mut Option<Self>, proc: BorrowedFd<'_>) -> Result<&'a mut Self> {
         let made = match slot.take() {
             Some(made) => made,
-            None => Self::new()?,
+            None => Self::new(proc)?,
         };
         Ok(slot.insert(made))
     }
 
-    fn new() -> Result<Self> {
+    fn new(proc: BorrowedFd<'_>) -> Result<Self> {
         let what = || "Can't mount scratch tmpfs";
         let tmpfs = Fresh { kind: c"tmpfs", parameters: &[], attributes: Attributes::NOSUID.with(Attributes::NODEV) };
         let fd = tmpfs.make().explain(what)?;
-        mount::attach_at(fd.as_fd(), None, c"/").explain(what)?;
+        // By path: the open /proc is the one of the caller's mount namespace, where nothing of ours may be attached.
+        mount::attach_at(fd.as_fd(), None, c"/proc").explain(what)?;
+        nix::unistd::fchdir(proc).context("Can't enter /proc")?;
         Ok(Self { fd, used: 0 })
     }
 

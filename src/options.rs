@@ -374,7 +374,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         "--disable-userns",
         [],
         "Let nothing in the sandbox make user namespaces",
-        "The limit of the sandbox's user namespace is set to 1 and used up by one more, in which COMMAND runs. Needs --unshare-user.",
+        "The limit of the sandbox's user namespace is set to 1 and used up by one more, in which COMMAND runs. Needs --unshare-user. \
+         Not together with --userns-block-fd.",
         |p, _| {
             p.config.switches.disable_userns = true;
             Ok(())
@@ -469,7 +470,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         "--lock-file",
         [DEST],
         "Hold a read lock on DEST while the sandbox lives",
-        "The lock is a record lock (see fcntl(2)) on a file inside the sandbox, held by its PID 1. It may be repeated.",
+        "The lock is a record lock (see fcntl(2)) on a file inside the sandbox, held by its PID 1. It may be repeated. \
+         Not together with --as-pid-1.",
         |p, v| {
             let dest = v.path()?;
             p.config.lock_files.push(dest);
@@ -648,8 +650,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         "--dev",
         [DEST],
         "Mount a minimal /dev at DEST",
-        "null, zero, full, random, urandom and tty are the host's; pts is new; shm is an empty directory. console is there if standard output \
-         is a terminal.",
+        "The nodes null, zero, full, random, urandom and tty are the host's; pts is new; shm is an empty directory. \
+         There is a console if standard output is a terminal.",
         |p, v| {
             let dest = v.path()?;
             p.push(Op::Dev(dest));
@@ -763,7 +765,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         "--userns-block-fd",
         [FD],
         "Wait for FD while someone else writes the id maps",
-        "For newuidmap(1) and newgidmap(1): read the child's pid from --info-fd, write the maps, then write a byte to FD. Needs --unshare-user.",
+        "For newuidmap(1) and newgidmap(1): read the child's pid from --info-fd, write the maps, then write a byte to FD. Needs --unshare-user and \
+         --info-fd.",
         |p, v| {
             let fd = v.fd()?;
             v.last_wins(&mut p.config.fds.userns_block, fd);
@@ -849,7 +852,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         "--perms",
         [OCTAL],
         "Set the mode for the next file-making option",
-        "It serves --dir, --tmpfs, --file, --bind-data and --ro-bind-data.",
+        "At most 07777. It serves --dir, --tmpfs, --file, --bind-data and --ro-bind-data.",
         Perms,
         |p, v| {
             let perms = v.octal()?;
@@ -861,7 +864,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         "--size",
         [("BYTES", Kind::Text)],
         "Set the size limit of the next --tmpfs",
-        "In bytes; 0x and 0 prefixes are understood.",
+        "Hexadecimal after 0x, octal after 0. For --tmpfs both --size and --perms may be given, in either order.",
         Size,
         |p, v| {
             let size = v.size()?;

@@ -4,7 +4,7 @@
 //! host is gone, before the first destination is looked at; then the sandbox's tree is built; then the process becomes COMMAND.
 
 use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::fcntl::AT_FDCWD;
@@ -13,7 +13,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, stat, umask};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, stat, umask};
 use nix::unistd::{Gid, Uid, chdir, fchdir, getcwd, getpid, setgid, sethostname, setsid, setuid};
 
 use crate::caps::{self, CapEdit};
@@ -87,10 +87,11 @@ pub(crate) fn enter(config: &Config, host: &Host, mut fds: Fds, mut links: Links
     if config.file_label.is_some() {
         labels::set_file_label(proc, config.file_label.as_deref())?;
     }
+    let base = new_root()?;
     let (items, scratch) = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref() }.gather()?;
 
     // Leave.
-    let base = leave()?;
+    leave(base.as_fd())?;
 
     // Build.
     let lenient = config.switches.not_a_security_boundary;
@@ -262,18 +263,32 @@ fn working_directory() -> Option<CString> {
     CString::new(physical.into_os_string().into_encoded_bytes()).ok()
 }
 
-/// Leaves the host's tree for an empty tmpfs. One pivot and one detach: from here on no path leads to the host.
-fn leave() -> Result<OwnedFd> {
+/// The tmpfs that becomes the new root.
+fn new_root() -> Result<OwnedFd> {
     let attributes = Attributes::NOSUID.with(Attributes::NODEV);
     let base = Fresh { kind: c"tmpfs", parameters: &[], attributes }.make().explain(|| "Failed to mount tmpfs")?;
-    fchmodat(&base, c".", Mode::from_bits_truncate(0o755), FchmodatFlags::FollowSymlink)
-        .context("Failed to set the mode of the new root")?;
-    attach_at(base.as_fd(), Some(AT_FDCWD), c"/").explain(|| "Failed to attach the new root")?;
-    fchdir(&base).context("chdir base")?;
-    nix::unistd::pivot_root(c".", c".").context("pivot_root")?;
-    umount2(c".", MntFlags::MNT_DETACH).context("unmount old root")?;
-    chdir(c"/").context("chdir /")?;
+    let mode = Mode::from_bits_truncate(0o755);
+    fchmodat(&base, c".", mode, FchmodatFlags::FollowSymlink).context("Failed to set the mode of the new root")?;
     Ok(base)
+}
+
+/// Leaves the host's tree for the new root. One pivot and one detach: from here on no path leads to the host.
+///
+/// The detach takes what is topmost on the new root. That is the old root, unless the host mounts something on its own `/` in this
+/// very moment, which arrives here too: so look, and detach again until `/` is bare.
+fn leave(base: BorrowedFd<'_>) -> Result<()> {
+    attach_at(base, Some(AT_FDCWD), c"/").explain(|| "Failed to attach the new root")?;
+    fchdir(base).context("chdir base")?;
+    nix::unistd::pivot_root(c".", c".").context("pivot_root")?;
+    let root = fstat(base).context("Can't stat the new root")?;
+    loop {
+        umount2(c".", MntFlags::MNT_DETACH).context("unmount old root")?;
+        // Unlike `/`, this is what is mounted on it.
+        let top = stat(c"/..").context("Can't stat the new root")?;
+        if (top.st_dev, top.st_ino) == (root.st_dev, root.st_ino) {
+            return chdir(c"/").context("chdir /");
+        }
+    }
 }
 
 /// What COMMAND is allowed.
