@@ -1,3 +1,28 @@
-fn main() {
-    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), vec![]).exit()
+//! Compares `bwrap` with the reference: every case runs under both, as root and as an ordinary user, and what the two
+//! did must be the same.
+//!
+//! How to write a case is told in [`cases`]. Environment:
+//!
+//! - `BWRAP_REFERENCE`: the reference; otherwise `target/reference` is used, which `compat-tests/reference` makes.
+//! - `BWRAP_REFERENCE_REQUIRED=1`: having no reference is an error.
+//! - `COMPAT_SIDE=reference|ours`: runs one side only.
+//! - `COMPAT_REFUSE=openat2,mount_setattr`: a seccomp filter answers ENOSYS to these calls of ours.
+//! - `COMPAT_SHOW=1`: prints every outcome, for whoever writes a case.
+//!
+//! This program is also the probe that runs inside the sandboxes (`--probe`).
+
+mod cases;
+mod differences;
+mod harness;
+mod probe;
+mod sys;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("--probe") {
+        return probe::run(&arguments.collect::<Vec<_>>());
+    }
+    harness::run(cases::all())
 }

@@ -1,0 +1,34 @@
+//! The cases, a file for each area.
+//!
+//! A case says what is run, and claims what must be true of the outcome **on both sides**; that the two outcomes are the
+//! same in everything else is checked by itself.
+//!
+//! ```text
+//! Case::new("dir_mode")                             // the trials are fs::dir_mode::root and fs::dir_mode::user
+//!     .dir("src")                                   // in the scratch directory, which is {dir} in all words
+//!     .options(["--bind", "{dir}/src", "/a", "--perms", "0700", "--dir", "/a/b"])
+//!     .probe(&["ids", "mounts"])                    // the command: what the sandbox looks like from inside
+//!     .ok()                                         // status 0, nothing on stderr
+//!     .claim(|o| o.expect_tree("src/b", Some("directory 700 own")))
+//! ```
+//!
+//! First look at what the reference does, then write the case from that. A case has no sandbox but what its options make;
+//! [`Case::on_host`](crate::harness::Case::on_host) starts it with the host's root, read-only. The environment is PATH,
+//! HOME={dir}/home and LANG=C, the cwd is `{dir}`, and only fds 0, 1 and 2 are open. Nothing may depend on time.
+
+mod cli;
+mod diagnostics;
+
+use crate::harness::Case;
+
+/// All cases, each under the name of its file.
+pub(crate) fn all() -> Vec<Case> {
+    let files = [("cli", cli::cases()), ("diagnostics", diagnostics::cases())];
+    let named = |(file, cases): (&'static str, Vec<Case>)| {
+        cases.into_iter().map(move |mut case| {
+            case.name = format!("{file}::{}", case.name);
+            case
+        })
+    };
+    files.into_iter().flat_map(named).collect()
+}

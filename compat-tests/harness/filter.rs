@@ -1,0 +1,56 @@
+//! Seccomp filters that refuse some calls, to stand in for callers and containers that have such filters.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{SeccompAction, SeccompFilter};
+
+use super::Result;
+use crate::sys::Instruction;
+
+/// The numbers of the calls that cases refuse; all others have to be added here.
+fn number(call: &str) -> Result<i64> {
+    Ok(match call {
+        "capset" => libc::SYS_capset,
+        "clone3" => libc::SYS_clone3,
+        "close_range" => libc::SYS_close_range,
+        "fsconfig" => libc::SYS_fsconfig,
+        "fsmount" => libc::SYS_fsmount,
+        "fsopen" => libc::SYS_fsopen,
+        "mount" => libc::SYS_mount,
+        "mount_setattr" => libc::SYS_mount_setattr,
+        "move_mount" => libc::SYS_move_mount,
+        "openat2" => libc::SYS_openat2,
+        "open_tree" => libc::SYS_open_tree,
+        "pidfd_open" => libc::SYS_pidfd_open,
+        "pivot_root" => libc::SYS_pivot_root,
+        "setns" => libc::SYS_setns,
+        "statx" => libc::SYS_statx,
+        "unshare" => libc::SYS_unshare,
+        other => return Err(format!("no number is known for the system call {other}")),
+    })
+}
+
+/// A program that answers `errno` to these calls and allows all others.
+pub(crate) fn refuse(calls: &[impl AsRef<str>], errno: i32) -> Result<Vec<Instruction>> {
+    let mut rules = BTreeMap::new();
+    for call in calls {
+        rules.insert(number(call.as_ref())?, vec![]);
+    }
+    let architecture = std::env::consts::ARCH.try_into().map_err(|e| format!("seccomp: {e}"))?;
+    let refused = SeccompAction::Errno(errno.cast_unsigned());
+    let refused = if rules.is_empty() { SeccompAction::KillProcess } else { refused };
+    SeccompFilter::new(rules, SeccompAction::Allow, refused, architecture)
+        .and_then(TryInto::try_into)
+        .map_err(|e| format!("seccomp: {e}"))
+}
+
+/// The bytes of such a program, for `--seccomp` and `--add-seccomp-fd`.
+pub(crate) fn bytes(program: &[Instruction]) -> Vec<u8> {
+    let mut bytes = vec![];
+    for instruction in program {
+        bytes.extend(instruction.code.to_ne_bytes());
+        bytes.extend([instruction.jt, instruction.jf]);
+        bytes.extend(instruction.k.to_ne_bytes());
+    }
+    bytes
+}

@@ -1,0 +1,59 @@
+//! Makes outcomes comparable: what has to differ between two runs gets the same name in both.
+
+use std::collections::BTreeSet;
+
+/// Bytes as text; what is not UTF-8 is escaped.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// Where a number that means nothing stands; the digits after it are replaced.
+const BEFORE_NUMBERS: [&str; 4] = ["/proc/", ":[", "\"child-pid\": ", "-namespace\": "];
+
+/// Replaces the names of directories and the numbers of processes, namespaces and pipes.
+pub(crate) fn normalise(text: &str, names: &[(String, &str)]) -> String {
+    let mut text = text.to_owned();
+    for (name, stand_in) in names {
+        text = text.replace(name.as_str(), stand_in);
+    }
+    for before in BEFORE_NUMBERS {
+        text = without_numbers(&text, before);
+    }
+    short_usage(&text)
+}
+
+fn without_numbers(text: &str, before: &str) -> String {
+    let mut parts = text.split(before);
+    let mut result = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        result.push_str(before);
+        if rest.len() < part.len() {
+            result.push('N');
+        }
+        result.push_str(rest);
+    }
+    result
+}
+
+/// The help is in each side's own words: only its first line and its options count.
+fn short_usage(text: &str) -> String {
+    let Some(at) = text.find("usage: ").filter(|at| *at == 0 || text[..*at].ends_with('\n')) else { return text.to_owned() };
+    let (before, usage) = text.split_at(at);
+    let first = usage.lines().next().unwrap_or_default();
+    let options = options(usage).into_iter().collect::<Vec<_>>().join(" ");
+    format!("{before}{first}\n{options}\n")
+}
+
+/// The names of the options in a help text.
+pub(crate) fn options(usage: &str) -> BTreeSet<String> {
+    let rows = usage.lines().filter_map(|line| line.trim_start().split([' ', ',']).next());
+    rows.filter(|word| word.starts_with("--") && word.len() > 2).map(str::to_owned).collect()
+}

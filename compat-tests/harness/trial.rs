@@ -1,0 +1,120 @@
+//! Makes a trial of every case and identity, and the trials about the cases themselves.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use libtest_mimic::{Completion, Failed, Trial};
+
+use super::compare::{Field, differing};
+use super::lab::{Lab, Side};
+use super::report::{Record, Verdict, say};
+use super::{Case, Identity, Outcome, Result, normal, side};
+use crate::differences::DIFFERENCES;
+
+/// All trials.
+pub(crate) fn all(lab: &Arc<Lab>, cases: Vec<Case>) -> Vec<Trial> {
+    let cases = cases.into_iter().map(Arc::new).collect::<Arc<[_]>>();
+    let mut trials = about_cases(lab, &cases);
+    for case in cases.iter() {
+        for &identity in lab.identities.iter().filter(|identity| case.identities.contains(identity)) {
+            let (lab, case) = (Arc::clone(lab), Arc::clone(case));
+            let name = format!("{}::{}", case.name, identity.name());
+            trials.push(Trial::ignorable_test(name, move || {
+                if let Some(Err(reason)) = case.needs.map(|needs| needs()) {
+                    return Ok(Completion::ignored_with(reason));
+                }
+                run(&lab, &case, identity).map(|()| Completion::Completed)
+            }));
+        }
+    }
+    trials
+}
+
+fn run(lab: &Lab, case: &Case, identity: Identity) -> std::result::Result<(), Failed> {
+    let (verdict, troubles) = judge(lab, case, identity);
+    lab.records().push(Record { case: case.name.clone(), identity, verdict });
+    if troubles.is_empty() { Ok(()) } else { Err(troubles.join("\n").into()) }
+}
+
+fn judge(lab: &Lab, case: &Case, identity: Identity) -> (Verdict, Vec<String>) {
+    let sides = lab.sides.iter().filter(|side| !case.ours_only || **side == Side::Ours);
+    let mut troubles = vec![];
+    let mut outcomes = vec![];
+    for &side in sides {
+        match side::run(lab, case, side, identity, |outcome| (claims(case, &outcome), outcome)) {
+            Ok((claimed, outcome)) => {
+                if lab.show {
+                    say(&format!("{outcome}"));
+                }
+                troubles.extend(claimed.err());
+                outcomes.push(outcome);
+            }
+            Err(error) => troubles.push(format!("{}: {error}", side.name())),
+        }
+    }
+    let broken = !troubles.is_empty();
+    let verdict = match outcomes.as_slice() {
+        [reference, ours] => compare(case, reference, ours, &mut troubles),
+        _ => Verdict::OneSide,
+    };
+    (if broken { Verdict::Failed } else { verdict }, troubles)
+}
+
+fn claims(case: &Case, outcome: &Outcome) -> Result<()> {
+    for claim in &case.claims {
+        claim(outcome).map_err(|words| format!("{words}\n{outcome}"))?;
+    }
+    Ok(())
+}
+
+fn compare(case: &Case, reference: &Outcome, ours: &Outcome, troubles: &mut Vec<String>) -> Verdict {
+    let identity = ours.identity;
+    let found = differing(case, reference, ours);
+    let declared = DIFFERENCES.iter().filter(|row| row.concerns(&case.name, identity)).collect::<Vec<_>>();
+    let is_declared = |field: Field| declared.iter().any(|row| row.field == field);
+    let undeclared = found.iter().filter(|(field, _)| !is_declared(*field)).collect::<Vec<_>>();
+    for (field, text) in &undeclared {
+        troubles.push(format!("{field} differs:\n{text}"));
+    }
+    if !undeclared.is_empty() {
+        troubles.push(format!("{reference}{ours}"));
+        return Verdict::Differs;
+    }
+    for row in &declared {
+        if !found.iter().any(|(field, _)| *field == row.field) {
+            troubles.push(format!("the declared difference in {} is gone ({})", row.field, row.reason));
+        }
+    }
+    if found.is_empty() { Verdict::Same } else { Verdict::Declared }
+}
+
+/// The trials about the cases: every option has one, every declared difference names one, and names are unique.
+fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
+    let (lab, all, named, unique) = (Arc::clone(lab), Arc::clone(cases), Arc::clone(cases), Arc::clone(cases));
+    vec![
+        Trial::test("coverage::every_option_has_a_case", move || {
+            let options = options(&lab)?;
+            let missing = options.iter().filter(|o| !all.iter().any(|case| case.mentions(o))).cloned().collect::<Vec<_>>();
+            if missing.is_empty() { Ok(()) } else { Err(format!("no case for {}", missing.join(" ")).into()) }
+        }),
+        Trial::test("coverage::every_difference_names_a_case", move || {
+            let lost = DIFFERENCES.iter().map(|row| row.case).filter(|name| !named.iter().any(|c| c.name == *name));
+            let lost = lost.collect::<Vec<_>>();
+            if lost.is_empty() { Ok(()) } else { Err(format!("no such case: {}", lost.join(" ")).into()) }
+        }),
+        Trial::test("coverage::names_are_unique", move || {
+            let mut names = unique.iter().map(|case| case.name.as_str()).collect::<Vec<_>>();
+            names.sort_unstable();
+            let twice = names.windows(2).filter(|w| w[0] == w[1]).map(|w| w[0]).collect::<Vec<_>>();
+            if twice.is_empty() { Ok(()) } else { Err(format!("used twice: {}", twice.join(" ")).into()) }
+        }),
+    ]
+}
+
+/// What the help lists; the last side is ours if ours runs.
+fn options(lab: &Lab) -> Result<Vec<String>> {
+    let side = lab.sides.last().copied().ok_or("no side to run")?;
+    let output = Command::new(lab.executable(side)).arg("--help").output().map_err(|e| e.to_string())?;
+    let options = normal::options(&String::from_utf8_lossy(&output.stdout));
+    if options.len() < 60 { Err(format!("only {} options in --help", options.len())) } else { Ok(options.into_iter().collect()) }
+}

@@ -1,0 +1,115 @@
+//! What is to be seen of files: mounts, directories, open fds.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use super::unknown;
+use crate::{harness, sys};
+
+/// Mount options that tell about the machine and not about the sandbox.
+const SIZES: [&str; 3] = ["size=", "nr_inodes=", "inode64"];
+
+/// The mounts, sorted by mount point; mounts on the same point stay in the order of mounting.
+pub(super) fn mounts() -> Vec<String> {
+    let text = match fs::read_to_string("/proc/self/mountinfo") {
+        Ok(text) => text,
+        Err(error) => return vec![unknown("mountinfo", &error)],
+    };
+    let mut lines = text.lines().filter_map(mount).collect::<Vec<_>>();
+    lines.sort_by(|a, b| a.0.cmp(&b.0));
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// A mount point, and the line about it.
+fn mount(line: &str) -> Option<(String, String)> {
+    let (mount, super_block) = line.split_once(" - ")?;
+    let fields = mount.split(' ').collect::<Vec<_>>();
+    let [_, _, _, root, point, options, propagation @ ..] = fields.as_slice() else { return None };
+    // A peer group's number means nothing, being in one does.
+    let mut propagation = propagation.iter().filter_map(|field| field.split(':').next()).collect::<Vec<_>>();
+    propagation.sort_unstable();
+    let propagation = if propagation.is_empty() { "private".to_owned() } else { propagation.join("+") };
+    let mut parts = super_block.split(' ');
+    let (kind, source, settings) = (parts.next()?, parts.next()?, parts.next().unwrap_or_default());
+    let mut settings = settings.split(',').filter(|s| !SIZES.iter().any(|size| s.starts_with(size))).collect::<Vec<_>>();
+    settings.sort_unstable();
+    let mut options = options.split(',').collect::<Vec<_>>();
+    options.sort_unstable();
+    let line = format!("{point} {} {propagation} {kind} {source} {root} {}", options.join(","), settings.join(","));
+    Some(((*point).to_owned(), line))
+}
+
+pub(super) fn working_directory() -> Vec<String> {
+    let here = std::env::current_dir().map_or_else(|e| unknown("cwd", &e), |path| harness::text(path.as_os_str().as_bytes()));
+    vec![here, format!("PWD: {:?}", std::env::var_os("PWD"))]
+}
+
+/// The open fds: number, access, what it is, whether it is closed on exec.
+pub(super) fn descriptors() -> Vec<String> {
+    // Looked at before anything is opened here.
+    let open = (0..1024).filter_map(|fd| sys::fd_flags(fd).map(|flags| (fd, flags))).collect::<Vec<_>>();
+    open.into_iter()
+        .map(|(fd, (_, status))| {
+            let access = match status {
+                s if s & libc::O_PATH != 0 => "path",
+                s if s & libc::O_ACCMODE == libc::O_RDWR => "read-write",
+                s if s & libc::O_ACCMODE == libc::O_WRONLY => "write",
+                _ => "read",
+            };
+            let target = fs::read_link(format!("/proc/self/fd/{fd}"));
+            let target = target.map_or_else(|_| "?".to_owned(), |path| harness::text(path.as_os_str().as_bytes()));
+            format!("{fd}: {access} {target}")
+        })
+        .collect()
+}
+
+/// A directory's entries, or all that is below it on the same file system.
+pub(super) fn list(path: &str, deep: bool) -> Vec<String> {
+    let mut lines = vec![];
+    let top = Path::new(path);
+    match fs::symlink_metadata(top) {
+        Ok(meta) => {
+            lines.push(describe(top, &meta));
+            add(top, deep.then_some(meta.dev()), &mut lines);
+        }
+        Err(error) => lines.push(unknown(path, &error)),
+    }
+    lines
+}
+
+fn add(dir: &Path, deep: Option<u64>, lines: &mut Vec<String>) {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return,
+        Err(error) => return lines.push(unknown(&dir.display().to_string(), &error)),
+    };
+    let mut paths = entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>();
+    paths.sort();
+    for path in paths {
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        lines.push(describe(&path, &meta));
+        if meta.is_dir() && deep == Some(meta.dev()) {
+            add(&path, deep, lines);
+        }
+    }
+}
+
+fn describe(path: &Path, meta: &fs::Metadata) -> String {
+    let name = harness::text(path.as_os_str().as_bytes());
+    let owner = format!("{:o} {}:{}", meta.mode() & 0o7777, meta.uid(), meta.gid());
+    let kind = meta.file_type();
+    if kind.is_symlink() {
+        let target = fs::read_link(path).unwrap_or_default();
+        format!("{name}: symlink to {}", harness::text(target.as_os_str().as_bytes()))
+    } else if kind.is_dir() {
+        format!("{name}: directory {owner}")
+    } else if kind.is_char_device() || kind.is_block_device() {
+        format!("{name}: device {owner} {}:{}", libc::major(meta.rdev()), libc::minor(meta.rdev()))
+    } else if kind.is_file() {
+        format!("{name}: file {owner}")
+    } else {
+        format!("{name}: other {owner}")
+    }
+}

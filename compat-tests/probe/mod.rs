@@ -1,0 +1,55 @@
+//! The probe: this program, run inside a sandbox, prints what the sandbox looks like as text that can be compared.
+//!
+//! It is linked statically, so it runs in any root, and each view makes do without /proc as far as system calls can tell.
+//! `--probe NAMESPACES VIEW…`, where NAMESPACES are the host's, as the harness's `{namespaces}` says, and a view is one of
+//! `ids maps caps security namespaces mounts env cwd process signals limits fds hostname network list:PATH tree:PATH`.
+
+mod files;
+mod process;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Runs what the words say.
+pub(crate) fn run(words: &[String]) -> ExitCode {
+    let host = words.first().map_or("", String::as_str);
+    let mut text = String::new();
+    for view in words.iter().skip(1) {
+        let lines = show(view, host);
+        text.push_str(&format!("[{view}]\n"));
+        for line in lines {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    if std::io::stdout().write_all(text.as_bytes()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn show(view: &str, host: &str) -> Vec<String> {
+    match view {
+        "ids" => process::ids(),
+        "maps" => process::maps(),
+        "caps" => process::capabilities(),
+        "security" => process::security(),
+        "namespaces" => process::namespaces(host),
+        "mounts" => files::mounts(),
+        "env" => process::environment(),
+        "cwd" => files::working_directory(),
+        "process" => process::relations(),
+        "signals" => process::signals(),
+        "limits" => process::limits(),
+        "fds" => files::descriptors(),
+        "hostname" => process::host_name(),
+        "network" => process::network(),
+        _ => match view.split_once(':') {
+            Some(("list", path)) => files::list(path, false),
+            Some(("tree", path)) => files::list(path, true),
+            _ => vec!["no such view".to_owned()],
+        },
+    }
+}
+
+/// A line about something that could not be found out.
+fn unknown(what: &str, error: &dyn std::fmt::Display) -> String {
+    format!("{what}: {error}")
+}
