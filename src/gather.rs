@@ -70,6 +70,8 @@ pub(crate) struct Layers {
     upper: Option<(OwnedFd, OwnedFd)>,
     /// The topmost first.
     lower: Vec<OwnedFd>,
+    /// The options with the caller's own paths, for an error: the fds that stand for them mean nothing to anybody.
+    shown: String,
 }
 
 /// The device nodes of a `--dev`.
@@ -285,7 +287,7 @@ impl Gatherer<'_> {
         let lower: Vec<String> = layers.lower.iter().map(path).collect();
         options += &format!("lowerdir={},userxattr", lower.join(":"));
         let (name, point) = scratch.directory("overlay-")?;
-        let failure = || [join("Can't make overlay mount on", dest), format!(" with options {options}").into_bytes()].concat();
+        let failure = || [join("Can't make overlay mount on", dest), format!(" with options {}", layers.shown).into_bytes()].concat();
         mount_overlay(&path(&point), &options).map_err(|errno| match errno {
             Errno::ELOOP => Error::new([failure(), b": Overlay directories may not overlap".to_vec()].concat()),
             other => Error::mount(failure(), other),
@@ -300,11 +302,18 @@ fn layers_of(upper: &Upper, layers: &[CString]) -> Result<Layers> {
     let host = |path: &CString| {
         open(path.as_c_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).at("Can't find source path", path)
     };
+    let mut shown = String::new();
     let upper = match upper {
-        Upper::Host { rwsrc, workdir } => Some((host(rwsrc)?, host(workdir)?)),
+        Upper::Host { rwsrc, workdir } => {
+            shown = format!("upperdir={},workdir={},", rwsrc.to_string_lossy(), workdir.to_string_lossy());
+            Some((host(rwsrc)?, host(workdir)?))
+        }
         Upper::Tmp | Upper::None => None,
     };
-    Ok(Layers { upper, lower: layers.iter().rev().map(host).collect::<Result<_>>()? })
+    let lower = layers.iter().rev().map(host).collect::<Result<_>>()?;
+    let names: Vec<_> = layers.iter().rev().map(|path| path.to_string_lossy()).collect();
+    shown += &format!("lowerdir={},userxattr", names.join(":"));
+    Ok(Layers { upper, lower, shown })
 }
 
 /// mount(2) of an overlay; the working directory is the host's /proc. Longer options than a page would be cut by the kernel.

@@ -34,6 +34,8 @@ pub(crate) struct Host {
     pub(crate) caller: Caller,
     /// The caller's effective capabilities, which root keeps.
     pub(crate) caps: u64,
+    /// The caller's permitted capabilities, the most that can be had without a user namespace.
+    pub(crate) permitted: u64,
     /// An `O_PATH` fd of the host's /proc.
     pub(crate) proc: OwnedFd,
     /// The terminal on standard output.
@@ -45,6 +47,7 @@ pub(crate) struct Host {
 pub(crate) struct Start {
     caller: Caller,
     caps: u64,
+    permitted: u64,
     parent: Pid,
 }
 
@@ -61,7 +64,7 @@ pub(crate) fn start() -> Result<Start> {
     if caller.uid != 0 && permitted != 0 {
         return Err(Error::new("Unexpected capabilities but not setuid, old file caps config?"));
     }
-    Ok(Start { caller, caps: effective, parent })
+    Ok(Start { caller, caps: effective, permitted, parent })
 }
 
 /// Sets the sandbox up and runs COMMAND in it; the result is the exit status.
@@ -71,7 +74,7 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     let mut fds = Fds::adopt(&config);
     let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open /proc")?;
     // Never dropped: every process that gets to the end of this has closed its fds by number.
-    let host = ManuallyDrop::new(Host { caller: start.caller, caps: start.caps, proc, tty: terminal() });
+    let host = ManuallyDrop::new(Host { caller: start.caller, caps: start.caps, permitted: start.permitted, proc, tty: terminal() });
 
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal unblocked.
     sys::default_signal(libc::SIGCHLD);

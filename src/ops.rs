@@ -129,7 +129,7 @@ impl Builder<'_> {
 
     /// A procfs whose steering parts are read-only wherever we could write to them, which is where COMMAND could.
     fn procfs(&mut self, dest: &CStr, tree: Tree) -> Result<()> {
-        self.root.attach(tree.fd.as_fd(), dest, tree.node, 0o755)?;
+        self.root.attach(tree.fd.as_fd(), dest, tree.node, 0)?;
         if let Some(attributes) = tree.to_set {
             self.set_late(tree.fd.as_fd(), attributes, Depth::Recursive, dest)?;
         }
@@ -148,7 +148,7 @@ impl Builder<'_> {
 
     fn dev(&mut self, dest: &CStr, parts: DevParts) -> Result<()> {
         let DevParts { tmpfs, nodes, pts } = parts;
-        self.root.attach(tmpfs.fd.as_fd(), dest, tmpfs.node, 0o755)?;
+        self.root.attach(tmpfs.fd.as_fd(), dest, tmpfs.node, 0)?;
         self.root.forget_parent();
         let dir = tmpfs.fd.as_fd();
         for (name, tree) in nodes {
@@ -172,7 +172,7 @@ impl Builder<'_> {
     }
 
     fn remount_ro(&mut self, dest: &CStr) -> Result<()> {
-        let mount = self.root.existing(dest).at("Can't create file", dest)?;
+        let mount = self.root.existing_mount_point(dest)?;
         match mount::add_attributes(mount.as_fd(), Attributes::RDONLY, Depth::One) {
             Err(failure) if failure.errno == Errno::ENOSYS => self.set_late(mount.as_fd(), Attributes::RDONLY, Depth::One, dest),
             other => other.explain(|| join("Can't remount readonly on", dest)),

@@ -56,6 +56,21 @@ struct Place<'a> {
     name: CString,
 }
 
+impl Place<'_> {
+    /// Opens what is there, as something to mount on.
+    fn open(&self, dest: &CStr) -> Result<OwnedFd> {
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        let opened = match beneath(self.dir, &self.name, flags, ResolveFlag::RESOLVE_NO_SYMLINKS) {
+            Err(Errno::ENOSYS) => openat(self.dir, self.name.as_c_str(), flags | OFlag::O_NOFOLLOW, Mode::empty()).and_then(not_a_symlink),
+            other => other,
+        };
+        match opened {
+            Err(Errno::ELOOP) => Err(Error::about("Can't mount on symlink destination", dest)),
+            other => other.at("Can't create file", dest),
+        }
+    }
+}
+
 impl<'a> Root<'a> {
     /// The process is in the new root already.
     pub(crate) const fn new(proc: BorrowedFd<'a>) -> Self {
@@ -74,17 +89,12 @@ impl<'a> Root<'a> {
             Ok(()) | Err(Errno::EEXIST) => {}
             other => other.at("Can't create file", dest)?,
         }
-        let no_symlinks = OFlag::O_PATH | OFlag::O_CLOEXEC;
-        let opened = match beneath(place.dir, &place.name, no_symlinks, ResolveFlag::RESOLVE_NO_SYMLINKS) {
-            Err(Errno::ENOSYS) => {
-                openat(place.dir, place.name.as_c_str(), no_symlinks | OFlag::O_NOFOLLOW, Mode::empty()).and_then(not_a_symlink)
-            }
-            other => other,
-        };
-        match opened {
-            Err(Errno::ELOOP) => Err(Error::about("Can't mount on symlink destination", dest)),
-            other => other.at("Can't create file", dest),
-        }
+        place.open(dest)
+    }
+
+    /// Opens a mount point that has to be there.
+    pub(crate) fn existing_mount_point(&mut self, dest: &CStr) -> Result<OwnedFd> {
+        self.place(dest, 0)?.open(dest)
     }
 
     /// Attaches a mount at a destination. A mount on `/` becomes the new `/`.

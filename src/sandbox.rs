@@ -293,15 +293,17 @@ fn leave(base: BorrowedFd<'_>) -> Result<()> {
 
 /// What COMMAND is allowed.
 fn caps_of_command(config: &Config, host: &Host) -> Result<()> {
-    let own_userns = config.namespaces.user == Want::Yes || config.fds.userns.is_some();
-    let privileged = host.caller.uid == 0 && !own_userns;
-    if privileged && config.caps.is_empty() {
-        return Ok(());
-    }
     let start = if host.caller.uid == 0 { host.caps } else { 0 };
-    let wanted = CapEdit::apply(&config.caps, start);
-    if own_userns {
+    let mut wanted = CapEdit::apply(&config.caps, start);
+    if config.namespaces.user == Want::Yes || config.fds.userns.is_some() {
         caps::limit_bounding_set(wanted)?;
+    } else {
+        // Nobody can be given more than the caller has.
+        wanted &= host.permitted;
+    }
+    if host.caller.uid == 0 && config.caps.is_empty() {
+        // Root keeps what it has, and what exec makes of it.
+        return Ok(());
     }
     caps::become_set(wanted)?;
     sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")

@@ -1,0 +1,149 @@
+# fish completion for bwrap(1)
+
+function __bwrap_scan -d 'What stands at the cursor (option, command or the kind of a value), then the words of COMMAND'
+    set -l words (commandline -opc)
+    set -e words[1]
+    while set -q words[1]
+        switch $words[1]
+            case --
+                printf '%s\n' command $words[2..]
+                return
+            case '-*'
+                set -l kinds (__bwrap_operands $words[1])
+                set -e words[1]
+                for kind in $kinds
+                    if not set -q words[1]
+                        echo $kind
+                        return
+                    end
+                    set -e words[1]
+                end
+            case '*'
+                printf '%s\n' command $words
+                return
+        end
+    end
+    echo option
+end
+
+function __bwrap_at -d 'Whether one of these stands at the cursor'
+    contains -- (__bwrap_scan)[1] $argv
+end
+
+function __bwrap_command -d 'Completes COMMAND and its arguments as a command line of its own'
+    set -l words (__bwrap_scan)
+    complete --do-complete=(string join ' ' -- (string escape -- $words[2..]) (commandline -ct))
+end
+
+complete -c bwrap -f
+complete -c bwrap -n '__bwrap_at path' -F
+complete -c bwrap -n '__bwrap_at capability' -a '$__bwrap_capabilities'
+complete -c bwrap -n '__bwrap_at variable' -a '(set -nx)'
+complete -c bwrap -n '__bwrap_at option command' -a '(__bwrap_command)'
+
+# >>> from src/options.rs, by BLESS=1 cargo test docs
+complete -c bwrap -n '__bwrap_at option' -l help -d 'Show this list'
+complete -c bwrap -n '__bwrap_at option' -l version -d 'Show the version'
+complete -c bwrap -n '__bwrap_at option' -l args -d 'Read more options from FD, each ended by a NUL byte'
+complete -c bwrap -n '__bwrap_at option' -l argv0 -d 'Start COMMAND with VALUE as its argv[0]'
+complete -c bwrap -n '__bwrap_at option' -l level-prefix -d 'Begin diagnostics with their syslog level, like <3>'
+complete -c bwrap -n '__bwrap_at option' -l unshare-all -d 'Make every namespace new that can be'
+complete -c bwrap -n '__bwrap_at option' -l share-net -d 'Keep the caller\'s network namespace after --unshare-all'
+complete -c bwrap -n '__bwrap_at option' -l unshare-user -d 'Make a new user namespace (implied for ordinary users)'
+complete -c bwrap -n '__bwrap_at option' -l unshare-user-try -d 'Make a new user namespace if the kernel offers them'
+complete -c bwrap -n '__bwrap_at option' -l unshare-ipc -d 'Make a new ipc namespace'
+complete -c bwrap -n '__bwrap_at option' -l unshare-pid -d 'Make a new pid namespace'
+complete -c bwrap -n '__bwrap_at option' -l unshare-net -d 'Make a new network namespace with nothing but loopback'
+complete -c bwrap -n '__bwrap_at option' -l unshare-uts -d 'Make a new uts namespace'
+complete -c bwrap -n '__bwrap_at option' -l unshare-cgroup -d 'Make a new cgroup namespace'
+complete -c bwrap -n '__bwrap_at option' -l unshare-cgroup-try -d 'Make a new cgroup namespace if the kernel has them'
+complete -c bwrap -n '__bwrap_at option' -l userns -d 'Join the user namespace FD instead of making one'
+complete -c bwrap -n '__bwrap_at option' -l userns2 -d 'Move on to the user namespace FD once the set-up is done'
+complete -c bwrap -n '__bwrap_at option' -l disable-userns -d 'Let nothing in the sandbox make user namespaces'
+complete -c bwrap -n '__bwrap_at option' -l assert-userns-disabled -d 'Stop if user namespaces can still be made in the sandbox'
+complete -c bwrap -n '__bwrap_at option' -l pidns -d 'Join the pid namespace FD'
+complete -c bwrap -n '__bwrap_at option' -l uid -d 'Be UID in the sandbox'
+complete -c bwrap -n '__bwrap_at option' -l gid -d 'Be GID in the sandbox'
+complete -c bwrap -n '__bwrap_at option' -l hostname -d 'Call the sandbox\'s host NAME'
+complete -c bwrap -n '__bwrap_at option' -l chdir -d 'Start COMMAND in DIR'
+complete -c bwrap -n '__bwrap_at option' -l clearenv -d 'Remove every environment variable'
+complete -c bwrap -n '__bwrap_at option' -l setenv -d 'Set an environment variable'
+complete -c bwrap -n '__bwrap_at option' -l unsetenv -d 'Remove an environment variable'
+complete -c bwrap -n '__bwrap_at option' -l lock-file -d 'Hold a read lock on DEST while the sandbox lives'
+complete -c bwrap -n '__bwrap_at option' -l sync-fd -d 'Keep FD open while the sandbox lives'
+complete -c bwrap -n '__bwrap_at option' -l bind -d 'Show the host\'s SRC at DEST, writable'
+complete -c bwrap -n '__bwrap_at option' -l bind-try -d 'Like --bind, but nothing if SRC does not exist'
+complete -c bwrap -n '__bwrap_at option' -l dev-bind -d 'Like --bind, with access to device nodes'
+complete -c bwrap -n '__bwrap_at option' -l dev-bind-try -d 'Like --dev-bind, but nothing if SRC does not exist'
+complete -c bwrap -n '__bwrap_at option' -l ro-bind -d 'Show the host\'s SRC at DEST, read-only'
+complete -c bwrap -n '__bwrap_at option' -l ro-bind-try -d 'Like --ro-bind, but nothing if SRC does not exist'
+complete -c bwrap -n '__bwrap_at option' -l bind-fd -d 'Show the open file or directory FD at DEST, writable'
+complete -c bwrap -n '__bwrap_at option' -l ro-bind-fd -d 'Show the open file or directory FD at DEST, read-only'
+complete -c bwrap -n '__bwrap_at option' -l remount-ro -d 'Make the mount at DEST read-only'
+complete -c bwrap -n '__bwrap_at option' -l overlay-src -d 'Add SRC as a layer of the overlay that follows'
+complete -c bwrap -n '__bwrap_at option' -l overlay -d 'Mount an overlay whose changes go to RWSRC'
+complete -c bwrap -n '__bwrap_at option' -l tmp-overlay -d 'Mount an overlay whose changes go to memory and are lost'
+complete -c bwrap -n '__bwrap_at option' -l ro-overlay -d 'Mount an overlay read-only'
+complete -c bwrap -n '__bwrap_at option' -l exec-label -d 'Run COMMAND with this SELinux label'
+complete -c bwrap -n '__bwrap_at option' -l file-label -d 'Give files that are made this SELinux label'
+complete -c bwrap -n '__bwrap_at option' -l proc -d 'Mount a procfs at DEST'
+complete -c bwrap -n '__bwrap_at option' -l dev -d 'Mount a minimal /dev at DEST'
+complete -c bwrap -n '__bwrap_at option' -l tmpfs -d 'Mount an empty tmpfs at DEST'
+complete -c bwrap -n '__bwrap_at option' -l mqueue -d 'Mount the POSIX message queues at DEST'
+complete -c bwrap -n '__bwrap_at option' -l dir -d 'Make a directory at DEST'
+complete -c bwrap -n '__bwrap_at option' -l file -d 'Copy FD to a file at DEST'
+complete -c bwrap -n '__bwrap_at option' -l bind-data -d 'Copy FD to a file in memory and bind it at DEST'
+complete -c bwrap -n '__bwrap_at option' -l ro-bind-data -d 'Like --bind-data, read-only'
+complete -c bwrap -n '__bwrap_at option' -l symlink -d 'Make a symbolic link at DEST with the text SRC'
+complete -c bwrap -n '__bwrap_at option' -l seccomp -d 'Install the seccomp program read from FD'
+complete -c bwrap -n '__bwrap_at option' -l add-seccomp-fd -d 'Like --seccomp, and repeatable'
+complete -c bwrap -n '__bwrap_at option' -l block-fd -d 'Wait for FD to be readable before COMMAND starts'
+complete -c bwrap -n '__bwrap_at option' -l userns-block-fd -d 'Wait for FD while someone else writes the id maps'
+complete -c bwrap -n '__bwrap_at option' -l info-fd -d 'Write the sandbox\'s pid and namespaces to FD'
+complete -c bwrap -n '__bwrap_at option' -l json-status-fd -d 'Write what happens to the sandbox to FD'
+complete -c bwrap -n '__bwrap_at option' -l new-session -d 'Start a new terminal session'
+complete -c bwrap -n '__bwrap_at option' -l die-with-parent -d 'Kill the sandbox when bwrap or its parent dies'
+complete -c bwrap -n '__bwrap_at option' -l as-pid-1 -d 'Run COMMAND itself as PID 1'
+complete -c bwrap -n '__bwrap_at option' -l cap-add -d 'Give COMMAND the capability CAP, or ALL'
+complete -c bwrap -n '__bwrap_at option' -l cap-drop -d 'Take the capability CAP, or ALL, from COMMAND'
+complete -c bwrap -n '__bwrap_at option' -l perms -d 'Set the mode for the next file-making option'
+complete -c bwrap -n '__bwrap_at option' -l size -d 'Set the size limit of the next --tmpfs'
+complete -c bwrap -n '__bwrap_at option' -l chmod -d 'Change the mode of PATH in the sandbox'
+complete -c bwrap -n '__bwrap_at option' -l not-a-security-boundary -d 'Go on when a mount\'s flags cannot be set'
+function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'
+    switch $option
+        case --cap-add --cap-drop
+            string split ' ' 'capability'
+        case --args --userns --userns2 --pidns --sync-fd --seccomp --add-seccomp-fd \
+            --block-fd --userns-block-fd --info-fd --json-status-fd
+            string split ' ' 'fd'
+        case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data
+            string split ' ' 'fd path'
+        case --chdir --lock-file --remount-ro --overlay-src --tmp-overlay --ro-overlay \
+            --proc --dev --tmpfs --mqueue --dir
+            string split ' ' 'path'
+        case --bind --bind-try --dev-bind --dev-bind-try --ro-bind --ro-bind-try
+            string split ' ' 'path path'
+        case --overlay
+            string split ' ' 'path path path'
+        case --argv0 --uid --gid --hostname --exec-label --file-label --perms --size
+            string split ' ' 'text'
+        case --symlink --chmod
+            string split ' ' 'text path'
+        case --unsetenv
+            string split ' ' 'variable'
+        case --setenv
+            string split ' ' 'variable text'
+    end
+end
+set -g __bwrap_capabilities \
+    ALL CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID \
+    CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP CAP_LINUX_IMMUTABLE \
+    CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK \
+    CAP_IPC_OWNER CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_CHROOT CAP_SYS_PTRACE \
+    CAP_SYS_PACCT CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_NICE CAP_SYS_RESOURCE \
+    CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_MKNOD CAP_LEASE CAP_AUDIT_WRITE \
+    CAP_AUDIT_CONTROL CAP_SETFCAP CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG \
+    CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF \
+    CAP_CHECKPOINT_RESTORE
+# <<< from src/options.rs
