@@ -74,7 +74,7 @@ pub(crate) fn close_all(fds: Vec<OwnedFd>) {
     for run in numbers.chunk_by(|a, b| a + 1 == *b) {
         let (Some(&first), Some(&last)) = (run.first(), run.last()) else { continue };
         if sys::close_range(first, last).is_err() {
-            run.iter().for_each(|&fd| sys::close(fd));
+            close_each(first, last);
         }
     }
 }
@@ -96,5 +96,7 @@ pub(crate) fn close_all_but<'a>(keep: impl Iterator<Item = &'a OwnedFd>) {
 fn close_each(first: RawFd, last: RawFd) {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
     let last = RawFd::try_from(limit).unwrap_or(RawFd::MAX).min(last);
-    (first..=last).for_each(sys::close);
+    for fd in first..=last {
+        sys::close(fd);
+    }
 }

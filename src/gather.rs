@@ -5,6 +5,7 @@
 //! which must neither hide anybody's source nor be copied into a bind of `/`.
 
 use std::ffi::{CStr, CString, OsStr};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -282,12 +283,13 @@ impl Gatherer<'_> {
         };
         let mut options = String::new();
         if let Some((upper, work)) = layers.upper.as_ref().or(memory.as_ref()) {
-            options += &format!("upperdir={},workdir={},", path(upper), path(work));
+            _ = write!(options, "upperdir={},workdir={},", path(upper), path(work));
         }
         let lower: Vec<String> = layers.lower.iter().map(path).collect();
-        options += &format!("lowerdir={},userxattr", lower.join(":"));
+        _ = write!(options, "lowerdir={},userxattr", lower.join(":"));
         let (name, point) = scratch.directory("overlay-")?;
-        let failure = || [join("Can't make overlay mount on", dest), format!(" with options {}", layers.shown).into_bytes()].concat();
+        let failure =
+            || [join("Can't make overlay mount on", dest), format!(" with options {}", layers.shown).into_bytes()].concat();
         mount_overlay(&path(&point), &options).map_err(|errno| match errno {
             Errno::ELOOP => Error::new([failure(), b": Overlay directories may not overlap".to_vec()].concat()),
             other => Error::mount(failure(), other),
@@ -312,7 +314,7 @@ fn layers_of(upper: &Upper, layers: &[CString]) -> Result<Layers> {
     };
     let lower = layers.iter().rev().map(host).collect::<Result<_>>()?;
     let names: Vec<_> = layers.iter().rev().map(|path| path.to_string_lossy()).collect();
-    shown += &format!("lowerdir={},userxattr", names.join(":"));
+    _ = write!(shown, "lowerdir={},userxattr", names.join(":"));
     Ok(Layers { upper, lower, shown })
 }
 

@@ -74,7 +74,8 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     let mut fds = Fds::adopt(&config);
     let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open /proc")?;
     // Never dropped: every process that gets to the end of this has closed its fds by number.
-    let host = ManuallyDrop::new(Host { caller: start.caller, caps: start.caps, permitted: start.permitted, proc, tty: terminal() });
+    let host =
+        ManuallyDrop::new(Host { caller: start.caller, caps: start.caps, permitted: start.permitted, proc, tty: terminal() });
 
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal unblocked.
     sys::default_signal(libc::SIGCHLD);
@@ -152,7 +153,7 @@ fn watch(config: &Config, host: &Host, mut fds: Fds, outer: Outer, child: Pid) -
         let info = Info::of(host.proc.as_fd(), child, config.namespaces)?;
         caps::drop_all(host.caller.uid == 0)?;
         if let Some(fd) = fds.take_optional(config.fds.info).context("Write to info_fd")? {
-            info.write_document(fd)?;
+            info.write_document(fd.as_fd())?;
         }
         json_status = fds.take_optional(config.fds.json_status).context("Write to info_fd")?;
         if let Some(fd) = &json_status {

@@ -30,7 +30,6 @@ mod sys;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 
-use error::Error;
 use parse::Request;
 
 /// What `--version` says: the version of bubblewrap whose interface this is, which build systems read, then our own.
@@ -44,8 +43,8 @@ fn run(mut argv: Vec<OsString>) -> i32 {
     let arguments = argv.split_off(1.min(argv.len()));
     let program = argv.pop().unwrap_or_default();
     let result = launch::start().and_then(|start| match parse::parse(arguments)? {
-        Request::Help => print(&options::usage(&program)),
-        Request::Version => print(VERSION.as_bytes()),
+        Request::Help => Ok(print(&options::usage(&program))),
+        Request::Version => Ok(print(VERSION.as_bytes())),
         Request::Run(config) => launch::launch(config, start),
     });
     result.unwrap_or_else(|error| {
@@ -58,8 +57,8 @@ fn run(mut argv: Vec<OsString>) -> i32 {
 }
 
 /// Writes what was asked for to stdout; a reader that wants no more of it is no failure of ours.
-fn print(text: &[u8]) -> Result<i32, Error> {
+fn print(text: &[u8]) -> i32 {
     _ = io::stdout().write_all(text);
     _ = io::stdout().flush();
-    Ok(0)
+    0
 }

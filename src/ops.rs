@@ -13,7 +13,7 @@ use crate::error::{Context, Error, Result, describe, join, warn};
 use crate::fds::close_all;
 use crate::gather::{self, DevParts, Item, Tree};
 use crate::mount::{self, Attributes, Depth, Explain};
-use crate::root::Root;
+use crate::root::{self, Root};
 
 /// What building needs to know.
 #[derive(Debug)]
@@ -180,7 +180,7 @@ impl Builder<'_> {
     }
 
     fn chmod(&mut self, perms: u32, path: &CStr) -> Result<()> {
-        let file = self.root.existing(path).at("Can't open", path)?;
+        let file = root::existing(path).at("Can't open", path)?;
         // An O_PATH fd cannot be chmodded itself; its entry in /proc leads to exactly this file.
         let entry = format!("self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
         fchmodat(self.proc, entry.as_str(), Mode::from_bits_truncate(perms), FchmodatFlags::FollowSymlink)

@@ -61,7 +61,9 @@ impl Place<'_> {
     fn open(&self, dest: &CStr) -> Result<OwnedFd> {
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
         let opened = match beneath(self.dir, &self.name, flags, ResolveFlag::RESOLVE_NO_SYMLINKS) {
-            Err(Errno::ENOSYS) => openat(self.dir, self.name.as_c_str(), flags | OFlag::O_NOFOLLOW, Mode::empty()).and_then(not_a_symlink),
+            Err(Errno::ENOSYS) => {
+                openat(self.dir, self.name.as_c_str(), flags | OFlag::O_NOFOLLOW, Mode::empty()).and_then(not_a_symlink)
+            }
             other => other,
         };
         match opened {
@@ -101,12 +103,12 @@ impl<'a> Root<'a> {
     pub(crate) fn attach(&mut self, mount: BorrowedFd<'_>, dest: &CStr, node: Node, perms: u32) -> Result<()> {
         let point = self.mount_point(dest, node, perms)?;
         let is_root = self.is_root(dest, point.as_fd())?;
-        mount::attach(mount, point.as_fd()).or_else(|failure| {
+        mount::attach(mount, point.as_fd()).map_err(|failure| {
             // The kernel refuses a directory on a file and the other way round, with an errno that does not say so.
             match Node::of(point.as_fd()) {
-                Ok(Node::File) if node == Node::Directory => Err(Error::about("Destination is not a directory", dest)),
-                Ok(Node::Directory) if node == Node::File => Err(Error::about("Destination is not a file", dest)),
-                _ => Err(failure.explain(join("Can't mount on", dest))),
+                Ok(Node::File) if node == Node::Directory => Error::about("Destination is not a directory", dest),
+                Ok(Node::Directory) if node == Node::File => Error::about("Destination is not a file", dest),
+                _ => failure.explain(join("Can't mount on", dest)),
             }
         })?;
         if is_root {
@@ -175,11 +177,6 @@ impl<'a> Root<'a> {
         Err(Error::new(failure))
     }
 
-    /// Opens something that exists, as itself and not as what it may link to.
-    pub(crate) fn existing(&mut self, path: &CStr) -> SysResult<OwnedFd> {
-        open_path(path, OFlag::O_NOFOLLOW)
-    }
-
     /// Forgets the parent that is kept at hand: the operation mounts below its own destination.
     pub(crate) fn forget_parent(&mut self) {
         self.parent = None;
@@ -203,13 +200,19 @@ impl<'a> Root<'a> {
     }
 }
 
+/// Opens something that exists, as itself and not as what it may link to.
+pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
+    open_path(path, OFlag::O_NOFOLLOW)
+}
+
 /// The mode of parents that are made: open as far as the operation's own mode leaves anything to the group and to others.
 const fn parent_mode(perms: u32) -> u32 {
     let mut mode = 0o755;
-    if perms & 0o070 == 0 {
+    let (group, others) = (perms & 0o070, perms & 0o007);
+    if group == 0 {
         mode &= !0o050;
     }
-    if perms & 0o007 == 0 {
+    if others == 0 {
         mode &= !0o005;
     }
     mode

@@ -54,10 +54,10 @@ pub(crate) fn enter(config: &Config, host: &Host, mut fds: Fds, mut links: Links
         // Some of the following clears it again; until then it covers the set-up, and at the end it is set once more.
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL.unsigned_abs().into(), 0).context("prctl(PR_SET_PDEATHSIG)")?;
     }
-    if let Some(pidns) = config.fds.pidns {
-        if enter_pid_namespace(config, &mut fds, pidns)? == Role::Done {
-            return Ok(0);
-        }
+    if let Some(pidns) = config.fds.pidns
+        && enter_pid_namespace(config, &mut fds, pidns)? == Role::Done
+    {
+        return Ok(0);
     }
     if let Some(socket) = links.pid.take() {
         launch::signal(&socket);
@@ -113,7 +113,7 @@ pub(crate) fn enter(config: &Config, host: &Host, mut fds: Fds, mut links: Links
     }
     let programs = seccomp_programs(config, &mut fds)?;
     umask(old_umask);
-    change_directory(config, &cwd)?;
+    change_directory(config, cwd.as_deref())?;
     if config.switches.new_session {
         setsid().context("setsid")?;
     }
@@ -318,13 +318,13 @@ fn seccomp_programs(config: &Config, fds: &mut Fds) -> Result<Vec<Program>> {
 }
 
 /// Goes where COMMAND starts, and says so in PWD.
-fn change_directory(config: &Config, cwd: &Option<CString>) -> Result<()> {
+fn change_directory(config: &Config, cwd: Option<&CStr>) -> Result<()> {
     if let Some(dir) = &config.chdir {
         chdir(dir.as_c_str()).at("Can't chdir to", dir)?;
         return sys::setenv(c"PWD", dir).context("setenv failed");
     }
     let home = sys::getenv(c"HOME");
-    let dir = [cwd.as_deref(), home.as_deref()].into_iter().flatten().find(|dir| chdir(*dir).is_ok());
+    let dir = [cwd, home.as_deref()].into_iter().flatten().find(|dir| chdir(*dir).is_ok());
     if dir.is_none() {
         chdir(c"/").context("Can't chdir to /")?;
     }
@@ -341,7 +341,7 @@ fn become_command(config: &Config, host: &Host, programs: &[Program], mut fds: F
         if die {
             links.die_with_monitor()?;
         }
-        return exec(config, host, programs, links.executed);
+        return exec(config, host, programs, links.executed.as_ref());
     };
     let locks = init::take_locks(&config.lock_files)?;
     let first = getpid();
@@ -361,7 +361,7 @@ fn become_command(config: &Config, host: &Host, programs: &[Program], mut fds: F
     if die {
         die_with(first)?;
     }
-    exec(config, host, programs, links.executed)
+    exec(config, host, programs, links.executed.as_ref())
 }
 
 /// fds that COMMAND inherits.
@@ -375,7 +375,7 @@ fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
 }
 
 /// Executes COMMAND.
-fn exec(config: &Config, host: &Host, programs: &[Program], executed: Option<OwnedFd>) -> Result<i32> {
+fn exec(config: &Config, host: &Host, programs: &[Program], executed: Option<&OwnedFd>) -> Result<i32> {
     if let Some(label) = &config.exec_label {
         labels::set_exec_label(host.proc.as_fd(), label)?;
     }
@@ -385,11 +385,11 @@ fn exec(config: &Config, host: &Host, programs: &[Program], executed: Option<Own
         first.clone_from(name);
     }
     seccomp::install(programs)?;
-    if let Some(link) = &executed {
+    if let Some(link) = executed {
         launch::signal(link);
     }
     let errno = sys::execvp(file, &argv);
-    if let Some(link) = &executed {
+    if let Some(link) = executed {
         launch::signal(link);
     }
     Err(errno).at("execvp", file)

@@ -1,15 +1,14 @@
 //! The JSON documents of `--info-fd` and `--json-status-fd`. Programs read them byte by byte, so this is their exact form.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
+use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::fstatat;
 use nix::unistd::Pid;
 
 use crate::config::{Namespaces, Want};
-use crate::error::{Context, Result, errno};
+use crate::error::{Context, Result};
 
 /// The sandbox's process and namespaces, as seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,21 +38,24 @@ impl Info {
         Ok(Self { pid: pid.as_raw(), namespaces })
     }
 
+    fn members(&self) -> Vec<String> {
+        let namespaces = self.namespaces.iter().map(|(name, id)| format!("\"{name}-namespace\": {id}"));
+        [format!("\"child-pid\": {}", self.pid)].into_iter().chain(namespaces).collect()
+    }
+
     /// The document of `--info-fd`.
     fn document(&self) -> String {
-        let members: String = self.namespaces.iter().map(|(name, id)| format!(",\n    \"{name}-namespace\": {id}")).collect();
-        format!("{{\n    \"child-pid\": {}{members}\n}}\n", self.pid)
+        format!("{{\n    {}\n}}\n", self.members().join(",\n    "))
     }
 
     /// The first line of `--json-status-fd`.
     fn line(&self) -> String {
-        let members: String = self.namespaces.iter().map(|(name, id)| format!(", \"{name}-namespace\": {id}")).collect();
-        format!("{{ \"child-pid\": {}{members} }}\n", self.pid)
+        format!("{{ {} }}\n", self.members().join(", "))
     }
 
-    /// Writes the document of `--info-fd` and closes the fd, because readers wait for its end.
-    pub(crate) fn write_document(&self, fd: OwnedFd) -> Result<()> {
-        write(fd.as_fd(), &self.document())
+    /// Writes the document of `--info-fd`. Readers wait for the end of the file.
+    pub(crate) fn write_document(&self, fd: BorrowedFd<'_>) -> Result<()> {
+        write(fd, &self.document())
     }
 
     /// Writes the first line of `--json-status-fd`, which stays open.
@@ -68,9 +70,17 @@ pub(crate) fn write_exit_code(fd: BorrowedFd<'_>, code: i32) -> Result<()> {
 }
 
 fn write(fd: BorrowedFd<'_>, text: &str) -> Result<()> {
-    let what = "Write to info_fd";
-    let mut file = File::from(fd.try_clone_to_owned().map_err(|error| errno(&error)).context(what)?);
-    file.write_all(text.as_bytes()).map_err(|error| errno(&error)).context(what)
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        match nix::unistd::write(fd, rest) {
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            other => {
+                other.context("Write to info_fd")?;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

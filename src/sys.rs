@@ -23,11 +23,11 @@ pub(crate) type SysResult<T> = std::result::Result<T, Errno>;
 /// closed standard fds.
 #[cfg(not(test))]
 #[unsafe(no_mangle)]
-pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    let count = usize::try_from(argc).unwrap_or(0);
+extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
+    let count = usize::try_from(count).unwrap_or(0);
     let mut words = Vec::with_capacity(count);
     for index in 0..count {
-        // SAFETY: the C runtime passes an array of `argc` pointers.
+        // SAFETY: the C runtime passes an array of `count` pointers.
         let slot = unsafe { argv.add(index) };
         // SAFETY: `slot` is inside that array.
         let word = unsafe { *slot };
@@ -209,8 +209,8 @@ const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
 /// The low and the high half of a set.
 fn halves(set: u64) -> [u32; 2] {
-    let [a, b, c, d, e, f, g, h] = set.to_le_bytes();
-    [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])]
+    let half = |shift: u32| u32::try_from(set >> shift & u64::from(u32::MAX)).unwrap_or_default();
+    [half(0), half(32)]
 }
 
 /// Effective and permitted capabilities of this process.
