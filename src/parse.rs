@@ -348,3 +348,7 @@ fn parse_number(text: &CStr, radix: u32) -> Option<u64> {
     }
     u64::from_str_radix(digits, radix).ok().filter(|&number| !negative || number == 0)
 }
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

@@ -4,10 +4,9 @@
 //! here decides anything.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, OsString, c_char, c_int, c_ulong, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_ulong, c_void};
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStringExt;
 use std::ptr;
 
 use nix::errno::Errno;
@@ -24,6 +23,7 @@ pub(crate) type SysResult<T> = std::result::Result<T, Errno>;
 #[cfg(not(test))]
 #[unsafe(no_mangle)]
 extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
+    use std::os::unix::ffi::OsStringExt as _;
     let count = usize::try_from(count).unwrap_or(0);
     let mut words = Vec::with_capacity(count);
     for index in 0..count {
@@ -33,7 +33,7 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         let word = unsafe { *slot };
         // SAFETY: each of them is a NUL-terminated string that lives as long as the process.
         let word = unsafe { CStr::from_ptr(word) };
-        words.push(OsString::from_vec(word.to_bytes().to_vec()));
+        words.push(std::ffi::OsString::from_vec(word.to_bytes().to_vec()));
     }
     crate::run(words)
 }
