@@ -32,8 +32,9 @@ use std::io::{self, Write as _};
 
 use parse::Request;
 
-/// What `--version` says: the version of bubblewrap whose interface this is, which build systems read, then our own.
-const VERSION: &str = concat!("bubblewrap 0.13.1 (bleb ", env!("CARGO_PKG_VERSION"), ")\n");
+/// What `--version` says: the version of bubblewrap whose interface this is. Build systems take the second or the last word of it,
+/// so there is nothing else.
+const VERSION: &[u8] = b"bubblewrap 0.13.1\n";
 
 /// Does what the command line says; the result is the exit status.
 ///
@@ -44,7 +45,7 @@ fn run(mut argv: Vec<OsString>) -> i32 {
     let program = argv.pop().unwrap_or_default();
     let result = launch::start().and_then(|start| match parse::parse(arguments)? {
         Request::Help => Ok(print(&options::usage(&program))),
-        Request::Version => Ok(print(VERSION.as_bytes())),
+        Request::Version => Ok(print(VERSION)),
         Request::Run(config) => launch::launch(config, start),
     });
     result.unwrap_or_else(|error| {

@@ -205,7 +205,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         "--version",
         [],
         "Show the version",
-        "The first two words are \"bubblewrap\" and the version of bubblewrap whose behaviour this is.",
+        "It is the version of bubblewrap whose behaviour this is, and nothing else: build systems read it.",
         |p, _| {
             p.request(Request::Version);
             Ok(())
