@@ -26,6 +26,8 @@ pub(crate) fn normalise(text: &str, names: &[(String, &str)]) -> String {
     for before in BEFORE_NUMBERS {
         text = without_numbers(&text, before);
     }
+    // The reference's root is a directory of its tmpfs, ours is the tmpfs itself: only mountinfo's root field tells.
+    text = text.replace(" tmpfs tmpfs /newroot ", " tmpfs tmpfs / ");
     short_usage(&text)
 }
 
