@@ -1,5 +1,6 @@
 //! What is to be seen of files: mounts, directories, open fds.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -17,7 +18,12 @@ pub(super) fn mounts() -> Vec<String> {
         Ok(text) => text,
         Err(error) => return vec![unknown("mountinfo", &error)],
     };
-    let mut lines = text.lines().filter_map(mount).collect::<Vec<_>>();
+    // What another mount covers whole cannot be reached, neither by COMMAND nor by a remount on old kernels: its flags are nobody's.
+    let place = |line: &str| Some((line.split(' ').nth(1)?.to_owned(), line.split(' ').nth(4)?.to_owned()));
+    let id = |line: &str| Some((line.split(' ').next()?.to_owned(), line.split(' ').nth(4)?.to_owned()));
+    let covering: BTreeSet<_> = text.lines().filter_map(place).collect();
+    let uncovered = text.lines().filter(|line| id(line).is_none_or(|id| !covering.contains(&id)));
+    let mut lines = uncovered.filter_map(mount).collect::<Vec<_>>();
     lines.sort_by(|a, b| a.0.cmp(&b.0));
     lines.into_iter().map(|(_, line)| line).collect()
 }
