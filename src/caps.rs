@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use ::caps::Capability;
 use nix::errno::Errno;
-use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP};
+use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP, PR_SET_DUMPABLE};
 
 use crate::error::{Context, Error, Result};
 use crate::sys;
@@ -85,6 +85,12 @@ pub(crate) fn become_set(set: u64) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes this process an ordinary one again for /proc and ptrace(2), as it was before its credentials changed: whoever watches the
+/// sandbox from outside looks at its files there.
+pub(crate) fn become_dumpable() -> Result<()> {
+    sys::prctl(PR_SET_DUMPABLE, 1, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")
 }
 
 /// Gives up every capability. Root without CAP_SETPCAP may be refused that, and then keeps what it was given.

@@ -1,8 +1,7 @@
 //! The parent, before and after the clone: what may start at all, which namespaces, whose id maps, and who waits for whom.
 
 use std::ffi::{CStr, CString};
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
@@ -36,8 +35,6 @@ pub(crate) struct Host {
     pub(crate) caps: u64,
     /// The caller's permitted capabilities, the most that can be had without a user namespace.
     pub(crate) permitted: u64,
-    /// An `O_PATH` fd of the host's /proc.
-    pub(crate) proc: OwnedFd,
     /// The terminal on standard output.
     pub(crate) tty: Option<CString>,
 }
@@ -73,9 +70,7 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     edit_environment(&config.environment)?;
     let mut fds = Fds::adopt(&config);
     let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open /proc")?;
-    // Never dropped: every process that gets to the end of this has closed its fds by number.
-    let host =
-        ManuallyDrop::new(Host { caller: start.caller, caps: start.caps, permitted: start.permitted, proc, tty: terminal() });
+    let host = Host { caller: start.caller, caps: start.caps, permitted: start.permitted, tty: terminal() };
 
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal unblocked.
     sys::default_signal(libc::SIGCHLD);
@@ -88,12 +83,12 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     if let Some(userns) = config.fds.userns {
         join_user_namespace(&mut fds, userns)?;
     }
-    let Some(child) = clone_sandbox(&config, &host)? else {
+    let Some(child) = clone_sandbox(&config, proc.as_fd())? else {
         drop(outer);
-        return sandbox::enter(&config, &host, fds, inner);
+        return sandbox::enter(&config, &host, proc, fds, inner);
     };
     drop(inner);
-    watch(&config, &host, fds, outer, child).inspect_err(|_| {
+    watch(&config, start.caller, (proc, fds, outer), child).inspect_err(|_| {
         // COMMAND has not started yet, or nothing of it may stay: the gate was never opened.
         _ = kill(child, Signal::SIGKILL);
         _ = waitpid(child, None);
@@ -140,7 +135,7 @@ impl Links {
 }
 
 /// The parent after the clone, up to COMMAND's end.
-fn watch(config: &Config, host: &Host, mut fds: Fds, outer: Outer, child: Pid) -> Result<i32> {
+fn watch(config: &Config, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds, Outer), child: Pid) -> Result<i32> {
     let child = match &outer.pid {
         Some(socket) => receive_pid(socket)?,
         None => child,
@@ -148,20 +143,14 @@ fn watch(config: &Config, host: &Host, mut fds: Fds, outer: Outer, child: Pid) -
     if let Some(userns2) = config.fds.userns2 {
         fds.take(userns2).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)).context("Setting userns2 failed")?;
     }
-    let mut json_status = None;
-    if config.fds.info.is_some() || config.fds.json_status.is_some() {
-        let info = Info::of(host.proc.as_fd(), child, config.namespaces)?;
-        caps::drop_all(host.caller.uid == 0)?;
-        if let Some(fd) = fds.take_optional(config.fds.info).context("Write to info_fd")? {
-            info.write_document(fd.as_fd())?;
-        }
-        json_status = fds.take_optional(config.fds.json_status).context("Write to info_fd")?;
-        if let Some(fd) = &json_status {
-            info.write_line(fd.as_fd())?;
-        }
-    } else {
-        caps::drop_all(host.caller.uid == 0)?;
-    }
+    let wants_info = config.fds.info.is_some() || config.fds.json_status.is_some();
+    let info = wants_info.then(|| Info::of(proc.as_fd(), child, config.namespaces)).transpose()?;
+    caps::drop_all(caller.uid == 0)?;
+    caps::become_dumpable()?;
+    let json_status = match &info {
+        Some(info) => write_info(config, &mut fds, info)?,
+        None => None,
+    };
     if let Some(fd) = fds.take_optional(config.fds.userns_block).context("Can't read userns-block-fd")? {
         wait_for_byte(&fd).context("Can't read userns-block-fd")?;
     }
@@ -169,11 +158,22 @@ fn watch(config: &Config, host: &Host, mut fds: Fds, outer: Outer, child: Pid) -
         // A sandbox that has failed by now has said so, and its status is about to be read.
         signal(tether);
     }
-    // Every fd that is left is closed by its number now.
-    std::mem::forget(fds);
     let Outer { tether, report, executed, pid } = outer;
-    std::mem::forget(pid);
+    // Every fd that is left is closed by its number now.
+    std::mem::forget((proc, fds, pid));
     Monitor { child, report, json_status, executed, tether }.run()
+}
+
+/// Writes the first documents, and returns the fd for the last one.
+fn write_info(config: &Config, fds: &mut Fds, info: &Info) -> Result<Option<OwnedFd>> {
+    if let Some(fd) = fds.take_optional(config.fds.info).context("Write to info_fd")? {
+        info.write_document(fd.as_fd())?;
+    }
+    let json_status = fds.take_optional(config.fds.json_status).context("Write to info_fd")?;
+    if let Some(fd) = &json_status {
+        info.write_line(fd.as_fd())?;
+    }
+    Ok(json_status)
 }
 
 /// Waits for a byte, or for the end of the file.
@@ -186,9 +186,14 @@ pub(crate) fn wait_for_byte(fd: &OwnedFd) -> SysResult<usize> {
     }
 }
 
+/// Has the kernel kill this process when its parent ends. A change of credentials takes that back.
+pub(crate) fn set_death_signal() -> Result<()> {
+    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL.unsigned_abs().into(), 0).map(drop).context("prctl(PR_SET_PDEATHSIG)")
+}
+
 /// Makes this process die with its parent, which may have died already.
 pub(crate) fn die_with(parent: Pid) -> Result<()> {
-    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL.unsigned_abs().into(), 0).context("prctl(PR_SET_PDEATHSIG)")?;
+    set_death_signal()?;
     if getppid() != parent {
         return Err(Error::new("The parent process is gone"));
     }
@@ -235,7 +240,7 @@ fn join_user_namespace(fds: &mut Fds, number: i32) -> Result<()> {
 }
 
 /// The clone that makes the namespaces. `None` in the child.
-fn clone_sandbox(config: &Config, host: &Host) -> Result<Option<Pid>> {
+fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>) -> Result<Option<Pid>> {
     let wanted = config.namespaces;
     let mut flags = libc::CLONE_NEWNS;
     let mut add = |want: Want, flag| {
@@ -251,7 +256,7 @@ fn clone_sandbox(config: &Config, host: &Host) -> Result<Option<Pid>> {
         add(wanted.pid, libc::CLONE_NEWPID);
     }
     if wanted.cgroup != Want::No {
-        let there = faccessat(&host.proc, c"self/ns/cgroup", AccessFlags::F_OK, AtFlags::empty());
+        let there = faccessat(proc, c"self/ns/cgroup", AccessFlags::F_OK, AtFlags::empty());
         match (there, wanted.cgroup) {
             (Ok(()), _) => flags |= libc::CLONE_NEWCGROUP,
             (Err(_), Want::Try) => {}

@@ -23,7 +23,7 @@ use crate::fds::Fds;
 use crate::gather::Gatherer;
 use crate::ids::{self, Groups, Map};
 use crate::init::{self, Init};
-use crate::launch::{self, Host, die_with, wait_for_byte};
+use crate::launch::{self, Host, die_with, set_death_signal, wait_for_byte};
 use crate::mount::{Attributes, Explain, Fresh, attach_at};
 use crate::ops::Builder;
 use crate::root::Root;
@@ -48,11 +48,11 @@ pub(crate) struct Links {
 
 /// Sets the sandbox up around this process and becomes COMMAND. What returns an exit status is a process that did not: PID 1 at its
 /// end, or one that led into another pid namespace.
-pub(crate) fn enter(config: &Config, host: &Host, mut fds: Fds, mut links: Links) -> Result<i32> {
-    let proc = host.proc.as_fd();
+pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fds, mut links: Links) -> Result<i32> {
+    let proc = old_proc.as_fd();
     if config.switches.die_with_parent {
         // Some of the following clears it again; until then it covers the set-up, and at the end it is set once more.
-        sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL.unsigned_abs().into(), 0).context("prctl(PR_SET_PDEATHSIG)")?;
+        set_death_signal()?;
     }
     if let Some(pidns) = config.fds.pidns
         && enter_pid_namespace(config, &mut fds, pidns)? == Role::Done
@@ -69,7 +69,7 @@ pub(crate) fn enter(config: &Config, host: &Host, mut fds: Fds, mut links: Links
 
     // Who we are.
     let identity = Identity::of(config, host);
-    identity.map(config, host)?;
+    identity.map(config, host, proc)?;
     if config.namespaces.net == Want::Yes {
         loopback::set_up()?;
     }
@@ -106,7 +106,9 @@ pub(crate) fn enter(config: &Config, host: &Host, mut fds: Fds, mut links: Links
     restore_open_files(limit)?;
 
     // Become.
-    identity.settle(config, host, &mut fds)?;
+    identity.settle(config, proc, &mut fds)?;
+    // The last thing that leads to the host is closed while this process still has capabilities, which keep others from tracing it.
+    let proc = config.exec_label.is_some().then_some(old_proc);
     caps_of_command(config, host)?;
     if let Some(fd) = fds.take_optional(config.fds.block).context("Can't read block-fd")? {
         wait_for_byte(&fd).context("Can't read block-fd")?;
@@ -117,7 +119,7 @@ pub(crate) fn enter(config: &Config, host: &Host, mut fds: Fds, mut links: Links
     if config.switches.new_session {
         setsid().context("setsid")?;
     }
-    become_command(config, host, &programs, fds, links)
+    become_command(config, Command { programs, proc, root: host.caller.uid == 0 }, fds, links)
 }
 
 impl Links {
@@ -132,7 +134,7 @@ impl Links {
 
     /// Makes this process, a child of the monitor's, die with it, which may have happened already.
     fn die_with_monitor(&self) -> Result<()> {
-        sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL.unsigned_abs().into(), 0).context("prctl(PR_SET_PDEATHSIG)")?;
+        set_death_signal()?;
         // The parent may be in another pid namespace, where getppid(2) shows nothing: its end of the pipe tells.
         let Some(tether) = &self.tether else { return Ok(()) };
         let mut ends = [PollFd::new(tether.as_fd(), PollFlags::empty())];
@@ -186,12 +188,12 @@ impl Identity {
     }
 
     /// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped.
-    fn map(self, config: &Config, host: &Host) -> Result<()> {
+    fn map(self, config: &Config, host: &Host, proc: BorrowedFd<'_>) -> Result<()> {
         if config.namespaces.user == Want::Yes && config.fds.userns_block.is_none() {
             let caller = host.caller;
             let uid = Map { inside: self.first.0, outside: caller.uid };
             let gid = Map { inside: self.first.1, outside: caller.gid };
-            return ids::write_maps(host.proc.as_fd(), uid, gid, Groups::Deny);
+            return ids::write_maps(proc, uid, gid, Groups::Deny);
         }
         if config.fds.userns.is_some() {
             switch_ids(config.uid, config.gid)?;
@@ -200,8 +202,7 @@ impl Identity {
     }
 
     /// The last user namespace: the one of `--userns2`, or a nested one with the wanted ids. Its bounding set is new.
-    fn settle(self, config: &Config, host: &Host, fds: &mut Fds) -> Result<()> {
-        let proc = host.proc.as_fd();
+    fn settle(self, config: &Config, proc: BorrowedFd<'_>, fds: &mut Fds) -> Result<()> {
         if config.switches.disable_userns {
             ids::limit_user_namespaces(proc)?;
         }
@@ -301,12 +302,11 @@ fn caps_of_command(config: &Config, host: &Host) -> Result<()> {
         // Nobody can be given more than the caller has.
         wanted &= host.permitted;
     }
-    if host.caller.uid == 0 && config.caps.is_empty() {
-        // Root keeps what it has, and what exec makes of it.
-        return Ok(());
+    // Root that asks for nothing keeps what it has, and what exec makes of it.
+    if host.caller.uid != 0 || !config.caps.is_empty() {
+        caps::become_set(wanted)?;
     }
-    caps::become_set(wanted)?;
-    sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")
+    caps::become_dumpable()
 }
 
 /// The programs of `--add-seccomp-fd`, or the one of `--seccomp`.
@@ -331,8 +331,18 @@ fn change_directory(config: &Config, cwd: Option<&CStr>) -> Result<()> {
     sys::setenv(c"PWD", dir.unwrap_or(c"/")).context("setenv failed")
 }
 
+/// What the last steps need.
+struct Command {
+    /// The filters, installed last.
+    programs: Vec<Program>,
+    /// The host's /proc, if there is a label to set by it.
+    proc: Option<OwnedFd>,
+    /// Whether root called.
+    root: bool,
+}
+
 /// The last steps: PID 1 if there is one, labels, filters, exec.
-fn become_command(config: &Config, host: &Host, programs: &[Program], mut fds: Fds, mut links: Links) -> Result<i32> {
+fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Links) -> Result<i32> {
     let die = config.switches.die_with_parent;
     let sync = config.fds.sync.iter().map(|&number| fds.take(number).context("Can't keep sync-fd"));
     let sync = sync.collect::<Result<Vec<_>>>()?;
@@ -341,27 +351,28 @@ fn become_command(config: &Config, host: &Host, programs: &[Program], mut fds: F
         if die {
             links.die_with_monitor()?;
         }
-        return exec(config, host, programs, links.executed.as_ref());
+        return exec(config, &command, links.executed.as_ref());
     };
     let locks = init::take_locks(&config.lock_files)?;
     let first = getpid();
-    if let Some(command) = sys::clone_process(0).context("Can't fork for pid 1")? {
+    if let Some(pid) = sys::clone_process(0).context("Can't fork for pid 1")? {
         if die {
             links.die_with_monitor()?;
         }
-        caps::drop_all(host.caller.uid == 0)?;
+        caps::drop_all(command.root)?;
+        let Command { programs, proc, .. } = command;
         let init = Init { report, sync, locks };
         // Every fd that is not PID 1's is closed by its number.
-        std::mem::forget((fds, links));
+        std::mem::forget((proc, fds, links));
         init.close_others();
-        seccomp::install(programs)?;
-        return init.run(command);
+        seccomp::install(&programs)?;
+        return init.run(pid);
     }
     drop((report, sync, locks));
     if die {
         die_with(first)?;
     }
-    exec(config, host, programs, links.executed.as_ref())
+    exec(config, &command, links.executed.as_ref())
 }
 
 /// fds that COMMAND inherits.
@@ -375,16 +386,16 @@ fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
 }
 
 /// Executes COMMAND.
-fn exec(config: &Config, host: &Host, programs: &[Program], executed: Option<&OwnedFd>) -> Result<i32> {
-    if let Some(label) = &config.exec_label {
-        labels::set_exec_label(host.proc.as_fd(), label)?;
+fn exec(config: &Config, command: &Command, executed: Option<&OwnedFd>) -> Result<i32> {
+    if let (Some(label), Some(proc)) = (&config.exec_label, &command.proc) {
+        labels::set_exec_label(proc.as_fd(), label)?;
     }
     let Some(file) = config.command.first() else { return Err(Error::usage()) };
     let mut argv = config.command.clone();
     if let (Some(name), Some(first)) = (&config.argv0, argv.first_mut()) {
         first.clone_from(name);
     }
-    seccomp::install(programs)?;
+    seccomp::install(&command.programs)?;
     if let Some(link) = executed {
         launch::signal(link);
     }
