@@ -16,6 +16,7 @@ use crate::sys::{self, SysResult};
 #[derive(Debug, Default)]
 pub(crate) struct Fds {
     unused: Vec<(RawFd, OwnedFd)>,
+    used: Vec<RawFd>,
 }
 
 impl Fds {
@@ -53,7 +54,13 @@ impl Fds {
     /// The fd of this number: EBADF if it was not open at the start or has been used.
     pub(crate) fn take(&mut self, fd: RawFd) -> SysResult<OwnedFd> {
         let index = self.unused.iter().position(|(known, _)| *known == fd).ok_or(Errno::EBADF)?;
+        self.used.push(fd);
         Ok(self.unused.swap_remove(index).1)
+    }
+
+    /// Whether the fd of this number was open, and is used up.
+    pub(crate) fn is_used(&self, fd: RawFd) -> bool {
+        self.used.contains(&fd)
     }
 
     /// The same for an option that may not have been given.

@@ -181,6 +181,9 @@ impl Gatherer<'_> {
     fn bind_fd(&mut self, number: i32, dest: &CStr, attributes: Attributes) -> Result<Item> {
         let name = CString::new(format!("/proc/self/fd/{number}")).unwrap_or_default();
         let not_found = "Can't find source path";
+        if self.fds.is_used(number) {
+            return Err(Errno::EBADF).context(format!("Can't stat fd {number}"));
+        }
         let fd = self.fds.take(number).map_err(|_| Errno::ENOENT).at(not_found, &name)?;
         let path = self.path_of(fd.as_fd()).at(not_found, &name)?;
         let tree = mount::clone_tree(AT_FDCWD, &path, Depth::Recursive).map_err(|failure| match failure.errno {
