@@ -298,6 +298,9 @@ fn set_stage(launch: &Launch) -> i32 {
     if group < 0 {
         return 1;
     }
+    // An fd of another trial may be here, made by a function that cannot close it on exec.
+    // SAFETY: no memory is involved.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, c_int::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     for number in 0..3 {
         // SAFETY: no memory is involved; a number that the case does not give stays closed.
         unsafe { libc::close(number) };

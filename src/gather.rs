@@ -146,7 +146,7 @@ impl Gatherer<'_> {
     /// A host path as a detached tree with its flags set.
     fn bind(&self, path: &CStr, dest: &CStr, attributes: Attributes, missing: Missing) -> Result<Item> {
         match self.clone_path(path) {
-            Ok(fd) => self.tree(fd, attributes, Depth::Recursive, || bind_failure(path, dest)).map(Item::Tree),
+            Ok(fd) => with_attributes(fd, attributes, Depth::Recursive, || bind_failure(path, dest)).map(Item::Tree),
             Err(Failure { errno: Errno::ENOENT, .. }) if missing == Missing::Skip => Ok(Item::Skipped),
             Err(Failure {
                 errno: errno @ (Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG),
@@ -195,23 +195,7 @@ impl Gatherer<'_> {
         if (wanted.st_dev, wanted.st_ino) != (found.st_dev, found.st_ino) {
             return Err(Error::new("Race condition binding dirfd"));
         }
-        self.tree(tree, attributes, Depth::Recursive, || bind_failure(&path, dest)).map(Item::Tree)
-    }
-
-    /// Sets a clone's attributes, or notes that this has to wait.
-    fn tree(&self, fd: OwnedFd, attributes: Attributes, depth: Depth, what: impl Fn() -> Vec<u8>) -> Result<Tree> {
-        let node = Node::of(fd.as_fd()).map_err(|errno| Error::os(what(), errno))?;
-        let to_set = match mount::add_attributes(fd.as_fd(), attributes, depth) {
-            Ok(()) => None,
-            Err(Failure { errno: Errno::ENOSYS, .. }) => Some(attributes),
-            Err(failure) if self.config.switches.not_a_security_boundary => {
-                let text = String::from_utf8_lossy(&what()).into_owned();
-                crate::error::warn(format_args!("{text} submount ({}), ignoring error", crate::error::describe(failure.errno)));
-                None
-            }
-            Err(failure) => return Err(failure.explain(what())),
-        };
-        Ok(Tree { fd, node, to_set })
+        with_attributes(tree, attributes, Depth::Recursive, || bind_failure(&path, dest)).map(Item::Tree)
     }
 
     /// A new procfs where the pid namespace is ours, else the host's. A new one must be made while the host's is still around:
@@ -271,7 +255,7 @@ impl Gatherer<'_> {
         fchmod(&file, Mode::from_bits_truncate(perms)).context("Can't set mode on file to be used for data")?;
         copy(content, file, dest)?;
         let tree = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One).explain(|| bind_failure(&name, dest))?;
-        let tree = self.tree(tree, bind_attributes(access, Devices::Refused), Depth::One, || bind_failure(&name, dest))?;
+        let tree = with_attributes(tree, bind_attributes(access, Devices::Refused), Depth::One, || bind_failure(&name, dest))?;
         Ok(Item::Data(tree, name))
     }
 
@@ -300,6 +284,17 @@ impl Gatherer<'_> {
         let fd = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One).explain(failure)?;
         Ok(Item::Tree(Tree { fd, node: Node::Directory, to_set: None }))
     }
+}
+
+/// Sets a clone's attributes, or notes that this has to wait.
+fn with_attributes(fd: OwnedFd, attributes: Attributes, depth: Depth, what: impl Fn() -> Vec<u8>) -> Result<Tree> {
+    let node = Node::of(fd.as_fd()).map_err(|errno| Error::os(what(), errno))?;
+    let to_set = match mount::add_attributes(fd.as_fd(), attributes, depth) {
+        Ok(()) => None,
+        Err(Failure { errno: Errno::ENOSYS, .. }) => Some(attributes),
+        Err(failure) => return Err(failure.explain(what())),
+    };
+    Ok(Tree { fd, node, to_set })
 }
 
 /// Opens the host's directories of an overlay.

@@ -86,6 +86,14 @@ impl Call {
         }
     }
 
+    /// The kernel that brought the call.
+    const fn since(self) -> &'static str {
+        match self {
+            Self::MountSetattr => "5.12",
+            _ => "5.2",
+        }
+    }
+
     /// Makes the call with an fd that cannot be right. The kernel says so; a filter says what it always says.
     fn probe(self) -> Errno {
         let bad = sys::bad_fd();
@@ -117,9 +125,9 @@ impl Failure {
             return Error::mount(what, self.errno);
         }
         let mut text = what.into();
-        let name = self.call.name();
+        let (name, since) = (self.call.name(), self.call.since());
         text.extend_from_slice(
-            format!(": {name} is refused (it needs Linux 5.2 and a seccomp filter that allows {name})").as_bytes(),
+            format!(": {name} is refused (it needs Linux {since} and a seccomp filter that allows {name})").as_bytes(),
         );
         Error::os(text, self.errno)
     }

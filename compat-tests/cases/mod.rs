@@ -18,12 +18,23 @@
 
 mod cli;
 mod diagnostics;
+mod filesystem;
+mod mounts;
+mod overlays;
+mod sources;
 
 use crate::harness::Case;
 
 /// All cases, each under the name of its file.
 pub(crate) fn all() -> Vec<Case> {
-    let files = [("cli", cli::cases()), ("diagnostics", diagnostics::cases())];
+    let files = [
+        ("cli", cli::cases()),
+        ("diagnostics", diagnostics::cases()),
+        ("filesystem", filesystem::cases()),
+        ("mounts", mounts::cases()),
+        ("overlays", overlays::cases()),
+        ("sources", sources::cases()),
+    ];
     let named = |(file, cases): (&'static str, Vec<Case>)| {
         cases.into_iter().map(move |mut case| {
             case.name = format!("{file}::{}", case.name);
