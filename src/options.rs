@@ -195,512 +195,189 @@ macro_rules! row {
 }
 
 /// Every option, in the order of `--help`.
+#[rustfmt::skip] // A row is what it says in as few lines as it takes.
 pub(crate) const OPTIONS: &[Row] = &[
-    row!(General, "--help", [], "Show this list", "The list goes to standard output and the exit status is 0.", |p, _| {
-        p.request(Request::Help);
-        Ok(())
-    }),
-    row!(
-        General,
-        "--version",
-        [],
-        "Show the version",
+    row!(General, "--help", [], "Show this list",
+        "The list goes to standard output and the exit status is 0.",
+        |p, _| { p.request(Request::Help); Ok(()) }),
+    row!(General, "--version", [], "Show the version",
         "It is the version of bubblewrap whose behaviour this is, and nothing else: build systems read it.",
-        |p, _| {
-            p.request(Request::Version);
-            Ok(())
-        }
-    ),
-    row!(
-        General,
-        "--args",
-        [FD],
-        "Read more options from FD, each ended by a NUL byte",
-        "The options are used at this point of the command line. A final NUL byte may be missing. --args cannot stand in such a file, \
-         but may be repeated on the command line. Words after the options are ignored: COMMAND always comes from the command line.",
-        |p, v| {
-            let fd = v.fd()?;
-            p.args_from(fd)
-        }
-    ),
-    row!(
-        Environment,
-        "--argv0",
-        [("VALUE", Kind::Text)],
-        "Start COMMAND with VALUE as its argv[0]",
+        |p, _| { p.request(Request::Version); Ok(()) }),
+    row!(General, "--args", [FD], "Read more options from FD, each ended by a NUL byte",
+        "The options are used at this point of the command line. A final NUL byte may be missing. --args cannot stand in such \
+          a file, but may be repeated on the command line. Words after the options are ignored: COMMAND always comes from the \
+          command line.",
+        |p, v| { let fd = v.fd()?; p.args_from(fd) }),
+    row!(Environment, "--argv0", [("VALUE", Kind::Text)], "Start COMMAND with VALUE as its argv[0]",
         "Without it COMMAND's own name is used. It may be given once.",
         |p, v| match p.config.argv0.replace(v.text()) {
             None => Ok(()),
             Some(_) => Err(Error::new("--argv0 used multiple times")),
-        }
-    ),
-    row!(
-        General,
-        "--level-prefix",
-        [],
-        "Begin diagnostics with their syslog level, like <3>",
+        }),
+    row!(General, "--level-prefix", [], "Begin diagnostics with their syslog level, like <3>",
         "Errors begin with <3> and warnings with <4>, from this option on. A logger such as systemd-cat(1) understands that.",
-        |_, _| {
-            crate::error::use_level_prefix();
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--unshare-all",
-        [],
-        "Make every namespace new that can be",
+        |_, _| { crate::error::use_level_prefix(); Ok(()) }),
+    row!(Namespaces, "--unshare-all", [], "Make every namespace new that can be",
         "The same as --unshare-user-try --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try.",
-        |p, _| {
-            unshare_all(p);
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--share-net",
-        [],
-        "Keep the caller's network namespace after --unshare-all",
+        |p, _| { unshare_all(p); Ok(()) }),
+    row!(Namespaces, "--share-net", [], "Keep the caller's network namespace after --unshare-all",
         "It takes back an earlier --unshare-all or --unshare-net; every other namespace stays as it is.",
-        |p, _| {
-            p.config.namespaces.net = Want::No;
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--unshare-user",
-        [],
-        "Make a new user namespace (implied for ordinary users)",
+        |p, _| { p.config.namespaces.net = Want::No; Ok(()) }),
+    row!(Namespaces, "--unshare-user", [], "Make a new user namespace (implied for ordinary users)",
         "An ordinary user always gets one, unless --userns names another: nothing of the set-up is allowed without.",
-        |p, _| {
-            p.config.namespaces.user = Want::Yes;
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--unshare-user-try",
-        [],
-        "Make a new user namespace if the kernel offers them",
+        |p, _| { p.config.namespaces.user = Want::Yes; Ok(()) }),
+    row!(Namespaces, "--unshare-user-try", [], "Make a new user namespace if the kernel offers them",
         "Where user namespaces are switched off, root goes on without one.",
-        |p, _| {
-            if p.config.namespaces.user == Want::No {
-                p.config.namespaces.user = Want::Try;
-            }
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--unshare-ipc",
-        [],
-        "Make a new ipc namespace",
+        |p, _| { if p.config.namespaces.user == Want::No { p.config.namespaces.user = Want::Try; } Ok(()) }),
+    row!(Namespaces, "--unshare-ipc", [], "Make a new ipc namespace",
         "System V IPC and POSIX message queues are the sandbox's own.",
-        |p, _| {
-            p.config.namespaces.ipc = Want::Yes;
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--unshare-pid",
-        [],
-        "Make a new pid namespace",
-        "Processes outside cannot be seen or signalled. PID 1 is a small process of bwrap's own that reaps, unless --as-pid-1 is given.",
-        |p, _| {
-            p.config.namespaces.pid = Want::Yes;
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--unshare-net",
-        [],
-        "Make a new network namespace with nothing but loopback",
+        |p, _| { p.config.namespaces.ipc = Want::Yes; Ok(()) }),
+    row!(Namespaces, "--unshare-pid", [], "Make a new pid namespace",
+        "Processes outside cannot be seen or signalled. PID 1 is a small process of bwrap's own that reaps, unless --as-pid-1 \
+          is given.",
+        |p, _| { p.config.namespaces.pid = Want::Yes; Ok(()) }),
+    row!(Namespaces, "--unshare-net", [], "Make a new network namespace with nothing but loopback",
         "The loopback interface is up and has its addresses.",
-        |p, _| {
-            p.config.namespaces.net = Want::Yes;
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--unshare-uts",
-        [],
-        "Make a new uts namespace",
+        |p, _| { p.config.namespaces.net = Want::Yes; Ok(()) }),
+    row!(Namespaces, "--unshare-uts", [], "Make a new uts namespace",
         "The host name is the sandbox's own, see --hostname.",
-        |p, _| {
-            p.config.namespaces.uts = Want::Yes;
-            Ok(())
-        }
-    ),
-    row!(Namespaces, "--unshare-cgroup", [], "Make a new cgroup namespace", "It is an error if the kernel has none.", |p, _| {
-        p.config.namespaces.cgroup = Want::Yes;
-        Ok(())
-    }),
-    row!(Namespaces, "--unshare-cgroup-try", [], "Make a new cgroup namespace if the kernel has them", "", |p, _| {
-        if p.config.namespaces.cgroup == Want::No {
-            p.config.namespaces.cgroup = Want::Try;
-        }
-        Ok(())
-    }),
-    row!(
-        Namespaces,
-        "--userns",
-        [FD],
-        "Join the user namespace FD instead of making one",
+        |p, _| { p.config.namespaces.uts = Want::Yes; Ok(()) }),
+    row!(Namespaces, "--unshare-cgroup", [], "Make a new cgroup namespace",
+        "It is an error if the kernel has none.",
+        |p, _| { p.config.namespaces.cgroup = Want::Yes; Ok(()) }),
+    row!(Namespaces, "--unshare-cgroup-try", [], "Make a new cgroup namespace if the kernel has them",
+        "",
+        |p, _| { if p.config.namespaces.cgroup == Want::No { p.config.namespaces.cgroup = Want::Try; } Ok(()) }),
+    row!(Namespaces, "--userns", [FD], "Join the user namespace FD instead of making one",
         "FD is an open /proc/PID/ns/user. Not together with --unshare-user.",
-        |p, v| {
-            let fd = v.fd()?;
-            v.last_wins(&mut p.config.fds.userns, fd);
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--userns2",
-        [FD],
-        "Move on to the user namespace FD once the set-up is done",
+        |p, v| { let fd = v.fd()?; v.last_wins(&mut p.config.fds.userns, fd); Ok(()) }),
+    row!(Namespaces, "--userns2", [FD], "Move on to the user namespace FD once the set-up is done",
         "FD has to be a descendant of the one that was joined or made. COMMAND runs in it.",
-        |p, v| {
-            let fd = v.fd()?;
-            v.last_wins(&mut p.config.fds.userns2, fd);
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--disable-userns",
-        [],
-        "Let nothing in the sandbox make user namespaces",
-        "The limit of the sandbox's user namespace is set to 1 and used up by one more, in which COMMAND runs. Needs --unshare-user. \
-         Not together with --userns-block-fd.",
-        |p, _| {
-            p.config.switches.disable_userns = true;
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--assert-userns-disabled",
-        [],
-        "Stop if user namespaces can still be made in the sandbox",
+        |p, v| { let fd = v.fd()?; v.last_wins(&mut p.config.fds.userns2, fd); Ok(()) }),
+    row!(Namespaces, "--disable-userns", [], "Let nothing in the sandbox make user namespaces",
+        "The limit of the sandbox's user namespace is set to 1 and used up by one more, in which COMMAND runs. Needs \
+         --unshare-user. Not together with --userns-block-fd.",
+        |p, _| { p.config.switches.disable_userns = true; Ok(()) }),
+    row!(Namespaces, "--assert-userns-disabled", [], "Stop if user namespaces can still be made in the sandbox",
         "It is found out by trying. For use with --userns, where --disable-userns cannot be given.",
-        |p, _| {
-            p.config.switches.assert_userns_disabled = true;
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--pidns",
-        [FD],
-        "Join the pid namespace FD",
+        |p, _| { p.config.switches.assert_userns_disabled = true; Ok(()) }),
+    row!(Namespaces, "--pidns", [FD], "Join the pid namespace FD",
         "FD is an open /proc/PID/ns/pid. With --unshare-pid the new pid namespace is a child of it.",
-        |p, v| {
-            let fd = v.fd()?;
-            v.last_wins(&mut p.config.fds.pidns, fd);
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--uid",
-        [("UID", Kind::Text)],
-        "Be UID in the sandbox",
+        |p, v| { let fd = v.fd()?; v.last_wins(&mut p.config.fds.pidns, fd); Ok(()) }),
+    row!(Namespaces, "--uid", [("UID", Kind::Text)], "Be UID in the sandbox",
         "Needs a user namespace of the sandbox's own, unless it is the real user id.",
-        |p, v| {
-            let id = v.id("uid")?;
-            v.last_wins(&mut p.config.uid, id);
-            Ok(())
-        }
-    ),
-    row!(
-        Namespaces,
-        "--gid",
-        [("GID", Kind::Text)],
-        "Be GID in the sandbox",
+        |p, v| { let id = v.id("uid")?; v.last_wins(&mut p.config.uid, id); Ok(()) }),
+    row!(Namespaces, "--gid", [("GID", Kind::Text)], "Be GID in the sandbox",
         "Needs a user namespace of the sandbox's own, unless it is the real group id.",
-        |p, v| {
-            let id = v.id("gid")?;
-            v.last_wins(&mut p.config.gid, id);
-            Ok(())
-        }
-    ),
-    row!(Namespaces, "--hostname", [("NAME", Kind::Text)], "Call the sandbox's host NAME", "Needs --unshare-uts.", |p, v| {
-        let name = v.text();
-        v.last_wins(&mut p.config.hostname, name);
-        Ok(())
-    }),
-    row!(
-        Environment,
-        "--chdir",
-        [("DIR", Kind::Dest)],
-        "Start COMMAND in DIR",
-        "Without it COMMAND starts in the caller's working directory if the sandbox has it, else in $HOME, else in /. PWD is set to it.",
-        |p, v| {
-            let dir = v.path()?;
-            v.last_wins(&mut p.config.chdir, dir);
-            Ok(())
-        }
-    ),
-    row!(
-        Environment,
-        "--clearenv",
-        [],
-        "Remove every environment variable",
+        |p, v| { let id = v.id("gid")?; v.last_wins(&mut p.config.gid, id); Ok(()) }),
+    row!(Namespaces, "--hostname", [("NAME", Kind::Text)], "Call the sandbox's host NAME",
+        "Needs --unshare-uts.",
+        |p, v| { let name = v.text(); v.last_wins(&mut p.config.hostname, name); Ok(()) }),
+    row!(Environment, "--chdir", [("DIR", Kind::Dest)], "Start COMMAND in DIR",
+        "Without it COMMAND starts in the caller's working directory if the sandbox has it, else in $HOME, else in /. PWD is \
+         set to it.",
+        |p, v| { let dir = v.path()?; v.last_wins(&mut p.config.chdir, dir); Ok(()) }),
+    row!(Environment, "--clearenv", [], "Remove every environment variable",
         "PWD is set all the same. Later --setenv options apply.",
-        |p, _| {
-            p.config.environment.push(EnvEdit::Clear);
-            Ok(())
-        }
-    ),
-    row!(
-        Environment,
-        "--setenv",
-        [("VAR", Kind::Variable), ("VALUE", Kind::Text)],
-        "Set an environment variable",
+        |p, _| { p.config.environment.push(EnvEdit::Clear); Ok(()) }),
+    row!(Environment, "--setenv", [("VAR", Kind::Variable), ("VALUE", Kind::Text)], "Set an environment variable",
         "A PATH that is set here also decides where COMMAND is found.",
-        |p, v| p.set_variable(v)
-    ),
-    row!(Environment, "--unsetenv", [("VAR", Kind::Variable)], "Remove an environment variable", "", |p, v| p.unset_variable(v)),
-    row!(
-        Lifecycle,
-        "--lock-file",
-        [DEST],
-        "Hold a read lock on DEST while the sandbox lives",
-        "The lock is a record lock (see fcntl(2)) on a file inside the sandbox, held by its PID 1. It may be repeated. \
-         Not together with --as-pid-1.",
-        |p, v| {
-            let dest = v.path()?;
-            p.config.lock_files.push(dest);
-            Ok(())
-        }
-    ),
-    row!(
-        Lifecycle,
-        "--sync-fd",
-        [FD],
-        "Keep FD open while the sandbox lives",
+        |p, v| p.set_variable(v)),
+    row!(Environment, "--unsetenv", [("VAR", Kind::Variable)], "Remove an environment variable",
+        "",
+        |p, v| p.unset_variable(v)),
+    row!(Lifecycle, "--lock-file", [DEST], "Hold a read lock on DEST while the sandbox lives",
+        "The lock is a record lock (see fcntl(2)) on a file inside the sandbox, held by its PID 1. It may be repeated. Not \
+         together with --as-pid-1.",
+        |p, v| { let dest = v.path()?; p.config.lock_files.push(dest); Ok(()) }),
+    row!(Lifecycle, "--sync-fd", [FD], "Keep FD open while the sandbox lives",
         "It is held by the sandbox's PID 1 and not open in COMMAND, unless --as-pid-1 is given. It may be repeated.",
-        |p, v| {
-            let fd = v.fd()?;
-            p.config.fds.sync.push(fd);
-            Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--bind",
-        [SRC, DEST],
-        "Show the host's SRC at DEST, writable",
+        |p, v| { let fd = v.fd()?; p.config.fds.sync.push(fd); Ok(()) }),
+    row!(Filesystem, "--bind", [SRC, DEST], "Show the host's SRC at DEST, writable",
         "The mount is recursive, and so are its flags: nosuid and nodev are added to every mount below SRC, none is taken away.",
-        |p, v| bind(p, v, Access::ReadWrite, Devices::Refused, Missing::Fatal)
-    ),
-    row!(Filesystem, "--bind-try", [SRC, DEST], "Like --bind, but nothing if SRC does not exist", "", |p, v| bind(
-        p,
-        v,
-        Access::ReadWrite,
-        Devices::Refused,
-        Missing::Skip
-    )),
-    row!(Filesystem, "--dev-bind", [SRC, DEST], "Like --bind, with access to device nodes", "", |p, v| bind(
-        p,
-        v,
-        Access::ReadWrite,
-        Devices::Allowed,
-        Missing::Fatal
-    )),
-    row!(Filesystem, "--dev-bind-try", [SRC, DEST], "Like --dev-bind, but nothing if SRC does not exist", "", |p, v| bind(
-        p,
-        v,
-        Access::ReadWrite,
-        Devices::Allowed,
-        Missing::Skip
-    )),
-    row!(
-        Filesystem,
-        "--ro-bind",
-        [SRC, DEST],
-        "Show the host's SRC at DEST, read-only",
+        |p, v| bind(p, v, Access::ReadWrite, Devices::Refused, Missing::Fatal)),
+    row!(Filesystem, "--bind-try", [SRC, DEST], "Like --bind, but nothing if SRC does not exist",
+        "",
+        |p, v| bind(p, v, Access::ReadWrite, Devices::Refused, Missing::Skip )),
+    row!(Filesystem, "--dev-bind", [SRC, DEST], "Like --bind, with access to device nodes",
+        "",
+        |p, v| bind(p, v, Access::ReadWrite, Devices::Allowed, Missing::Fatal )),
+    row!(Filesystem, "--dev-bind-try", [SRC, DEST], "Like --dev-bind, but nothing if SRC does not exist",
+        "",
+        |p, v| bind(p, v, Access::ReadWrite, Devices::Allowed, Missing::Skip )),
+    row!(Filesystem, "--ro-bind", [SRC, DEST], "Show the host's SRC at DEST, read-only",
         "Every mount below SRC is read-only too.",
-        |p, v| bind(p, v, Access::ReadOnly, Devices::Refused, Missing::Fatal)
-    ),
-    row!(Filesystem, "--ro-bind-try", [SRC, DEST], "Like --ro-bind, but nothing if SRC does not exist", "", |p, v| bind(
-        p,
-        v,
-        Access::ReadOnly,
-        Devices::Refused,
-        Missing::Skip
-    )),
-    row!(
-        Filesystem,
-        "--bind-fd",
-        [FD, DEST],
-        "Show the open file or directory FD at DEST, writable",
-        "What is mounted is checked to be the very file that FD is, so that a path swapped in between is an error. An O_PATH fd will do.",
-        |p, v| bind_fd(p, v, Access::ReadWrite)
-    ),
-    row!(
-        Filesystem,
-        "--ro-bind-fd",
-        [FD, DEST],
-        "Show the open file or directory FD at DEST, read-only",
+        |p, v| bind(p, v, Access::ReadOnly, Devices::Refused, Missing::Fatal)),
+    row!(Filesystem, "--ro-bind-try", [SRC, DEST], "Like --ro-bind, but nothing if SRC does not exist",
+        "",
+        |p, v| bind(p, v, Access::ReadOnly, Devices::Refused, Missing::Skip )),
+    row!(Filesystem, "--bind-fd", [FD, DEST], "Show the open file or directory FD at DEST, writable",
+        "What is mounted is checked to be the very file that FD is, so that a path swapped in between is an error. An O_PATH \
+         fd will do.",
+        |p, v| bind_fd(p, v, Access::ReadWrite)),
+    row!(Filesystem, "--ro-bind-fd", [FD, DEST], "Show the open file or directory FD at DEST, read-only",
         "Otherwise like --bind-fd.",
-        |p, v| bind_fd(p, v, Access::ReadOnly)
-    ),
-    row!(
-        Filesystem,
-        "--remount-ro",
-        [DEST],
-        "Make the mount at DEST read-only",
+        |p, v| bind_fd(p, v, Access::ReadOnly)),
+    row!(Filesystem, "--remount-ro", [DEST], "Make the mount at DEST read-only",
         "DEST has to be a mount point. Mounts below it keep their flags.",
-        |p, v| {
-            let dest = v.path()?;
-            p.push(Op::RemountRo(dest));
-            Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--overlay-src",
-        [SRC],
-        "Add SRC as a layer of the overlay that follows",
+        |p, v| { let dest = v.path()?; p.push(Op::RemountRo(dest)); Ok(()) }),
+    row!(Filesystem, "--overlay-src", [SRC], "Add SRC as a layer of the overlay that follows",
         "The first one is the lowest. Only another --overlay-src or an overlay option may follow.",
-        Layer,
-        |p, v| {
-            let layer = v.path()?;
-            p.layers.push(layer);
-            Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--overlay",
-        [("RWSRC", Kind::HostPath), ("WORKDIR", Kind::HostPath), DEST],
-        "Mount an overlay whose changes go to RWSRC",
-        "RWSRC is the topmost layer. WORKDIR is an empty directory on the same file system. Needs at least one --overlay-src and Linux 5.11 \
-         for ordinary users.",
+        Layer, |p, v| { let layer = v.path()?; p.layers.push(layer); Ok(()) }),
+    row!(Filesystem, "--overlay", [("RWSRC", Kind::HostPath), ("WORKDIR", Kind::HostPath), DEST], "Mount an overlay whose changes go to RWSRC",
+        "RWSRC is the topmost layer. WORKDIR is an empty directory on the same file system. Needs at least one --overlay-src \
+         and Linux 5.11 for ordinary users.",
         |p, v| {
             let layers = p.take_layers(v, 1)?;
             let upper = Upper::Host { rwsrc: v.path()?, workdir: v.path()? };
             let dest = v.path()?;
             p.push(Op::Overlay { upper, layers, dest });
             Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--tmp-overlay",
-        [DEST],
-        "Mount an overlay whose changes go to memory and are lost",
+        }),
+    row!(Filesystem, "--tmp-overlay", [DEST], "Mount an overlay whose changes go to memory and are lost",
         "Needs at least one --overlay-src.",
         |p, v| {
             let layers = p.take_layers(v, 1)?;
             let dest = v.path()?;
             p.push(Op::Overlay { upper: Upper::Tmp, layers, dest });
             Ok(())
-        }
-    ),
-    row!(Filesystem, "--ro-overlay", [DEST], "Mount an overlay read-only", "Needs at least two --overlay-src.", |p, v| {
-        let layers = p.take_layers(v, 2)?;
-        let dest = v.path()?;
-        p.push(Op::Overlay { upper: Upper::None, layers, dest });
-        Ok(())
-    }),
-    row!(
-        Privileges,
-        "--exec-label",
-        [("LABEL", Kind::Text)],
-        "Run COMMAND with this SELinux label",
-        "An error without SELinux.",
+        }),
+    row!(Filesystem, "--ro-overlay", [DEST], "Mount an overlay read-only",
+        "Needs at least two --overlay-src.",
         |p, v| {
-            let text = label(v)?;
-            v.last_wins(&mut p.config.exec_label, text);
+            let layers = p.take_layers(v, 2)?;
+            let dest = v.path()?;
+            p.push(Op::Overlay { upper: Upper::None, layers, dest });
             Ok(())
-        }
-    ),
-    row!(
-        Privileges,
-        "--file-label",
-        [("LABEL", Kind::Text)],
-        "Give files that are made this SELinux label",
+        }),
+    row!(Privileges, "--exec-label", [("LABEL", Kind::Text)], "Run COMMAND with this SELinux label",
         "An error without SELinux.",
-        |p, v| {
-            let text = label(v)?;
-            v.last_wins(&mut p.config.file_label, text);
-            Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--proc",
-        [DEST],
-        "Mount a procfs at DEST",
+        |p, v| { let text = label(v)?; v.last_wins(&mut p.config.exec_label, text); Ok(()) }),
+    row!(Privileges, "--file-label", [("LABEL", Kind::Text)], "Give files that are made this SELinux label",
+        "An error without SELinux.",
+        |p, v| { let text = label(v)?; v.last_wins(&mut p.config.file_label, text); Ok(()) }),
+    row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
         "A new one with --unshare-pid or --pidns, else the host's. The parts that steer the kernel are read-only even for root.",
-        |p, v| {
-            let dest = v.path()?;
-            p.push(Op::Proc(dest));
-            Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--dev",
-        [DEST],
-        "Mount a minimal /dev at DEST",
-        "The nodes null, zero, full, random, urandom and tty are the host's; pts is new; shm is an empty directory. \
-         There is a console if standard output is a terminal.",
-        |p, v| {
-            let dest = v.path()?;
-            p.push(Op::Dev(dest));
-            Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--tmpfs",
-        [DEST],
-        "Mount an empty tmpfs at DEST",
+        |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
+    row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
+        "The nodes null, zero, full, random, urandom and tty are the host's; pts is new; shm is an empty directory. There is \
+         a console if standard output is a terminal.",
+        |p, v| { let dest = v.path()?; p.push(Op::Dev(dest)); Ok(()) }),
+    row!(Filesystem, "--tmpfs", [DEST], "Mount an empty tmpfs at DEST",
         "Its mode is 0755 or that of a --perms before it, its size that of a --size before it.",
         |p, v| {
             let dest = v.path()?;
             let (perms, size) = (p.take_perms(0o755), p.take_size());
             p.push(Op::Tmpfs { dest, perms, size });
             Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--mqueue",
-        [DEST],
-        "Mount the POSIX message queues at DEST",
+        }),
+    row!(Filesystem, "--mqueue", [DEST], "Mount the POSIX message queues at DEST",
         "See mq_overview(7). An ordinary user needs --unshare-ipc.",
-        |p, v| {
-            let dest = v.path()?;
-            p.push(Op::Mqueue(dest));
-            Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--dir",
-        [DEST],
-        "Make a directory at DEST",
+        |p, v| { let dest = v.path()?; p.push(Op::Mqueue(dest)); Ok(()) }),
+    row!(Filesystem, "--dir", [DEST], "Make a directory at DEST",
         "Its mode is 0755 or that of a --perms before it. One that exists is left as it is.",
-        |p, v| {
-            let dest = v.path()?;
-            let perms = p.take_perms(0o755);
-            p.push(Op::Dir { dest, perms });
-            Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--file",
-        [FD, DEST],
-        "Copy FD to a file at DEST",
+        |p, v| { let dest = v.path()?; let perms = p.take_perms(0o755); p.push(Op::Dir { dest, perms }); Ok(()) }),
+    row!(Filesystem, "--file", [FD, DEST], "Copy FD to a file at DEST",
         "Its mode is 0666 or that of a --perms before it. FD is read to its end and closed.",
         |p, v| {
             let fd = v.fd()?;
@@ -708,192 +385,64 @@ pub(crate) const OPTIONS: &[Row] = &[
             let perms = p.take_perms(0o666);
             p.push(Op::File { fd, dest, perms });
             Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--bind-data",
-        [FD, DEST],
-        "Copy FD to a file in memory and bind it at DEST",
+        }),
+    row!(Filesystem, "--bind-data", [FD, DEST], "Copy FD to a file in memory and bind it at DEST",
         "Its mode is 0600 or that of a --perms before it. The file itself is nowhere else to be found.",
-        |p, v| bind_data(p, v, Access::ReadWrite)
-    ),
-    row!(Filesystem, "--ro-bind-data", [FD, DEST], "Like --bind-data, read-only", "", |p, v| bind_data(p, v, Access::ReadOnly)),
-    row!(
-        Filesystem,
-        "--symlink",
-        [("SRC", Kind::Text), DEST],
-        "Make a symbolic link at DEST with the text SRC",
+        |p, v| bind_data(p, v, Access::ReadWrite)),
+    row!(Filesystem, "--ro-bind-data", [FD, DEST], "Like --bind-data, read-only",
+        "",
+        |p, v| bind_data(p, v, Access::ReadOnly)),
+    row!(Filesystem, "--symlink", [("SRC", Kind::Text), DEST], "Make a symbolic link at DEST with the text SRC",
         "One that exists with the same text is fine.",
-        |p, v| {
-            let target = v.path()?;
-            let dest = v.path()?;
-            p.push(Op::Symlink { target, dest });
-            Ok(())
-        }
-    ),
-    row!(
-        Privileges,
-        "--seccomp",
-        [FD],
-        "Install the seccomp program read from FD",
+        |p, v| { let target = v.path()?; let dest = v.path()?; p.push(Op::Symlink { target, dest }); Ok(()) }),
+    row!(Privileges, "--seccomp", [FD], "Install the seccomp program read from FD",
         "A classic BPF program as the kernel takes it, at most 4096 instructions. It is installed last, in COMMAND and in PID 1.",
-        |p, v| p.seccomp(v)
-    ),
-    row!(
-        Privileges,
-        "--add-seccomp-fd",
-        [FD],
-        "Like --seccomp, and repeatable",
-        "Programs are installed in the order given: a later one is run first, and the strictest answer counts. Not together with --seccomp.",
-        |p, v| p.add_seccomp(v)
-    ),
-    row!(
-        Monitoring,
-        "--block-fd",
-        [FD],
-        "Wait for FD to be readable before COMMAND starts",
+        |p, v| p.seccomp(v)),
+    row!(Privileges, "--add-seccomp-fd", [FD], "Like --seccomp, and repeatable",
+        "Programs are installed in the order given: a later one is run first, and the strictest answer counts. Not together \
+         with --seccomp.",
+        |p, v| p.add_seccomp(v)),
+    row!(Monitoring, "--block-fd", [FD], "Wait for FD to be readable before COMMAND starts",
         "One byte is read, or the end of the file.",
-        |p, v| {
-            let fd = v.fd()?;
-            v.last_wins(&mut p.config.fds.block, fd);
-            Ok(())
-        }
-    ),
-    row!(
-        Monitoring,
-        "--userns-block-fd",
-        [FD],
-        "Wait for FD while someone else writes the id maps",
-        "For newuidmap(1) and newgidmap(1): read the child's pid from --info-fd, write the maps, then write a byte to FD. Needs --unshare-user and \
-         --info-fd.",
-        |p, v| {
-            let fd = v.fd()?;
-            v.last_wins(&mut p.config.fds.userns_block, fd);
-            Ok(())
-        }
-    ),
-    row!(
-        Monitoring,
-        "--info-fd",
-        [FD],
-        "Write the sandbox's pid and namespaces to FD",
+        |p, v| { let fd = v.fd()?; v.last_wins(&mut p.config.fds.block, fd); Ok(()) }),
+    row!(Monitoring, "--userns-block-fd", [FD], "Wait for FD while someone else writes the id maps",
+        "For newuidmap(1) and newgidmap(1): read the child's pid from --info-fd, write the maps, then write a byte to FD. \
+         Needs --unshare-user and --info-fd.",
+        |p, v| { let fd = v.fd()?; v.last_wins(&mut p.config.fds.userns_block, fd); Ok(()) }),
+    row!(Monitoring, "--info-fd", [FD], "Write the sandbox's pid and namespaces to FD",
         "One JSON object with child-pid and the inode numbers of the new namespaces; then FD is closed.",
-        |p, v| {
-            let fd = v.fd()?;
-            v.last_wins(&mut p.config.fds.info, fd);
-            Ok(())
-        }
-    ),
-    row!(
-        Monitoring,
-        "--json-status-fd",
-        [FD],
-        "Write what happens to the sandbox to FD",
+        |p, v| { let fd = v.fd()?; v.last_wins(&mut p.config.fds.info, fd); Ok(()) }),
+    row!(Monitoring, "--json-status-fd", [FD], "Write what happens to the sandbox to FD",
         "One JSON object a line: first child-pid and namespaces; at the end exit-code, if COMMAND was executed at all.",
-        |p, v| {
-            let fd = v.fd()?;
-            v.last_wins(&mut p.config.fds.json_status, fd);
-            Ok(())
-        }
-    ),
-    row!(
-        Lifecycle,
-        "--new-session",
-        [],
-        "Start a new terminal session",
-        "COMMAND has no controlling terminal and so cannot push input into the caller's (CVE-2017-5226). Use it, or refuse TIOCSTI by seccomp.",
-        |p, _| {
-            p.config.switches.new_session = true;
-            Ok(())
-        }
-    ),
-    row!(Lifecycle, "--die-with-parent", [], "Kill the sandbox when bwrap or its parent dies", "By SIGKILL.", |p, _| {
-        p.config.switches.die_with_parent = true;
-        Ok(())
-    }),
-    row!(
-        Lifecycle,
-        "--as-pid-1",
-        [],
-        "Run COMMAND itself as PID 1",
+        |p, v| { let fd = v.fd()?; v.last_wins(&mut p.config.fds.json_status, fd); Ok(()) }),
+    row!(Lifecycle, "--new-session", [], "Start a new terminal session",
+        "COMMAND has no controlling terminal and so cannot push input into the caller's (CVE-2017-5226). Use it, or refuse \
+         TIOCSTI by seccomp.",
+        |p, _| { p.config.switches.new_session = true; Ok(()) }),
+    row!(Lifecycle, "--die-with-parent", [], "Kill the sandbox when bwrap or its parent dies",
+        "By SIGKILL.",
+        |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
+    row!(Lifecycle, "--as-pid-1", [], "Run COMMAND itself as PID 1",
         "It has to reap orphans and gets the special treatment of signals of pid_namespaces(7). Needs --unshare-pid.",
-        |p, _| {
-            p.config.switches.as_pid_1 = true;
-            Ok(())
-        }
-    ),
-    row!(
-        Privileges,
-        "--cap-add",
-        [("CAP", Kind::Capability)],
-        "Give COMMAND the capability CAP, or ALL",
-        "In a new user namespace it counts only for what belongs to that namespace. Names in any case, or numbers; in order with --cap-drop.",
-        |p, v| {
-            let edit = CapEdit::add(&v.text())?;
-            p.edit_caps(edit);
-            Ok(())
-        }
-    ),
-    row!(
-        Privileges,
-        "--cap-drop",
-        [("CAP", Kind::Capability)],
-        "Take the capability CAP, or ALL, from COMMAND",
+        |p, _| { p.config.switches.as_pid_1 = true; Ok(()) }),
+    row!(Privileges, "--cap-add", [("CAP", Kind::Capability)], "Give COMMAND the capability CAP, or ALL",
+        "In a new user namespace it counts only for what belongs to that namespace. Names in any case, or numbers; in order \
+         with --cap-drop.",
+        |p, v| { let edit = CapEdit::add(&v.text())?; p.edit_caps(edit); Ok(()) }),
+    row!(Privileges, "--cap-drop", [("CAP", Kind::Capability)], "Take the capability CAP, or ALL, from COMMAND",
         "Without these options root without a user namespace keeps what it has, and everybody else starts with none.",
-        |p, v| {
-            let edit = CapEdit::drop(&v.text())?;
-            p.edit_caps(edit);
-            Ok(())
-        }
-    ),
-    row!(
-        Filesystem,
-        "--perms",
-        [OCTAL],
-        "Set the mode for the next file-making option",
+        |p, v| { let edit = CapEdit::drop(&v.text())?; p.edit_caps(edit); Ok(()) }),
+    row!(Filesystem, "--perms", [OCTAL], "Set the mode for the next file-making option",
         "At most 07777. It serves --dir, --tmpfs, --file, --bind-data and --ro-bind-data.",
-        Perms,
-        |p, v| {
-            let perms = v.octal()?;
-            p.set_perms(perms)
-        }
-    ),
-    row!(
-        Filesystem,
-        "--size",
-        [("BYTES", Kind::Text)],
-        "Set the size limit of the next --tmpfs",
+        Perms, |p, v| { let perms = v.octal()?; p.set_perms(perms) }),
+    row!(Filesystem, "--size", [("BYTES", Kind::Text)], "Set the size limit of the next --tmpfs",
         "Hexadecimal after 0x, octal after 0. For --tmpfs both --size and --perms may be given, in either order.",
-        Size,
-        |p, v| {
-            let size = v.size()?;
-            p.set_size(size)
-        }
-    ),
-    row!(
-        Filesystem,
-        "--chmod",
-        [OCTAL, ("PATH", Kind::Dest)],
-        "Change the mode of PATH in the sandbox",
+        Size, |p, v| { let size = v.size()?; p.set_size(size) }),
+    row!(Filesystem, "--chmod", [OCTAL, ("PATH", Kind::Dest)], "Change the mode of PATH in the sandbox",
         "PATH has to exist.",
-        |p, v| {
-            let perms = v.octal()?;
-            let path = v.path()?;
-            p.push(Op::Chmod { perms, path });
-            Ok(())
-        }
-    ),
-    row!(
-        General,
-        "--not-a-security-boundary",
-        [],
-        "Go on when a mount's flags cannot be set",
-        "A mount below a bind that cannot be made read-only, nosuid or nodev is a warning instead of an error. Only for sandboxes that are \
-         there for convenience.",
-        |p, _| {
-            p.config.switches.not_a_security_boundary = true;
-            Ok(())
-        }
-    ),
+        |p, v| { let perms = v.octal()?; let path = v.path()?; p.push(Op::Chmod { perms, path }); Ok(()) }),
+    row!(General, "--not-a-security-boundary", [], "Go on when a mount's flags cannot be set",
+        "A mount below a bind that cannot be made read-only, nosuid or nodev is a warning instead of an error. Only for \
+         sandboxes that are there for convenience.",
+        |p, _| { p.config.switches.not_a_security_boundary = true; Ok(()) }),
 ];
