@@ -225,10 +225,10 @@ impl Identity {
 /// Takes on the ids asked for, the group first: afterwards it might not be allowed.
 fn switch_ids(uid: Option<u32>, gid: Option<u32>) -> Result<()> {
     if let Some(gid) = gid.map(Gid::from_raw).filter(|&gid| gid != Gid::current()) {
-        setgid(gid).context("unable to switch to gid")?;
+        setgid(gid).context(format!("unable to switch to gid {gid}"))?;
     }
     if let Some(uid) = uid.map(Uid::from_raw).filter(|&uid| uid != Uid::current()) {
-        setuid(uid).context("unable to switch to uid")?;
+        setuid(uid).context(format!("unable to switch to uid {uid}"))?;
     }
     Ok(())
 }
