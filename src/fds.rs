@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::config::{Config, Op, Source};
@@ -39,6 +40,7 @@ impl Fds {
                 _ => None,
             });
         }
+        reserve_standard();
         fds
     }
 
@@ -71,6 +73,18 @@ impl Fds {
     /// Closes what the sandbox has no use for: those fds are the monitor's.
     pub(crate) fn drop_optional(&mut self, fd: Option<RawFd>) {
         _ = self.take_optional(fd);
+    }
+}
+
+/// Occupies the standard fds that the caller has closed, so that none of ours becomes one of them and takes a diagnostic for data.
+/// In COMMAND they are closed again.
+fn reserve_standard() {
+    for fd in 0..3 {
+        if !sys::is_open(fd)
+            && let Ok(placeholder) = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+        {
+            std::mem::forget(placeholder);
+        }
     }
 }
 

@@ -442,7 +442,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         "PATH has to exist.",
         |p, v| { let perms = v.octal()?; let path = v.path()?; p.push(Op::Chmod { perms, path }); Ok(()) }),
     row!(General, "--not-a-security-boundary", [], "Go on when a mount's flags cannot be set",
-        "A mount below a bind that cannot be made read-only, nosuid or nodev is a warning instead of an error. Only for \
+        "Where the kernel has no mount_setattr(2), a mount below a bind that cannot be made read-only, nosuid or nodev is a warning instead of an error. Only for \
          sandboxes that are there for convenience.",
         |p, _| { p.config.switches.not_a_security_boundary = true; Ok(()) }),
 ];
