@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP, PR_SET_DUMPABLE};
 
 use crate::error::{Context, Error, Result};
+use crate::parse::c_number;
 use crate::sys;
 
 /// One `--cap-add` or `--cap-drop`.
@@ -46,7 +47,7 @@ fn bits(name: &CStr) -> Result<u64> {
     if text.eq_ignore_ascii_case("ALL") {
         return Ok(u64::MAX);
     }
-    let by_number = || text.parse::<u8>().ok().filter(|&number| number < 64);
+    let by_number = || c_number(name).and_then(|number| u8::try_from(number).ok()).filter(|&number| number < 64);
     let number = Capability::from_str(&text.to_ascii_uppercase()).map(|capability| capability.index()).ok().or_else(by_number);
     number.map(|number| 1 << number).ok_or_else(unknown)
 }

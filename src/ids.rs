@@ -1,7 +1,7 @@
 //! User and group id maps, and the nested user namespace, see user_namespaces(7).
 
 use std::ffi::CStr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::write;
 
 use crate::error::{Context, Error, Result};
-use crate::sys::SysResult;
+use crate::sys::{SysResult, read_all};
 
 /// The one line of an id map: the id inside and the id outside it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,18 @@ pub(crate) fn write_maps(proc: BorrowedFd<'_>, uid: Map, gid: Map, groups: Group
         }
     }
     write_file(proc, c"self/gid_map", gid.line().as_bytes()).context("setting up gid map")
+}
+
+/// Checks that somebody else has written the maps. Without them every id would be the overflow id, and not the one that was meant.
+pub(crate) fn assert_mapped(proc: BorrowedFd<'_>) -> Result<()> {
+    for path in [c"self/uid_map", c"self/gid_map"] {
+        let map = openat(proc, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+        let map = map.and_then(|file| read_all(file.as_raw_fd(), 64 * 1024)).context("Can't read the id maps")?;
+        if map.is_empty() {
+            return Err(Error::new("The id maps were not written before --userns-block-fd was readable"));
+        }
+    }
+    Ok(())
 }
 
 /// Makes the current user namespace's limit one more namespace, which is about to be used up.

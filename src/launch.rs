@@ -140,11 +140,11 @@ fn watch(config: &Config, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds,
         Some(socket) => receive_pid(socket)?,
         None => child,
     };
+    let wants_info = config.fds.info.is_some() || config.fds.json_status.is_some();
+    let info = wants_info.then(|| Info::of(proc.as_fd(), child, config.namespaces)).transpose()?;
     if let Some(userns2) = config.fds.userns2 {
         fds.take(userns2).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)).context("Setting userns2 failed")?;
     }
-    let wants_info = config.fds.info.is_some() || config.fds.json_status.is_some();
-    let info = wants_info.then(|| Info::of(proc.as_fd(), child, config.namespaces)).transpose()?;
     caps::drop_all(caller.uid == 0)?;
     caps::become_dumpable()?;
     let json_status = match &info {

@@ -312,16 +312,7 @@ impl Values {
     /// A number of bytes, in C's notation.
     pub(crate) fn size(&mut self) -> Result<u64> {
         const LIMIT: u64 = i64::MAX.cast_unsigned();
-        let text = self.text();
-        let (digits, radix) = match text.to_bytes() {
-            [b'0', b'x' | b'X', rest @ ..] => (rest, 16),
-            [b'0', rest @ ..] if !rest.is_empty() => (rest, 8),
-            all => (all, 10),
-        };
-        let size = (!digits.starts_with(b"+") && !digits.starts_with(b"-"))
-            .then(|| std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, radix).ok()))
-            .flatten();
-        match size {
+        match c_number(&self.text()) {
             None | Some(0) => Err(Error::new(format!("{} takes a non-zero number of bytes", self.option))),
             Some(size) if size > LIMIT => Err(Error::new(format!("--size (for tmpfs) is limited to {LIMIT}"))),
             Some(size) => Ok(size),
@@ -334,6 +325,17 @@ impl Values {
             warn(format_args!("Only the last {} option will take effect", self.option));
         }
     }
+}
+
+/// A number in C's notation, without blanks and signs.
+pub(crate) fn c_number(text: &CStr) -> Option<u64> {
+    let (digits, radix) = match text.to_bytes() {
+        [b'0', b'x' | b'X', rest @ ..] => (rest, 16),
+        [b'0', rest @ ..] if !rest.is_empty() => (rest, 8),
+        all => (all, 10),
+    };
+    let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with(['+', '-']))?;
+    u64::from_str_radix(digits, radix).ok()
 }
 
 /// A number as strtol(3) reads it: blanks and a sign may lead, and nothing may follow.

@@ -189,7 +189,10 @@ impl Identity {
 
     /// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped.
     fn map(self, config: &Config, host: &Host, proc: BorrowedFd<'_>) -> Result<()> {
-        if config.namespaces.user == Want::Yes && config.fds.userns_block.is_none() {
+        if config.fds.userns_block.is_some() {
+            return ids::assert_mapped(proc);
+        }
+        if config.namespaces.user == Want::Yes {
             let caller = host.caller;
             let uid = Map { inside: self.first.0, outside: caller.uid };
             let gid = Map { inside: self.first.1, outside: caller.gid };
