@@ -13,6 +13,9 @@ const DOTS: &str = "a mount on /.. is one on /, whatever comes later goes there"
 /// The reference prints `(null)` and its own fds.
 const CALLERS_WORDS: &str = "the error names the destination and the layers as the caller did";
 
+/// The reference adds the errno of whatever failed last.
+const LEFT_OVER_ERRNO: &str = "no errno is behind this error";
+
 /// The table.
 pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference { case: "filesystem::file_twice", identity: None, field: Field::Tree, reason: NOTHING_LEFT },
@@ -46,4 +49,17 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference { case: "overlays::overlay_src_is_a_file", identity: None, field: Field::Stderr, reason: CALLERS_WORDS },
     Difference { case: "overlays::overlay_upper_is_work", identity: None, field: Field::Stderr, reason: CALLERS_WORDS },
     Difference { case: "overlays::overlay_loop", identity: None, field: Field::Stderr, reason: CALLERS_WORDS },
+    Difference { case: "vulnerabilities::cve_2024_42472_covered", identity: None, field: Field::Stderr, reason: LEFT_OVER_ERRNO },
+    Difference {
+        case: "vulnerabilities::cve_2024_42472_covered_read_only",
+        identity: None,
+        field: Field::Stderr,
+        reason: LEFT_OVER_ERRNO,
+    },
+    Difference {
+        case: "vulnerabilities::cve_2024_42472_removed_and_replaced",
+        identity: None,
+        field: Field::Stderr,
+        reason: LEFT_OVER_ERRNO,
+    },
 ];

@@ -22,6 +22,7 @@ mod filesystem;
 mod mounts;
 mod overlays;
 mod sources;
+mod vulnerabilities;
 
 use crate::harness::Case;
 
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("mounts", mounts::cases()),
         ("overlays", overlays::cases()),
         ("sources", sources::cases()),
+        ("vulnerabilities", vulnerabilities::cases()),
     ];
     let named = |(file, cases): (&'static str, Vec<Case>)| {
         cases.into_iter().map(move |mut case| {
