@@ -138,7 +138,7 @@ impl Builder<'_> {
         for name in STEERING {
             match faccessat(&tree.fd, name, AccessFlags::W_OK, AtFlags::empty()) {
                 Ok(()) => self.cover(tree.fd.as_fd(), name, attributes, dest)?,
-                Err(Errno::EACCES | Errno::ENOENT | Errno::EROFS | Errno::EPERM) => {}
+                Err(Errno::EACCES | Errno::ENOENT | Errno::EROFS) => {}
                 other => other.at("Can't access", name)?,
             }
         }
