@@ -34,7 +34,7 @@ pub(crate) struct Launch {
     pub(crate) umask: u32,
     pub(crate) ignored_signals: Vec<c_int>,
     pub(crate) blocked_signals: Vec<c_int>,
-    pub(crate) limits: Vec<(c_int, u64, u64)>,
+    pub(crate) limits: Vec<(u32, u64, u64)>,
     pub(crate) filters: Vec<Vec<Instruction>>,
     /// Whether fd 0 is a terminal that is to control the new session.
     pub(crate) terminal: bool,
@@ -320,14 +320,12 @@ fn set_stage(launch: &Launch) -> i32 {
     for &(resource, soft, hard) in &launch.limits {
         let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
         // SAFETY: the limit is valid; the cast is between the C library's names for one type.
-        if unsafe { libc::setrlimit(resource.cast_unsigned() as _, &raw const limit) } < 0 {
+        if unsafe { libc::setrlimit(resource as _, &raw const limit) } < 0 {
             return 4;
         }
     }
-    if let Some((uid, gid, groups)) = &launch.ids {
-        if take_ids(*uid, *gid, groups) < 0 {
-            return 5;
-        }
+    if launch.ids.as_ref().is_some_and(|(uid, gid, groups)| take_ids(*uid, *gid, groups) < 0) {
+        return 5;
     }
     // SAFETY: the path is a C string.
     if unsafe { libc::chdir(launch.cwd.as_ptr()) } < 0 {
@@ -481,10 +479,10 @@ pub(crate) fn nice_value() -> c_int {
 }
 
 /// One resource limit, soft and hard.
-pub(crate) fn limit(resource: c_int) -> (u64, u64) {
+pub(crate) fn limit(resource: u32) -> (u64, u64) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the limit is written by the call; the cast is between the C library's names for one type.
-    unsafe { libc::getrlimit(resource.cast_unsigned() as _, &raw mut limit) };
+    unsafe { libc::getrlimit(resource as _, &raw mut limit) };
     (limit.rlim_cur, limit.rlim_max)
 }
 

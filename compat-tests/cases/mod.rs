@@ -16,11 +16,13 @@
 //! [`Case::on_host`](crate::harness::Case::on_host) starts it with the host's root, read-only. The environment is PATH,
 //! HOME={dir}/home and LANG=C, the cwd is `{dir}`, and only fds 0, 1 and 2 are open. Nothing may depend on time.
 
+mod arguments;
 mod cli;
 mod diagnostics;
 mod filesystem;
 mod mounts;
 mod overlays;
+mod rules;
 mod sources;
 mod vulnerabilities;
 
@@ -29,11 +31,13 @@ use crate::harness::Case;
 /// All cases, each under the name of its file.
 pub(crate) fn all() -> Vec<Case> {
     let files = [
+        ("arguments", arguments::cases()),
         ("cli", cli::cases()),
         ("diagnostics", diagnostics::cases()),
         ("filesystem", filesystem::cases()),
         ("mounts", mounts::cases()),
         ("overlays", overlays::cases()),
+        ("rules", rules::cases()),
         ("sources", sources::cases()),
         ("vulnerabilities", vulnerabilities::cases()),
     ];
@@ -44,4 +48,23 @@ pub(crate) fn all() -> Vec<Case> {
         })
     };
     files.into_iter().flat_map(named).collect()
+}
+
+/// The first line of the help, which is all of it that is compared.
+const USAGE: &str = "usage: bwrap [OPTIONS...] [--] COMMAND [ARGS...]\n";
+
+/// A case that ends with this line on stderr.
+fn fails(name: &str, words: &[&str], line: &str) -> Case {
+    Case::new(name).options(words).fails(line)
+}
+
+/// A case that ends with the usage.
+fn usage(name: &str, words: &[&str]) -> Case {
+    Case::new(name).options(words).status(1).stdout("").stderr(USAGE)
+}
+
+/// A word as a part of a case's name.
+fn plain(word: &str) -> String {
+    let letters = word.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect::<String>();
+    letters.trim_matches('_').to_owned()
 }

@@ -14,6 +14,7 @@ use super::{Fd, Result, Setup};
 
 type Claim = Box<dyn Fn(&Outcome) -> Result<()> + Send + Sync>;
 type Prepare = Box<dyn Fn(&mut Setup) -> Result<()> + Send + Sync>;
+type Blur = fn(&str) -> String;
 type During = Box<dyn Fn(&mut Live) -> Result<()> + Send + Sync>;
 
 /// What the process is like before `bwrap` is executed.
@@ -24,7 +25,7 @@ pub(crate) enum Tweak {
     IgnoreSignal(i32),
     BlockSignal(i32),
     /// A `RLIMIT_…` with the soft and the hard limit.
-    Limit(i32, u64, u64),
+    Limit(u32, u64, u64),
     Umask(u32),
     /// Supplementary groups, for root only.
     Groups(Vec<u32>),
@@ -57,7 +58,7 @@ pub(crate) struct Case {
     pub(crate) terminal: bool,
     pub(crate) timeout: Duration,
     pub(crate) claims: Vec<Claim>,
-    pub(crate) blurs: Vec<(Field, fn(&str) -> String)>,
+    pub(crate) blurs: Vec<(Field, Blur)>,
     pub(crate) needs: Option<fn() -> Result<()>>,
 }
 
@@ -267,7 +268,7 @@ impl Case {
     }
 
     /// Blurs a field before the sides are compared, when a difference means nothing; say why beside it.
-    pub(crate) fn blur(mut self, field: Field, blur: fn(&str) -> String) -> Self {
+    pub(crate) fn blur(mut self, field: Field, blur: Blur) -> Self {
         self.blurs.push((field, blur));
         self
     }

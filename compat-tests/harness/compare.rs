@@ -68,7 +68,7 @@ fn text(case: &Case, outcome: &Outcome, field: Field) -> String {
         Field::Stdout => outcome.stdout.clone(),
         Field::Stderr => outcome.stderr.clone(),
         Field::Fd(number) => outcome.fd(number).to_owned(),
-        Field::Tree => outcome.tree.iter().map(|(path, line)| format!("{path}: {line}\n")).collect(),
+        Field::Tree => outcome.tree.iter().map(|(path, line)| format!("{path}: {line}")).collect::<Vec<_>>().join("\n"),
     };
     let blurs = case.blurs.iter().filter(|(blurred, _)| *blurred == field);
     blurs.fold(text, |text, (_, blur)| blur(&text))
@@ -76,9 +76,9 @@ fn text(case: &Case, outcome: &Outcome, field: Field) -> String {
 
 /// The lines that only one of them has.
 fn lines(theirs: &str, own: &str) -> String {
-    let only = |text: &str, other: &str, sign: &str| -> String {
+    let only = |text: &str, other: &str, sign: &str| {
         let lines = text.split('\n').filter(|line| !other.split('\n').any(|l| l == *line));
-        lines.map(|line| format!("     {sign} {line}\n")).collect()
+        lines.map(|line| ["     ", sign, " ", line, "\n"].concat()).collect::<String>()
     };
     let found = only(theirs, own, "reference:") + &only(own, theirs, "ours:     ");
     if found.is_empty() { "     the same lines in another order or number\n".to_owned() } else { found }

@@ -37,7 +37,7 @@ pub(crate) fn refuse(calls: &[impl AsRef<str>], errno: i32) -> Result<Vec<Instru
         rules.insert(number(call.as_ref())?, vec![]);
     }
     let architecture = std::env::consts::ARCH.try_into().map_err(|e| format!("seccomp: {e}"))?;
-    let refused = SeccompAction::Errno(errno.cast_unsigned());
+    let refused = SeccompAction::Errno(u32::try_from(errno).unwrap_or(0));
     let refused = if rules.is_empty() { SeccompAction::KillProcess } else { refused };
     SeccompFilter::new(rules, SeccompAction::Allow, refused, architecture)
         .and_then(TryInto::try_into)

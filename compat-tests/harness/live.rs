@@ -104,7 +104,7 @@ impl Live {
         if self.pump(done).is_err() {
             self.kill();
             // Nothing is left that could keep a stream open, so this one ends.
-            self.deadline = Instant::now() + Duration::from_secs(60);
+            self.deadline = Instant::now() + Duration::from_secs(30);
             self.pump(done)?;
         }
         if let Some(failure) = self.failure {
@@ -205,7 +205,7 @@ impl Stream {
                 Err(error) => error != Errno::EAGAIN && error != Errno::EINTR,
             }
         } else {
-            let mut buffer = [0; 65536];
+            let mut buffer = [0; 16384];
             match nix::unistd::read(fd, &mut buffer) {
                 // EIO is how the end of a terminal looks.
                 Ok(0) | Err(Errno::EIO) => true,

@@ -18,7 +18,7 @@ pub(crate) use case::{Case, Tweak};
 pub(crate) use compare::{Difference, Field};
 pub(crate) use fds::Fd;
 pub(crate) use lab::Identity;
-pub(crate) use normal::text;
+pub(crate) use normal::{options, text};
 pub(crate) use outcome::{Exit, Outcome};
 pub(crate) use scratch::Setup;
 

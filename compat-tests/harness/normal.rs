@@ -1,6 +1,7 @@
 //! Makes outcomes comparable: what has to differ between two runs gets the same name in both.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 /// Bytes as text; what is not UTF-8 is escaped.
 pub(crate) fn text(bytes: &[u8]) -> String {
@@ -8,14 +9,14 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+            _ = write!(text, "\\x{byte:02x}");
         }
     }
     text
 }
 
-/// Where a number that means nothing stands; the digits after it are replaced.
-const BEFORE_NUMBERS: [&str; 4] = ["/proc/", ":[", "\"child-pid\": ", "-namespace\": "];
+/// Where a number that means nothing stands, a pid's, an inode's or a terminal's; the digits after it are replaced.
+const BEFORE_NUMBERS: [&str; 7] = ["/proc/", ":[", "\"child-pid\": ", "-namespace\": ", "/dev/pts/", " devpts devpts /", " 136:"];
 
 /// Replaces the names of directories and the numbers of processes, namespaces and pipes.
 pub(crate) fn normalise(text: &str, names: &[(String, &str)]) -> String {
@@ -45,13 +46,11 @@ fn without_numbers(text: &str, before: &str) -> String {
     result
 }
 
-/// The help is in each side's own words: only its first line and its options count.
+/// The help is in each side's own words: only its first line counts, and that it is there.
 fn short_usage(text: &str) -> String {
     let Some(at) = text.find("usage: ").filter(|at| *at == 0 || text[..*at].ends_with('\n')) else { return text.to_owned() };
-    let (before, usage) = text.split_at(at);
-    let first = usage.lines().next().unwrap_or_default();
-    let options = options(usage).into_iter().collect::<Vec<_>>().join(" ");
-    format!("{before}{first}\n{options}\n")
+    let first = text[at..].lines().next().unwrap_or_default();
+    format!("{}{first}\n", &text[..at])
 }
 
 /// The names of the options in a help text.

@@ -71,6 +71,8 @@ impl Outcome {
         normal::text(&case::expand(text.as_ref(), &self.values))
     }
 
+    /// The words, unless it is true.
+    #[expect(clippy::unused_self, reason = "reads like the other questions")]
     pub(crate) fn expect(&self, truth: bool, words: &str) -> Result<()> {
         if truth { Ok(()) } else { Err(words.to_owned()) }
     }

@@ -51,6 +51,8 @@ pub(crate) fn remove_on_signals() {
         for place in PLACES.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             _ = fs::remove_dir_all(place);
         }
+        // The threads that run trials have nothing left to do.
+        #[expect(clippy::exit, reason = "this is the end that the signal asked for")]
         std::process::exit(128 + signal);
     });
 }

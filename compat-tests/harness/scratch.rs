@@ -87,13 +87,12 @@ impl Setup {
 
     /// Namespaces of the identity, `libc::CLONE_NEW…`, kept by an idle process as long as the result lives.
     ///
-    /// The maps are lines of uid_map and gid_map; an empty one is not written.
+    /// The maps are lines of `uid_map` and `gid_map`; an empty one is not written.
     pub(crate) fn namespaces(&self, flags: i32, uid_map: &str, gid_map: &str) -> Result<Namespaces> {
         let (pid, ready) = sys::idle_in(flags, self.takes).map_err(|e| format!("namespaces: {e}"))?;
-        let mut namespaces = Namespaces { pid, first: None };
-        match sys::read_news(&ready) {
-            Some(sys::News::Started(first)) => namespaces.first = (first > 0).then_some(first),
-            _ => return Err("namespaces: refused".to_owned()),
+        let namespaces = Namespaces { pid };
+        if !matches!(sys::read_news(&ready), Some(sys::News::Started(_))) {
+            return Err("namespaces: refused".to_owned());
         }
         let write = |name: &str, text: &str| {
             let path = PathBuf::from(format!("/proc/{pid}/{name}"));
@@ -137,8 +136,6 @@ fn give(path: &Path, setup: &Setup) -> Result<()> {
 /// An idle process in namespaces of its own.
 pub(crate) struct Namespaces {
     pub(crate) pid: i32,
-    /// The first process of the pid namespace, if there is one.
-    first: Option<i32>,
 }
 
 impl Namespaces {
@@ -152,8 +149,6 @@ impl Namespaces {
 impl Drop for Namespaces {
     fn drop(&mut self) {
         sys::end(self.pid);
-        // The first process is told by the kernel; when it is no child of ours there is nothing to wait for.
-        _ = self.first;
     }
 }
 

@@ -115,7 +115,7 @@ fn launch(
         ignored_signals: vec![],
         blocked_signals: vec![],
         // No core files, whatever happens.
-        limits: vec![(libc::RLIMIT_CORE.cast_signed(), 0, 0)],
+        limits: vec![(libc::RLIMIT_CORE, 0, 0)],
         filters: vec![],
         terminal: case.terminal,
     };

@@ -90,7 +90,7 @@ fn compare(case: &Case, reference: &Outcome, ours: &Outcome, troubles: &mut Vec<
 
 /// The trials about the cases: every option has one, every declared difference names one, and names are unique.
 fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
-    let (lab, all, named, unique) = (Arc::clone(lab), Arc::clone(cases), Arc::clone(cases), Arc::clone(cases));
+    let (lab, all, named, counted) = (Arc::clone(lab), Arc::clone(cases), Arc::clone(cases), Arc::clone(cases));
     vec![
         Trial::test("coverage::every_option_has_a_case", move || {
             let options = options(&lab)?;
@@ -103,9 +103,9 @@ fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
             if lost.is_empty() { Ok(()) } else { Err(format!("no such case: {}", lost.join(" ")).into()) }
         }),
         Trial::test("coverage::names_are_unique", move || {
-            let mut names = unique.iter().map(|case| case.name.as_str()).collect::<Vec<_>>();
-            names.sort_unstable();
-            let twice = names.windows(2).filter(|w| w[0] == w[1]).map(|w| w[0]).collect::<Vec<_>>();
+            let mut list = counted.iter().map(|case| case.name.as_str()).collect::<Vec<_>>();
+            list.sort_unstable();
+            let twice = list.windows(2).filter(|w| w[0] == w[1]).map(|w| w[0]).collect::<Vec<_>>();
             if twice.is_empty() { Ok(()) } else { Err(format!("used twice: {}", twice.join(" ")).into()) }
         }),
     ]

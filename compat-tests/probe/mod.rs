@@ -16,8 +16,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     let mut text = String::new();
     for view in words.iter().skip(1) {
         let lines = show(view, host);
-        text.push_str(&format!("[{view}]\n"));
-        for line in lines {
+        for line in [format!("[{view}]")].into_iter().chain(lines) {
             text.push_str(&line);
             text.push('\n');
         }
