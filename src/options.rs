@@ -89,6 +89,9 @@ pub(crate) struct Row {
 impl Row {
     /// What is said when values are missing, in the reference's words.
     pub(crate) fn arity_error(&self) -> String {
+        if self.name == "--overlay-src" {
+            return OVERLAY_RULE.to_owned();
+        }
         let name = if self.name == "--ro-bind-fd" { "--bind-fd" } else { self.name };
         let values = match (self.operands.len(), self.name) {
             (1, "--argv0" | "--chdir" | "--remount-ro") => "one argument",
@@ -108,6 +111,10 @@ impl Row {
         text
     }
 }
+
+/// What is said about an `--overlay-src` that no overlay follows, or nothing at all.
+pub(crate) const OVERLAY_RULE: &str =
+    "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay";
 
 /// The row of an exact option word.
 pub(crate) fn find(name: &OsStr) -> Option<&'static Row> {

@@ -117,9 +117,7 @@ impl Parser {
         if self.layers.is_empty() {
             return Ok(());
         }
-        Err(Error::new(
-            "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay",
-        ))
+        Err(Error::new(options::OVERLAY_RULE))
     }
 
     fn check_count(&self) -> Result<()> {
