@@ -22,8 +22,10 @@ mod diagnostics;
 mod filesystem;
 mod mounts;
 mod overlays;
+mod places;
 mod rules;
 mod sources;
+mod views;
 mod vulnerabilities;
 
 use crate::harness::Case;
@@ -37,8 +39,10 @@ pub(crate) fn all() -> Vec<Case> {
         ("filesystem", filesystem::cases()),
         ("mounts", mounts::cases()),
         ("overlays", overlays::cases()),
+        ("places", places::cases()),
         ("rules", rules::cases()),
         ("sources", sources::cases()),
+        ("views", views::cases()),
         ("vulnerabilities", vulnerabilities::cases()),
     ];
     let named = |(file, cases): (&'static str, Vec<Case>)| {
