@@ -19,6 +19,20 @@ const LEFT_OVER_ERRNO: &str = "no errno is behind this error";
 /// The reference looks at $PWD when it has covered /tmp, and at a relative one from its own directory.
 const PWD_OF_TMP: &str = "$PWD is looked at as the caller meant it";
 
+/// The reference takes what it cannot read for the end of what it waits for.
+const FAIL_CLOSED: &str = "an fd that is not there, or that cannot be read, is an error and not a yes";
+
+/// The reference's monitor complains about the silence of the process that has just complained.
+const ONE_LINE: &str = "one failure is one line";
+
+/// The reference says ENOENT, or another text with -try.
+const TOO_LONG: &str = "a source that is too long is said to be too long";
+
+/// A row for both identities.
+const fn differs(case: &'static str, field: Field, reason: &'static str) -> Difference {
+    Difference { case, identity: None, field, reason }
+}
+
 /// The table.
 pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference { case: "filesystem::file_twice", identity: None, field: Field::Tree, reason: NOTHING_LEFT },
@@ -67,4 +81,24 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference { case: "places::cwd_is_logical_below_tmp", identity: None, field: Field::Stdout, reason: PWD_OF_TMP },
     Difference { case: "places::cwd_with_a_relative_pwd", identity: None, field: Field::Stdout, reason: PWD_OF_TMP },
+    differs("diagnostics::pidns_closed", Field::Stderr, ONE_LINE),
+    differs("diagnostics::pidns_wrong", Field::Stderr, ONE_LINE),
+    differs("diagnostics::block_fd_closed", Field::Exit, FAIL_CLOSED),
+    differs("diagnostics::block_fd_closed", Field::Stderr, FAIL_CLOSED),
+    differs("diagnostics::block_fd_directory", Field::Exit, FAIL_CLOSED),
+    differs("diagnostics::block_fd_directory", Field::Stderr, FAIL_CLOSED),
+    differs("diagnostics::block_fd_write_only", Field::Exit, FAIL_CLOSED),
+    differs("diagnostics::block_fd_write_only", Field::Stderr, FAIL_CLOSED),
+    differs("diagnostics::sync_fd_closed", Field::Exit, FAIL_CLOSED),
+    differs("diagnostics::sync_fd_closed", Field::Stderr, FAIL_CLOSED),
+    differs("diagnostics::ro_bind_from_deep", Field::Stderr, TOO_LONG),
+    differs("diagnostics::ro_bind_try_from_deep", Field::Stderr, TOO_LONG),
+    differs("diagnostics::dev_bind_from_deep", Field::Stderr, TOO_LONG),
+    differs("diagnostics::bind_from_deep", Field::Stderr, TOO_LONG),
+    differs("diagnostics::remount_not_a_mount", Field::Stderr, "the reference names its system call and a path of its own"),
+    differs("diagnostics::overlay_source_is_a_file", Field::Stderr, CALLERS_WORDS),
+    differs("cli::cap_add_trailing_text", Field::Exit, "a number ends where its word ends"),
+    differs("cli::cap_add_trailing_text", Field::Stderr, "a number ends where its word ends"),
+    differs("cli::cap_drop_trailing_text", Field::Exit, "a number ends where its word ends"),
+    differs("cli::cap_drop_trailing_text", Field::Stderr, "a number ends where its word ends"),
 ];

@@ -134,12 +134,11 @@ impl Gatherer<'_> {
             Op::Proc(dest) => self.procfs(dest),
             Op::Dev(dest) => self.dev(dest),
             Op::Tmpfs { dest, perms, size } => self.tmpfs(dest, *perms, *size),
-            Op::Mqueue(dest) => fresh_tree(c"mqueue", &[], Attributes(0), dest).map(Item::Tree),
             Op::File { fd, dest, .. } | Op::Data { fd, dest, .. } => {
                 self.fds.take(*fd).map(Item::Content).at("Can't write data to file", dest)
             }
             Op::Overlay { upper, layers, .. } => layers_of(upper, layers).map(Item::Layers),
-            Op::RemountRo(_) | Op::Dir { .. } | Op::Symlink { .. } | Op::Chmod { .. } => Ok(Item::None),
+            Op::RemountRo(_) | Op::Mqueue(_) | Op::Dir { .. } | Op::Symlink { .. } | Op::Chmod { .. } => Ok(Item::None),
         }
     }
 
@@ -342,7 +341,12 @@ fn bind_failure(source: &CStr, dest: &CStr) -> Vec<u8> {
 }
 
 /// A fresh file system; every kind of ours has a directory as its root.
-fn fresh_tree(kind: &CStr, parameters: &[(&CStr, Option<&CStr>)], attributes: Attributes, dest: &CStr) -> Result<Tree> {
+pub(crate) fn fresh_tree(
+    kind: &CStr,
+    parameters: &[(&CStr, Option<&CStr>)],
+    attributes: Attributes,
+    dest: &CStr,
+) -> Result<Tree> {
     let fd = Fresh { kind, parameters, attributes }
         .make()
         .explain(|| join(&format!("Can't mount {} on", OsStr::from_bytes(kind.to_bytes()).display()), dest))?;

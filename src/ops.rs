@@ -13,7 +13,7 @@ use crate::error::{Context, Error, Result, describe, join, warn};
 use crate::fds::close_all;
 use crate::gather::{self, DevParts, Item, Tree};
 use crate::mount::{self, Attributes, Depth, Explain};
-use crate::root::{self, Root};
+use crate::root::{self, Node, Root};
 
 /// What building needs to know.
 #[derive(Debug)]
@@ -59,9 +59,8 @@ impl Builder<'_> {
             // A tmpfs is the one mount whose parents go by its own mode.
             (Op::Tmpfs { dest, perms, .. }, Item::Tree(tree)) => self.attach(dest, tree, Depth::One, *perms),
             (Op::Data { dest, perms, .. }, Item::Data(tree, name)) => self.data(dest, tree, &name, *perms),
-            (Op::Bind { dest, .. } | Op::Overlay { dest, .. } | Op::Mqueue(dest), Item::Tree(tree)) => {
-                self.attach(dest, tree, Depth::Recursive, 0)
-            }
+            (Op::Mqueue(dest), _) => self.mqueue(dest),
+            (Op::Bind { dest, .. } | Op::Overlay { dest, .. }, Item::Tree(tree)) => self.attach(dest, tree, Depth::Recursive, 0),
             (Op::Dev(dest), Item::Dev(parts)) => self.dev(dest, parts),
             (Op::RemountRo(dest), _) => self.remount_ro(dest),
             (Op::Dir { dest, perms }, _) => self.root.directory(dest, *perms),
@@ -169,6 +168,17 @@ impl Builder<'_> {
         symlinkat(c"pts/ptmx", dir, c"ptmx").at("Can't create symlink", c"ptmx")?;
         self.used.extend([pts, tmpfs.fd]);
         Ok(())
+    }
+
+    /// The message queues of the ipc namespace. They need nothing of the host, and making them may be refused, which is to be said
+    /// only of a destination that is fine.
+    fn mqueue(&mut self, dest: &CStr) -> Result<()> {
+        let point = self.root.mount_point(dest, Node::Directory, 0)?;
+        if Node::of(point.as_fd()).at("Can't create file", dest)? != Node::Directory {
+            return Err(Error::about("Destination is not a directory", dest));
+        }
+        let tree = gather::fresh_tree(c"mqueue", &[], Attributes(0), dest)?;
+        self.attach(dest, tree, Depth::One, 0)
     }
 
     fn remount_ro(&mut self, dest: &CStr) -> Result<()> {

@@ -275,6 +275,9 @@ fn not_a_symlink(fd: OwnedFd) -> SysResult<OwnedFd> {
     if kind(fd.as_fd())? == SFlag::S_IFLNK { Err(Errno::ELOOP) } else { Ok(fd) }
 }
 
+/// The longest path that the kernel takes, with its NUL byte.
+const PATH_MAX: usize = 4096;
+
 /// How many symlinks a path may lead through, as in the kernel.
 const MAX_SYMLINKS: usize = 40;
 
@@ -283,6 +286,9 @@ const MAX_SYMLINKS: usize = 40;
 /// Symlinks are read and their text is walked, so a magic link could not be followed even by mistake; on procfs one that
 /// looks like it is refused, as openat2 would. The kernel keeps `..` below the process's root.
 fn walk(path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
+    if path.count_bytes() >= PATH_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
     let step = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let from_root = || openat(AT_FDCWD, c"/", step, Mode::empty());
     let mut todo = parts(path.to_bytes());

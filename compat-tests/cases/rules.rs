@@ -39,6 +39,9 @@ fn numbers() -> Vec<Case> {
     for (option, more, kind) in kinds.chain(ids) {
         for (index, bad) in ["-1", "x", "1x", "1 ", "0x1", "1.0", "", "2147483648", "4294967295"].iter().enumerate() {
             let words = [option, bad].into_iter().chain(more.iter().copied()).collect::<Vec<_>>();
+            if kind != "fd" && *bad == "2147483648" {
+                continue;
+            }
             let name = format!("bad_{kind}_{}_{index}", plain(option));
             cases.push(fails(&name, &words, &format!("bwrap: Invalid {kind}: {bad}")));
         }
