@@ -8,8 +8,10 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::libc::{self, c_int};
+use nix::mount::MsFlags;
+use nix::sys::stat::Mode;
 
 use crate::error::Error;
 use crate::sys::{self, SysResult};
@@ -266,8 +268,7 @@ fn mount_id(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<u64> {
 }
 
 fn read_file(dir: BorrowedFd<'_>, path: &str) -> SysResult<Vec<u8>> {
-    let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_CLOEXEC;
-    let file = nix::fcntl::openat(dir, path, flags, nix::sys::stat::Mode::empty())?;
+    let file = openat(dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     sys::read_all(file.as_raw_fd(), usize::MAX)
 }
 
@@ -310,7 +311,8 @@ pub(crate) fn remount_below(
         tree.truncate(1);
     }
     for line in tree {
-        match remount(proc, &line, attributes) {
+        let done = if line.id == root { remount(proc, mount, &line, attributes) } else { remount_point(proc, &line, attributes) };
+        match done {
             Ok(()) | Err(Errno::EACCES | Errno::ENOENT) => {}
             Err(errno) => on_failure(&line.point, errno)?,
         }
@@ -319,29 +321,23 @@ pub(crate) fn remount_below(
 }
 
 /// Remounts what lies at a mount point, if it is the mount that the table means: one that another covers is out of reach.
-fn remount(proc: BorrowedFd<'_>, line: &Line, attributes: Attributes) -> SysResult<()> {
-    use nix::fcntl::{OFlag, open};
-    use nix::mount::{MsFlags, mount};
-    let fd = open(line.point.as_c_str(), OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?;
-    if mount_id(proc, fd.as_fd())? != line.id {
-        return Ok(());
-    }
+fn remount_point(proc: BorrowedFd<'_>, line: &Line, attributes: Attributes) -> SysResult<()> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let fd = open(line.point.as_c_str(), flags, Mode::empty())?;
+    if mount_id(proc, fd.as_fd())? == line.id { remount(proc, fd.as_fd(), line, attributes) } else { Ok(()) }
+}
+
+/// Remounts the mount whose root an fd is; anything else is EINVAL.
+fn remount(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>, line: &Line, attributes: Attributes) -> SysResult<()> {
     let wanted =
         [(Attributes::RDONLY, libc::MS_RDONLY), (Attributes::NOSUID, libc::MS_NOSUID), (Attributes::NODEV, libc::MS_NODEV)];
-    let mut flags = line.flags;
-    for (attribute, flag) in wanted {
-        if attributes.0 & attribute.0 != 0 {
-            flags |= flag;
-        }
-    }
-    if flags == line.flags {
-        return Ok(());
-    }
+    let added = wanted.into_iter().filter(|(attribute, _)| attributes.0 & attribute.0 != 0);
+    let flags = added.fold(line.flags, |flags, (_, flag)| flags | flag);
     let flags = MsFlags::from_bits_retain(flags) | MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_SILENT;
     // There may be no /proc at hand in the new root: the host's is, by the working directory.
     let path = format!("self/fd/{}", fd.as_raw_fd());
     nix::unistd::fchdir(proc)?;
-    let result = mount(None::<&CStr>, path.as_str(), None::<&CStr>, flags, None::<&CStr>);
+    let result = nix::mount::mount(None::<&CStr>, path.as_str(), None::<&CStr>, flags, None::<&CStr>);
     nix::unistd::chdir(c"/")?;
     result
 }

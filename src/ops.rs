@@ -182,10 +182,15 @@ impl Builder<'_> {
     }
 
     fn remount_ro(&mut self, dest: &CStr) -> Result<()> {
+        let what = "Can't remount readonly on";
         let mount = self.root.existing_mount_point(dest)?;
         match mount::add_attributes(mount.as_fd(), Attributes::RDONLY, Depth::One) {
-            Err(failure) if failure.errno == Errno::ENOSYS => self.set_late(mount.as_fd(), Attributes::RDONLY, Depth::One, dest),
-            other => other.explain(|| join("Can't remount readonly on", dest)),
+            Err(failure) if failure.errno == Errno::ENOSYS => {
+                mount::remount_below(self.proc, mount.as_fd(), Attributes::RDONLY, Depth::One, |_, errno| {
+                    Err(errno).at(what, dest)
+                })
+            }
+            other => other.explain(|| join(what, dest)),
         }
     }
 
