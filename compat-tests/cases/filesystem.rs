@@ -1,5 +1,6 @@
 //! What is made in the sandbox: directories, files, data, symbolic links, modes, tmpfs; with the modes of their parents.
 
+use super::sources::runner_is_root;
 use crate::harness::{Case, Fd, Tweak};
 
 /// The cases of this file.
@@ -99,6 +100,7 @@ fn directories() -> Vec<Case> {
                 s.keep_for_root("box/a");
                 Ok(())
             })
+            .needs(runner_is_root)
             .user_only(),
     ]
 }
@@ -318,6 +320,7 @@ fn modes() -> Vec<Case> {
                 s.keep_for_root("box/f");
                 Ok(())
             })
+            .needs(runner_is_root)
             .user_only(),
         shown("chmod_of_what_was_made", &["--dir", "/a/b", "--chmod", "0711", "/a", "--tmpfs", "/t", "--chmod", "01777", "/t"])
             .ok(),

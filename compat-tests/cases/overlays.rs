@@ -1,10 +1,11 @@
 //! Overlays: their layers, their modes, and paths that the kernel's option syntax would trip over.
 
+use super::sources::runner_is_root;
 use crate::harness::{Case, Field};
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
-    [layers(), paths(), failures()].into_iter().flatten().collect()
+    [layers(), places(), paths(), failures()].into_iter().flatten().collect()
 }
 
 /// Two layers, and an upper and a work directory.
@@ -33,22 +34,26 @@ fn without_whiteouts(text: &str) -> String {
 
 const SOURCES: [&str; 4] = ["--overlay-src", "{dir}/low", "--overlay-src", "{dir}/high"];
 
+/// Looks at all of an overlay on /mnt.
+const READ: &str = "cd /mnt; cat both only-low d/f; echo; ls -A . d";
+
+/// Changes it and looks again.
+const WRITE: &str = "cd /mnt; echo new > both; rm only-low; mkdir e; echo x > d/g; cat both; ls -A . d; stat -c %a .";
+
 fn layers() -> Vec<Case> {
-    let read = "cd /mnt; cat both only-low d/f; echo; ls -A . d";
-    let write = "cd /mnt; echo new > both; rm only-low; mkdir e; echo x > d/g; cat both; ls -A . d; stat -c %a .";
     let views = ["mounts", "tree:/a", "list:/"];
     vec![
         layered("overlay")
             .on_host()
             .options(SOURCES)
             .options(["--overlay", "{dir}/up", "{dir}/work", "/mnt"])
-            .run(["sh", "-c", read])
+            .run(["sh", "-c", READ])
             .ok(),
         layered("overlay_writes")
             .on_host()
             .options(SOURCES)
             .options(["--overlay", "{dir}/up", "{dir}/work", "/mnt"])
-            .run(["sh", "-ec", write])
+            .run(["sh", "-ec", WRITE])
             .ok()
             .claim(|o| o.expect_tree("up/both", Some("file 644 own \"new\\n\"")))
             .claim(|o| o.expect_tree("high/both", Some("file 644 own \"high\""))),
@@ -58,14 +63,14 @@ fn layers() -> Vec<Case> {
             .run(["sh", "-c", "cat /mnt/both"])
             .ok()
             .stdout("low"),
-        layered("tmp_overlay").on_host().options(SOURCES).options(["--tmp-overlay", "/mnt"]).run(["sh", "-ec", write]).ok(),
+        layered("tmp_overlay").on_host().options(SOURCES).options(["--tmp-overlay", "/mnt"]).run(["sh", "-ec", WRITE]).ok(),
         layered("tmp_overlay_one_layer")
             .on_host()
             .options(["--overlay-src", "{dir}/low", "--tmp-overlay", "/mnt"])
             .run(["sh", "-c", "cat /mnt/both; echo x > /mnt/new; cat /mnt/new"])
             .ok()
             .stdout("lowx\n"),
-        layered("ro_overlay").on_host().options(SOURCES).options(["--ro-overlay", "/mnt"]).run(["sh", "-c", read]).ok(),
+        layered("ro_overlay").on_host().options(SOURCES).options(["--ro-overlay", "/mnt"]).run(["sh", "-c", READ]).ok(),
         layered("ro_overlay_refuses_writes")
             .on_host()
             .options(SOURCES)
@@ -92,6 +97,11 @@ fn layers() -> Vec<Case> {
             .options(["--tmp-overlay", "/srv"])
             .run(["sh", "-c", "echo x > /mnt/new; ls /srv"])
             .ok(),
+    ]
+}
+
+fn places() -> Vec<Case> {
+    vec![
         layered("overlay_then_operations")
             .options(SOURCES)
             .options(["--tmp-overlay", "/a", "--dir", "/a/d/made", "--symlink", "t", "/a/l", "--ro-bind", "{dir}/low", "/a/d/b"])
@@ -102,7 +112,7 @@ fn layers() -> Vec<Case> {
             .cwd("{dir}/home")
             .on_host()
             .options(["--overlay-src", "../low", "--overlay-src", "../high/.", "--overlay", "../up", "../work", "/mnt"])
-            .run(["sh", "-ec", write])
+            .run(["sh", "-ec", WRITE])
             .ok()
             .claim(|o| o.expect_tree("up/both", Some("file 644 own \"new\\n\""))),
         layered("overlay_of_symlinks")
@@ -110,7 +120,7 @@ fn layers() -> Vec<Case> {
             .symlink("{dir}/high", "h")
             .on_host()
             .options(["--overlay-src", "{dir}/l", "--overlay-src", "{dir}/h", "--ro-overlay", "/mnt"])
-            .run(["sh", "-c", read])
+            .run(["sh", "-c", READ])
             .ok(),
         layered("overlay_on_the_root")
             .options(["--dir", "/base"])
@@ -233,6 +243,7 @@ fn failures() -> Vec<Case> {
             s.keep_for_root("secret");
             s.mode("secret", 0o700)
         })
+        .needs(runner_is_root)
         .user_only(),
     ]
 }

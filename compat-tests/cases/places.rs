@@ -1,5 +1,6 @@
 //! Where the command finds itself: its working directory and PWD.
 
+use super::sources::runner_is_root;
 use crate::harness::{Case, Fd, Result};
 
 /// The cases of this file.
@@ -31,6 +32,7 @@ fn chosen() -> Vec<Case> {
                 s.keep_for_root("secret");
                 s.mode("secret", 0o700)
             })
+            .needs(runner_is_root)
             .user_only()
             .on_host()
             .options(["--chdir", "{dir}/secret"])

@@ -44,6 +44,7 @@ fn paths() -> Vec<Case> {
         refused("secret", &["--bind", "{dir}/secret/x", "/a"], "Can't find source path {dir}/secret/x: Permission denied")
             .dir("secret/x")
             .setup(secret)
+            .needs(runner_is_root)
             .user_only(),
         refused(
             "secret_try",
@@ -52,6 +53,7 @@ fn paths() -> Vec<Case> {
         )
         .dir("secret/x")
         .setup(secret)
+        .needs(runner_is_root)
         .user_only(),
         shown("below_search_only", &["--bind", "{dir}/search/x", "/a", "--ro-bind", "{dir}/search", "/b"])
             .dir("search/x")
@@ -92,6 +94,11 @@ fn paths() -> Vec<Case> {
             "Can't find source path {dir}/a\\b:\": No such file or directory",
         ),
     ]
+}
+
+/// A directory of root's in a user's sandbox, which only root can make.
+pub(super) fn runner_is_root() -> Result<()> {
+    if nix::unistd::Uid::effective().is_root() { Ok(()) } else { Err("only root can make what belongs to root".into()) }
 }
 
 fn secret(s: &mut Setup) -> Result<()> {

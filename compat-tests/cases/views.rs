@@ -4,7 +4,7 @@ use crate::harness::{Case, Fd, Field};
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
-    [demonstrations(), launchers()].into_iter().flatten().collect()
+    [demonstrations(), launchers(), others()].into_iter().flatten().collect()
 }
 
 /// All views that any sandbox has.
@@ -141,7 +141,6 @@ fn fhs(name: &str) -> Case {
 }
 
 fn launchers() -> Vec<Case> {
-    let data = |text: &str| Fd::memfd(text);
     vec![
         Case::new("flatpak")
             .file("runtime/.ref", "")
@@ -150,14 +149,14 @@ fn launchers() -> Vec<Case> {
             .dir("var/data")
             .dir("runtime/bin")
             .fd(7, Fd::args(&FLATPAK.split_whitespace().collect::<Vec<_>>()))
-            .fd(8, data("passwd"))
-            .fd(9, data("group"))
-            .fd(10, data("pkcs11"))
-            .fd(12, data("UTC"))
+            .fd(8, Fd::memfd("passwd"))
+            .fd(9, Fd::memfd("group"))
+            .fd(10, Fd::memfd("pkcs11"))
+            .fd(12, Fd::memfd("UTC"))
             .fd(13, Fd::o_path("{dir}/app"))
-            .fd(14, data("[Application]"))
-            .fd(15, data("[Application]"))
-            .fd(16, data("flatpak"))
+            .fd(14, Fd::memfd("[Application]"))
+            .fd(15, Fd::memfd("[Application]"))
+            .fd(16, Fd::memfd("flatpak"))
             .fd(17, Fd::Capture)
             .blur(Field::Stdout, without_data_names)
             .options(["--args", "7"])
@@ -214,6 +213,11 @@ fn launchers() -> Vec<Case> {
             ])
             .run(["sh", "-c", "pwd; echo x > made; touch {dir}/prefix/x 2>&1; touch $TMPDIR/t; ls -A / {dir}"])
             .status(0),
+    ]
+}
+
+fn others() -> Vec<Case> {
+    vec![
         Case::new("thumbnailer")
             .file("picture", "")
             .fd(9, Fd::Capture)
@@ -259,7 +263,7 @@ fn launchers() -> Vec<Case> {
         Case::new("user_and_root_inside")
             .options(["--unshare-user", "--uid", "0", "--gid", "0", "--bind", "{dir}", "/a", "--dev", "/dev", "--proc", "/proc"])
             .options(["--tmpfs", "/t", "--dir", "/t/d", "--file", "7", "/a/f"])
-            .fd(7, data("x"))
+            .fd(7, Fd::memfd("x"))
             .probe(&VIEWS)
             .run(["tree:/", "list:/a"])
             .ok(),

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::sources::runner_is_root;
 use crate::harness::{Case, Fd, Outcome, Result, Setup, Tweak};
 
 /// The cases of this file.
@@ -258,6 +259,7 @@ fn modes() -> Vec<Case> {
             })
             .options(["--bind", "{dir}/box", "/box", "--tmpfs", "/box/closed/sub"])
             .run(["true"])
+            .needs(runner_is_root)
             .user_only()
             .status(1),
         Case::new("existing_destination_on_read_only")
