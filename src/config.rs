@@ -159,6 +159,14 @@ pub(crate) enum Op {
     },
 }
 
+impl Op {
+    /// Whether it is a bind on `/`, by its mere text.
+    pub(crate) fn is_root_bind(&self) -> bool {
+        let up = |dest: &CString| dest.to_bytes().split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b".."));
+        matches!(self, Self::Bind { dest, .. } if up(dest))
+    }
+}
+
 /// A change to the environment; they apply in order, to our own environment, because a changed PATH decides where COMMAND is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EnvEdit {

@@ -14,7 +14,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open, openat, readlinkat};
 use nix::mount::MsFlags;
-use nix::sys::stat::{Mode, fchmod, fstat, mkdirat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, mkdirat};
 
 use crate::config::{Access, Config, Devices, Missing, Op, Source, Upper};
 use crate::error::{Context, Error, Result, errno, join};
@@ -50,7 +50,7 @@ pub(crate) struct DevParts {
 pub(crate) enum Item {
     /// Nothing.
     None,
-    /// Its source does not exist, and need not: the operation is left out.
+    /// Its source does not exist, and need not: the operation is left out. Or it is done already.
     Skipped,
     /// A mount.
     Tree(Tree),
@@ -73,6 +73,27 @@ pub(crate) struct Layers {
     lower: Vec<OwnedFd>,
     /// The options with the caller's own paths, for an error: the fds that stand for them mean nothing to anybody.
     shown: String,
+}
+
+impl Item {
+    /// Whether it is a directory tree.
+    pub(crate) fn is_directory(&self) -> bool {
+        matches!(self, Self::Tree(Tree { node: Node::Directory, .. }))
+    }
+
+    /// Takes it out; what is left says that its operation is done.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Skipped)
+    }
+}
+
+/// The empty tmpfs that is the new root where nothing else is.
+pub(crate) fn new_root() -> Result<Tree> {
+    let attributes = Attributes::NOSUID.with(Attributes::NODEV);
+    let fd = Fresh { kind: c"tmpfs", parameters: &[], attributes }.make().explain(|| "Failed to mount tmpfs")?;
+    let mode = Mode::from_bits_truncate(0o755);
+    fchmodat(&fd, c".", mode, FchmodatFlags::FollowSymlink).context("Failed to set the mode of the new root")?;
+    Ok(Tree { fd, node: Node::Directory, to_set: None })
 }
 
 /// The device nodes of a `--dev`.

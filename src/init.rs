@@ -1,14 +1,12 @@
 //! PID 1 of the sandbox: it starts COMMAND, reaps whatever is left to it, holds locks and fds, and reports how COMMAND ended.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::Mode;
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, write};
 
 use crate::error::{Context, Result};
 use crate::fds::close_all_but;
@@ -44,21 +42,23 @@ impl Init {
         close_all_but(self.sync.iter().chain(&self.locks).chain([&self.report]));
     }
 
+    /// Only plain write(2) may be used here: the caller's filters, which COMMAND has to live with, are installed already.
+    ///
     /// Reaps until nobody is left, and reports when COMMAND has ended. The result is COMMAND's exit status.
     pub(crate) fn run(self, command: Pid) -> Result<i32> {
         let mut result = 1;
         loop {
-            match waitpid(Pid::from_raw(-1), None) {
+            match sys::wait_any() {
                 Err(Errno::EINTR) => {}
                 Err(Errno::ECHILD) => return Ok(result),
                 Err(other) => return Err(other).context("init wait()"),
-                Ok(status) => {
-                    if status.pid() == Some(command)
+                Ok((pid, status)) => {
+                    if pid == command
                         && let Some(code) = exit_code(status)
                     {
                         result = code;
                         // The monitor may be gone; then nobody is interested.
-                        _ = send(self.report.as_raw_fd(), &code.to_ne_bytes(), MsgFlags::MSG_NOSIGNAL);
+                        _ = write(&self.report, &code.to_ne_bytes());
                     }
                 }
             }

@@ -3,12 +3,13 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::libc;
 use nix::unistd::{Pid, read};
 
 use crate::error::{Context, Result};
 use crate::fds::close_all_but;
 use crate::status;
+use crate::sys;
 
 /// What the monitor keeps open, and whom it waits for.
 #[derive(Debug)]
@@ -25,12 +26,14 @@ pub(crate) struct Monitor {
     pub(crate) tether: Option<OwnedFd>,
 }
 
-/// A wait(2) status as an exit status: n, or 128 + the signal.
-pub(crate) const fn exit_code(status: WaitStatus) -> Option<i32> {
-    match status {
-        WaitStatus::Exited(_, code) => Some(code),
-        WaitStatus::Signaled(_, signal, _) => Some(128 + signal as i32),
-        _ => None,
+/// A wait(2) status as an exit status: n, or 128 + the signal. Real-time signals count too.
+pub(crate) const fn exit_code(status: i32) -> Option<i32> {
+    if libc::WIFEXITED(status) {
+        Some(libc::WEXITSTATUS(status))
+    } else if libc::WIFSIGNALED(status) {
+        Some(128 + libc::WTERMSIG(status))
+    } else {
+        None
     }
 }
 
@@ -68,11 +71,11 @@ impl Monitor {
     /// into another pid namespace.
     fn wait(&self) -> Result<i32> {
         loop {
-            match waitpid(Pid::from_raw(-1), None) {
+            match sys::wait_any() {
                 Err(Errno::EINTR) => {}
                 Err(other) => return Err(other).context("Can't wait for the sandbox"),
-                Ok(status) => {
-                    if status.pid() == Some(self.child)
+                Ok((pid, status)) => {
+                    if pid == self.child
                         && let Some(code) = exit_code(status)
                     {
                         return Ok(code);
@@ -95,5 +98,19 @@ impl Monitor {
                 Err(_) => return false,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_become_exit_codes() {
+        assert_eq!(exit_code(0), Some(0));
+        assert_eq!(exit_code(7 << 8), Some(7));
+        assert_eq!(exit_code(libc::SIGKILL), Some(137));
+        assert_eq!(exit_code(40), Some(168), "a real-time signal");
+        assert_eq!(exit_code(0x137f), None, "stopped");
     }
 }

@@ -51,6 +51,13 @@ impl Builder<'_> {
         close_all(used);
     }
 
+    /// Leaves the host for the first root.
+    pub(crate) fn start_with(&mut self, item: Item, dest: &CStr) -> Result<()> {
+        let Item::Tree(tree) = item else { return Err(Error::new("There is no root to start with")) };
+        self.root.replace(tree.fd.as_fd())?;
+        self.set_flags(tree, Depth::Recursive, dest)
+    }
+
     /// Does one operation with what was gathered for it.
     pub(crate) fn build(&mut self, op: &Op, item: Item) -> Result<()> {
         match (op, item) {
@@ -77,6 +84,11 @@ impl Builder<'_> {
     /// Attaches a tree, and sets its flags now if that was not possible before.
     fn attach(&mut self, dest: &CStr, tree: Tree, depth: Depth, perms: u32) -> Result<()> {
         self.root.attach(tree.fd.as_fd(), dest, tree.node, perms)?;
+        self.set_flags(tree, depth, dest)
+    }
+
+    /// The rest of attaching.
+    fn set_flags(&mut self, tree: Tree, depth: Depth, dest: &CStr) -> Result<()> {
         if let Some(attributes) = tree.to_set {
             self.set_late(tree.fd.as_fd(), attributes, depth, dest)?;
         }

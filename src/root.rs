@@ -12,11 +12,13 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
-use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
+use nix::mount::{MntFlags, umount2};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat, stat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::unistd::{chdir, fchdir, pivot_root};
 
 use crate::error::{Context, Error, Result, join};
-use crate::mount;
+use crate::mount::{self, Explain};
 use crate::sys::SysResult;
 
 /// What a mount point has to be.
@@ -45,9 +47,10 @@ fn kind(fd: BorrowedFd<'_>) -> SysResult<SFlag> {
 pub(crate) struct Root<'a> {
     /// The host's /proc, kept open.
     proc: BorrowedFd<'a>,
-    /// The parent directory of the destination before this one, which often is that of this one too. Only a mount could
-    /// make it stale, and the only mounts that come in between are on its own children.
-    parent: Option<(Vec<u8>, OwnedFd)>,
+    /// The parent directory of the destination before this one, which often is that of this one too, with its path if it may be
+    /// used again. It may if that path has neither symlinks nor `..` in it: then what is mounted on its children, and nothing else
+    /// is in between, cannot lie on the way to it.
+    parent: Option<(Option<Vec<u8>>, OwnedFd)>,
 }
 
 /// A destination: the directory it is in and its last component.
@@ -99,10 +102,12 @@ impl<'a> Root<'a> {
         self.place(dest, 0)?.open(dest)
     }
 
-    /// Attaches a mount at a destination. A mount on `/` becomes the new `/`.
+    /// Attaches a mount at a destination. A mount on `/` becomes the new `/`, and leaves nothing below it that could be uncovered.
     pub(crate) fn attach(&mut self, mount: BorrowedFd<'_>, dest: &CStr, node: Node, perms: u32) -> Result<()> {
         let point = self.mount_point(dest, node, perms)?;
-        let is_root = self.is_root(dest, point.as_fd())?;
+        if node == Node::Directory && self.is_root(dest, point.as_fd())? {
+            return self.replace(mount);
+        }
         mount::attach(mount, point.as_fd()).map_err(|failure| {
             // The kernel refuses a directory on a file and the other way round, with an errno that does not say so.
             match Node::of(point.as_fd()) {
@@ -111,12 +116,17 @@ impl<'a> Root<'a> {
                 _ => failure.explain(join("Can't mount on", dest)),
             }
         })?;
-        if is_root {
+        if matches!(split(dest).1, b"." | b"..") {
+            // What was mounted on is the parent that is kept, or one of its own parents.
             self.parent = None;
-            nix::unistd::fchdir(mount).context("Can't enter the new root")?;
-            nix::unistd::chroot(c".").context("Can't chroot to the new root")?;
         }
         Ok(())
+    }
+
+    /// Makes a mount the new `/`, and whatever was `/` unreachable.
+    pub(crate) fn replace(&mut self, mount: BorrowedFd<'_>) -> Result<()> {
+        self.parent = None;
+        leave_for(mount)
     }
 
     /// Whether a destination is `/` itself. Only one that ends in a dot can be, and only one with names in it needs a look.
@@ -191,9 +201,9 @@ impl<'a> Root<'a> {
     fn place(&mut self, dest: &CStr, perms: u32) -> Result<Place<'_>> {
         let (parent, name) = split(dest);
         let name = CString::new(name).unwrap_or_default();
-        if !matches!(&self.parent, Some((known, _)) if known == parent) {
-            let dir = make_parents(parent, parent_mode(perms)).at("Can't mkdir parents for", dest)?;
-            self.parent = Some((parent.to_vec(), dir));
+        if !matches!(&self.parent, Some((Some(known), _)) if known == parent) {
+            let (dir, way) = make_parents(parent, parent_mode(perms)).at("Can't mkdir parents for", dest)?;
+            self.parent = Some(((way == Way::Plain).then(|| parent.to_vec()), dir));
         }
         let dir = self.parent.as_ref().map_or(AT_FDCWD, |(_, dir)| dir.as_fd());
         Ok(Place { dir, name })
@@ -203,6 +213,25 @@ impl<'a> Root<'a> {
 /// Opens something that exists, as itself and not as what it may link to.
 pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
     open_path(path, OFlag::O_NOFOLLOW)
+}
+
+/// Leaves `/` for a new root. One pivot and one detach: from here on no path leads to what was there.
+///
+/// The detach takes what is topmost on the new root. That is the old root, unless the host mounts something on its own `/` in this
+/// very moment, which arrives here too: so look, and detach again until `/` is bare.
+fn leave_for(base: BorrowedFd<'_>) -> Result<()> {
+    mount::attach_at(base, None, c"/").explain(|| "Failed to attach the new root")?;
+    fchdir(base).context("chdir base")?;
+    pivot_root(c".", c".").context("pivot_root")?;
+    let root = fstat(base).context("Can't stat the new root")?;
+    loop {
+        umount2(c".", MntFlags::MNT_DETACH).context("unmount old root")?;
+        // Unlike `/`, this is what is mounted on it.
+        let top = stat(c"/..").context("Can't stat the new root")?;
+        if (top.st_dev, top.st_ino) == (root.st_dev, root.st_ino) {
+            return chdir(c"/").context("chdir /");
+        }
+    }
 }
 
 /// The mode of parents that are made: open as far as the operation's own mode leaves anything to the group and to others.
@@ -234,10 +263,19 @@ fn split(path: &CStr) -> (&[u8], &[u8]) {
     }
 }
 
+/// How a path led to what was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By its own components, downwards.
+    Plain,
+    /// Perhaps by symlinks, or up again.
+    Winding,
+}
+
 /// Opens a directory in the sandbox, making what is missing of it. Search permission is all that is needed on the way.
-fn make_parents(path: &[u8], mode: u32) -> SysResult<OwnedFd> {
+fn make_parents(path: &[u8], mode: u32) -> SysResult<(OwnedFd, Way)> {
     let whole = CString::new(path).map_err(|_| Errno::EINVAL)?;
-    match open_path(&whole, OFlag::O_DIRECTORY) {
+    match open_parent(&whole) {
         Err(Errno::ENOENT) => {}
         other => return other,
     }
@@ -253,7 +291,21 @@ fn make_parents(path: &[u8], mode: u32) -> SysResult<OwnedFd> {
         let prefix = CString::new(so_far.clone()).map_err(|_| Errno::EINVAL)?;
         dir = open_path(&prefix, OFlag::O_DIRECTORY)?;
     }
-    Ok(dir)
+    Ok((dir, Way::Winding))
+}
+
+/// Opens a directory, and tells how it was found.
+fn open_parent(path: &CStr) -> SysResult<(OwnedFd, Way)> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let goes_up = path.to_bytes().split(|&byte| byte == b'/').any(|part| part == b"..");
+    if !goes_up {
+        match beneath(AT_FDCWD, path, flags, ResolveFlag::RESOLVE_NO_SYMLINKS) {
+            Ok(dir) => return Ok((dir, Way::Plain)),
+            Err(Errno::ELOOP | Errno::ENOSYS) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok((open_path(path, flags)?, Way::Winding))
 }
 
 /// Opens a path of the sandbox as an `O_PATH` fd, without following magic links.

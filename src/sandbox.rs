@@ -7,24 +7,22 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use nix::fcntl::AT_FDCWD;
 use nix::libc;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, stat, umask};
-use nix::unistd::{Gid, Uid, chdir, fchdir, getcwd, getpid, setgid, sethostname, setsid, setuid};
+use nix::sys::stat::{Mode, stat, umask};
+use nix::unistd::{Gid, Uid, chdir, getcwd, getpid, setgid, sethostname, setsid, setuid, write};
 
 use crate::caps::{self, CapEdit};
 use crate::config::{Config, Op, Want};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, join};
 use crate::fds::Fds;
-use crate::gather::Gatherer;
+use crate::gather::{self, Gatherer, Item};
 use crate::ids::{self, Groups, Map};
 use crate::init::{self, Init};
 use crate::launch::{self, Host, die_with, set_death_signal, wait_for_byte};
-use crate::mount::{Attributes, Explain, Fresh, attach_at};
 use crate::ops::Builder;
 use crate::root::Root;
 use crate::seccomp::{self, Program};
@@ -87,15 +85,17 @@ pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fd
     if config.file_label.is_some() {
         labels::set_file_label(proc, config.file_label.as_deref())?;
     }
-    let base = new_root()?;
-    let (items, scratch) = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref() }.gather()?;
+    let (mut items, scratch) = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref() }.gather()?;
 
-    // Leave.
-    leave(base.as_fd())?;
+    // Leave, for what the first option puts on `/`, or for an empty tmpfs.
+    let lenient = config.switches.not_a_security_boundary;
+    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch };
+    match (config.ops.first(), items.first_mut()) {
+        (Some(op), Some(item)) if op.is_root_bind() && item.is_directory() => builder.start_with(item.take(), c"/")?,
+        _ => builder.start_with(Item::Tree(gather::new_root()?), c"/")?,
+    }
 
     // Build.
-    let lenient = config.switches.not_a_security_boundary;
-    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: vec![base], scratch };
     for (op, item) in config.ops.iter().zip(items) {
         builder.build(op, item)?;
     }
@@ -267,34 +267,6 @@ fn working_directory() -> Option<CString> {
     CString::new(physical.into_os_string().into_encoded_bytes()).ok()
 }
 
-/// The tmpfs that becomes the new root.
-fn new_root() -> Result<OwnedFd> {
-    let attributes = Attributes::NOSUID.with(Attributes::NODEV);
-    let base = Fresh { kind: c"tmpfs", parameters: &[], attributes }.make().explain(|| "Failed to mount tmpfs")?;
-    let mode = Mode::from_bits_truncate(0o755);
-    fchmodat(&base, c".", mode, FchmodatFlags::FollowSymlink).context("Failed to set the mode of the new root")?;
-    Ok(base)
-}
-
-/// Leaves the host's tree for the new root. One pivot and one detach: from here on no path leads to the host.
-///
-/// The detach takes what is topmost on the new root. That is the old root, unless the host mounts something on its own `/` in this
-/// very moment, which arrives here too: so look, and detach again until `/` is bare.
-fn leave(base: BorrowedFd<'_>) -> Result<()> {
-    attach_at(base, Some(AT_FDCWD), c"/").explain(|| "Failed to attach the new root")?;
-    fchdir(base).context("chdir base")?;
-    nix::unistd::pivot_root(c".", c".").context("pivot_root")?;
-    let root = fstat(base).context("Can't stat the new root")?;
-    loop {
-        umount2(c".", MntFlags::MNT_DETACH).context("unmount old root")?;
-        // Unlike `/`, this is what is mounted on it.
-        let top = stat(c"/..").context("Can't stat the new root")?;
-        if (top.st_dev, top.st_ino) == (root.st_dev, root.st_ino) {
-            return chdir(c"/").context("chdir /");
-        }
-    }
-}
-
 /// What COMMAND is allowed.
 fn caps_of_command(config: &Config, host: &Host) -> Result<()> {
     let start = if host.caller.uid == 0 { host.caps } else { 0 };
@@ -368,6 +340,7 @@ fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Li
         // Every fd that is not PID 1's is closed by its number.
         std::mem::forget((proc, fds, links));
         init.close_others();
+        sys::ignore_signal(libc::SIGPIPE);
         seccomp::install(&programs)?;
         return init.run(pid);
     }
@@ -398,13 +371,16 @@ fn exec(config: &Config, command: &Command, executed: Option<&OwnedFd>) -> Resul
     if let (Some(name), Some(first)) = (&config.argv0, argv.first_mut()) {
         first.clone_from(name);
     }
-    seccomp::install(&command.programs)?;
+    // Before the filters, which may refuse the call that cannot raise SIGPIPE. What fails afterwards takes it back by a second byte.
     if let Some(link) = executed {
         launch::signal(link);
     }
-    let errno = sys::execvp(file, &argv);
+    let error = match seccomp::install(&command.programs) {
+        Ok(()) => Error::os(join("execvp", file), sys::execvp(file, &argv)),
+        Err(error) => error,
+    };
     if let Some(link) = executed {
-        launch::signal(link);
+        _ = write(link, &[0]);
     }
-    Err(errno).at("execvp", file)
+    Err(error)
 }

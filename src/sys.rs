@@ -276,10 +276,24 @@ pub(crate) fn execvp(file: &CStr, argv: &[CString]) -> Errno {
     Errno::last()
 }
 
+/// `waitpid(2)` for any child: which one, and its status as the kernel gives it. nix's cannot tell of real-time signals.
+pub(crate) fn wait_any() -> SysResult<(Pid, c_int)> {
+    let mut status = 0;
+    // SAFETY: the kernel writes one integer.
+    let pid = Errno::result(unsafe { libc::waitpid(-1, &raw mut status, 0) })?;
+    Ok((Pid::from_raw(pid), status))
+}
+
 /// Gives a signal its default disposition.
 pub(crate) fn default_signal(signal: c_int) {
     // SAFETY: SIG_DFL runs no code of ours.
     _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Ignores a signal.
+pub(crate) fn ignore_signal(signal: c_int) {
+    // SAFETY: SIG_IGN runs no code of ours.
+    _ = unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
 /// A read lock on a whole file, without waiting, see `F_SETLK` in fcntl(2).
