@@ -70,6 +70,14 @@ fn binds() -> Vec<Case> {
 
 fn destinations() -> Vec<Case> {
     vec![
+        shown(
+            "dots_then_below",
+            &["--dir", "/a", "--tmpfs", "/a/.", "--dir", "/a/b", "--dir", "/c/d", "--tmpfs", "/c/d/..", "--dir", "/c/d/e"],
+        )
+        .run(["tree:/a", "tree:/c"])
+        .ok()
+        .claim(|o| o.expect_line("/a/b: directory 755 {uid}:{gid}"))
+        .claim(|o| o.expect_line("/c/d/e: directory 755 {uid}:{gid}")),
         shown("bind_on_the_root", &["--bind", "{dir}/box", "/", "--dir", "/made", "--proc", "/proc"])
             .dir("box/proc")
             .ok()
