@@ -89,7 +89,7 @@ pub(crate) fn become_set(set: u64) -> Result<()> {
 }
 
 /// Makes this process an ordinary one again for /proc and ptrace(2), as it was before its credentials changed: whoever watches the
-/// sandbox from outside looks at its files there.
+/// sandbox from outside looks at its files there. Only once nothing of the host can be reached through it.
 pub(crate) fn become_dumpable() -> Result<()> {
     sys::prctl(PR_SET_DUMPABLE, 1, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")
 }

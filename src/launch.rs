@@ -145,8 +145,9 @@ fn watch(config: &Config, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds,
     if let Some(userns2) = config.fds.userns2 {
         fds.take(userns2).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)).context("Setting userns2 failed")?;
     }
+    // Having joined a user namespace has made this process undumpable, and so it stays: COMMAND, with the same ids in the same
+    // namespace, could otherwise reach the host by this process's /proc/PID/root.
     caps::drop_all(caller.uid == 0)?;
-    caps::become_dumpable()?;
     let json_status = match &info {
         Some(info) => write_info(config, &mut fds, info)?,
         None => None,

@@ -364,7 +364,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         "An error without SELinux.",
         |p, v| { let text = label(v)?; v.last_wins(&mut p.config.file_label, text); Ok(()) }),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
-        "A new one with --unshare-pid or --pidns, else the host's. The parts that steer the kernel are read-only even for root.",
+        "A new one with --unshare-pid or --pidns, else the host's. Of its parts that steer the kernel, sys, sysrq-trigger, irq and bus \
+         are read-only if they themselves could be written to; for root without a user namespace files below sys still can.",
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
     row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
         "The nodes null, zero, full, random, urandom and tty are the host's; pts is new; shm is an empty directory. There is \

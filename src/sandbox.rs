@@ -48,14 +48,14 @@ pub(crate) struct Links {
 /// end, or one that led into another pid namespace.
 pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fds, mut links: Links) -> Result<i32> {
     let proc = old_proc.as_fd();
-    if config.switches.die_with_parent {
-        // Some of the following clears it again; until then it covers the set-up, and at the end it is set once more.
-        set_death_signal()?;
-    }
     if let Some(pidns) = config.fds.pidns
         && enter_pid_namespace(config, &mut fds, pidns)? == Role::Done
     {
         return Ok(0);
+    }
+    if config.switches.die_with_parent {
+        // Some of the following clears it again; until then it covers the set-up, and at the end it is set once more.
+        set_death_signal()?;
     }
     if let Some(socket) = links.pid.take() {
         launch::signal(&socket);
@@ -110,6 +110,9 @@ pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fd
     // The last thing that leads to the host is closed while this process still has capabilities, which keep others from tracing it.
     let proc = config.exec_label.is_some().then_some(old_proc);
     caps_of_command(config, host)?;
+    if config.switches.die_with_parent {
+        links.die_with_monitor()?;
+    }
     if let Some(fd) = fds.take_optional(config.fds.block).context("Can't read block-fd")? {
         wait_for_byte(&fd).context("Can't read block-fd")?;
     }
@@ -318,22 +321,15 @@ struct Command {
 
 /// The last steps: PID 1 if there is one, labels, filters, exec.
 fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Links) -> Result<i32> {
-    let die = config.switches.die_with_parent;
     let sync = config.fds.sync.iter().map(|&number| fds.take(number).context("Can't keep sync-fd"));
     let sync = sync.collect::<Result<Vec<_>>>()?;
     let Some(report) = links.report.take() else {
         keep_open(sync)?;
-        if die {
-            links.die_with_monitor()?;
-        }
         return exec(config, &command, links.executed.as_ref());
     };
     let locks = init::take_locks(&config.lock_files)?;
     let first = getpid();
     if let Some(pid) = sys::clone_process(0).context("Can't fork for pid 1")? {
-        if die {
-            links.die_with_monitor()?;
-        }
         caps::drop_all(command.root)?;
         let Command { programs, proc, .. } = command;
         let init = Init { report, sync, locks };
@@ -345,7 +341,7 @@ fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Li
         return init.run(pid);
     }
     drop((report, sync, locks));
-    if die {
+    if config.switches.die_with_parent {
         die_with(first)?;
     }
     exec(config, &command, links.executed.as_ref())

@@ -1,0 +1,110 @@
+//! What reviews of our own code have found, so that it stays found.
+
+use super::plain;
+use crate::harness::{Case, Fd};
+
+/// BPF: this call is refused with EPERM, every other one is allowed.
+fn refusing(call: libc::c_long) -> Vec<u8> {
+    let instruction = |code: u16, jt: u8, jf: u8, k: u32| {
+        let [a, b] = code.to_ne_bytes();
+        let [c, d, e, f] = k.to_ne_bytes();
+        [a, b, jt, jf, c, d, e, f]
+    };
+    let number = u32::try_from(call).unwrap_or_default();
+    let errno = u32::try_from(libc::EPERM).unwrap_or_default();
+    [
+        instruction(0x20, 0, 0, 0),
+        instruction(0x15, 0, 1, number),
+        instruction(0x06, 0, 0, libc::SECCOMP_RET_ERRNO | errno),
+        instruction(0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
+    .concat()
+}
+
+/// A destination's directory is looked up once for several destinations in a row, and must not be the one that was covered.
+fn covered_parents() -> Vec<Case> {
+    let case = |name: &str, words: &[&str]| {
+        let case = Case::new(name).dir("box/sub").symlink("..", "box/sub/up").options(["--bind", "{dir}/box", "/b"]);
+        case.options(words).probe(&["tree:/b"]).claim(|o| {
+            o.expect_tree("box/new", None)?;
+            o.expect_tree("box/sub/new", None)
+        })
+    };
+    vec![
+        case("covered_by_a_dot", &["--tmpfs", "/b/.", "--dir", "/b/new"]),
+        case("covered_by_dots", &["--tmpfs", "/b/sub/..", "--dir", "/b/sub/new"]),
+        case("covered_by_a_way_up", &["--tmpfs", "/b/sub/up/sub", "--dir", "/b/sub/up/../b/new"]),
+        case("covered_by_itself", &["--tmpfs", "/b/sub/up/sub/../../b", "--dir", "/b/sub/new"]),
+    ]
+}
+
+/// Statuses that come from real-time signals, which some libraries do not know.
+fn signals() -> Vec<Case> {
+    let mut cases = vec![];
+    for (name, options) in
+        [("alone", &[][..]), ("with_pid_1", &["--unshare-pid"]), ("as_pid_1", &["--unshare-pid", "--as-pid-1"])]
+    {
+        let kill = ["sh", "-c", "sh -c 'kill -40 $$'; exit $?"];
+        cases.push(Case::new(&format!("real_time_signal_inside_{name}")).on_host().options(options).run(kill).status(168));
+    }
+    let direct =
+        |options: &[&str]| Case::new(&format!("real_time_signal{}", plain(&options.join("")))).on_host().options(options);
+    cases.push(direct(&[]).run(["sh", "-c", "kill -40 $$"]).status(168));
+    cases.push(direct(&["--unshare-pid"]).run(["sh", "-c", "kill -40 $$"]).status(168));
+    let orphan = ["sh", "-c", "(sh -c 'kill -40 $$' &) ; sleep 0.2; exit 3"];
+    cases.push(Case::new("real_time_signal_of_an_orphan").on_host().options(["--unshare-pid"]).run(orphan).status(3));
+    cases
+}
+
+/// The last steps have to get by with what the caller's own filter leaves to COMMAND.
+fn strict_filters() -> Vec<Case> {
+    let mut cases = vec![];
+    for (call, number) in [
+        ("sendto", libc::SYS_sendto),
+        ("sendmsg", libc::SYS_sendmsg),
+        ("prctl", libc::SYS_prctl),
+        ("close_range", libc::SYS_close_range),
+    ] {
+        for (name, options) in [("", &[][..]), ("_pid", &["--unshare-pid", "--proc", "/proc"])] {
+            let case = Case::new(&format!("filter_without_{call}{name}")).on_host().options(options);
+            let case =
+                case.options(["--seccomp", "7", "--json-status-fd", "8"]).fd(7, Fd::File(refusing(number))).fd(8, Fd::Capture);
+            cases.push(case.run(["sh", "-c", "exit 5"]).status(5).claim(|o| {
+                if o.fd(8).ends_with("{ \"exit-code\": 5 }\n") { Ok(()) } else { Err(format!("no exit code in {:?}", o.fd(8))) }
+            }));
+        }
+    }
+    cases
+}
+
+/// Root with every capability in its own user namespace may take mounts away, and must find nothing below.
+fn uncovered_roots() -> Vec<Case> {
+    let all = ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL"];
+    let look = "umount -l / 2>&-; nsenter --mount=/proc/self/ns/mnt sh -c 'ls / 2>&1; echo looked'";
+    let case = |name: &str, words: &[&str]| {
+        let case = Case::new(name).dir("secret/deep").options(all).options(words).run(["sh", "-c", look]).stdin("");
+        case.claim(|o| if o.stdout.contains("deep") { Err("what was covered is there".to_owned()) } else { Ok(()) })
+    };
+    let host = ["--ro-bind", "/", "/", "--proc", "/proc"];
+    vec![
+        case("uncovered_root", &host),
+        case("uncovered_first_root", &[&["--ro-bind", "{dir}/secret", "/"][..], &host].concat()),
+        case("uncovered_empty_root", &[&["--dir", "/deep"][..], &host].concat()),
+    ]
+}
+
+/// The monitor is outside, and COMMAND may see it, but not through it.
+fn monitors() -> Vec<Case> {
+    // The reference's lets itself be looked through.
+    let case = Case::new("monitor_in_a_joined_namespace").ours_only().setup(|s| {
+        let n = s.namespaces(libc::CLONE_NEWUSER, &format!("{0} {0} 1", s.uid), &format!("{0} {0} 1", s.gid))?;
+        s.pass(5, n.open("user")?);
+        s.hold(n);
+        Ok(())
+    });
+    vec![case.on_host().options(["--userns", "5"]).run(["sh", "-c", "ls /proc/$PPID/root/ 2>&- || echo no"]).ok().stdout("no\n")]
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    [covered_parents(), signals(), strict_filters(), uncovered_roots(), monitors()].into_iter().flatten().collect()
+}
