@@ -2,7 +2,7 @@
 //!
 //! A difference that is not in this table fails its trial, and so does a row whose difference is gone.
 
-use crate::harness::{Difference, Field};
+use crate::harness::{Difference, Field, Identity};
 
 /// The reference makes the files before it looks at the fd; ours reads the fd before it makes anything.
 const NOTHING_LEFT: &str = "a failed set-up leaves no empty file behind";
@@ -27,6 +27,24 @@ const ONE_LINE: &str = "one failure is one line";
 
 /// The reference says ENOENT, or another text with -try.
 const TOO_LONG: &str = "a source that is too long is said to be too long";
+
+/// Whoever is in COMMAND could join them.
+const NAMESPACE_FDS: &str = "the fds of namespaces are no business of COMMAND's; the reference leaves them open";
+
+/// Joining a namespace fills the set again.
+const BOUNDING: &str = "the bounding set is limited in the last user namespace too, not only in the first";
+
+/// The reference joins it again and is told that it is there.
+const ONCE: &str = "an fd that an option names is used once and closed";
+
+/// Files cannot be made where nobody is anybody.
+const NO_MAPS: &str = "a namespace without maps is one to run in, as nobody; the reference cannot make its directories there";
+
+/// The kernel's length field has 16 bits, and the reference cuts what does not fit.
+const PROGRAM_TOO_LONG: &str = "a program that the kernel's length field cannot express is an error of its own, and never cut";
+
+/// The reference reads them as signed.
+const LARGE_ID: &str = "ids have 32 bits; the reference takes 31 of them";
 
 /// A row for both identities.
 const fn differs(case: &'static str, field: Field, reason: &'static str) -> Difference {
@@ -76,4 +94,35 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     differs("cli::cap_add_trailing_text", Field::Stderr, "a number ends where its word ends"),
     differs("cli::cap_drop_trailing_text", Field::Exit, "a number ends where its word ends"),
     differs("cli::cap_drop_trailing_text", Field::Stderr, "a number ends where its word ends"),
+    differs("namespaces::pidns_closed", Field::Stderr, ONE_LINE),
+    differs("namespaces::pidns_of_a_file", Field::Stderr, ONE_LINE),
+    differs("namespaces::pidns_of_the_host", Field::Stderr, ONE_LINE),
+    differs("namespaces::pidns_of_another_kind", Field::Stderr, ONE_LINE),
+    differs("namespaces::pidns_in_own_user", Field::Stderr, ONE_LINE),
+    Difference { identity: Some(Identity::User), ..differs("namespaces::pidns_alone", Field::Stderr, ONE_LINE) },
+    differs("namespaces::joined_fds", Field::Stdout, NAMESPACE_FDS),
+    differs("namespaces::userns2", Field::Stdout, BOUNDING),
+    differs("namespaces::userns2_and_all", Field::Stdout, BOUNDING),
+    differs("namespaces::userns2_dev", Field::Stdout, BOUNDING),
+    differs("namespaces::userns2_status", Field::Stdout, BOUNDING),
+    differs("namespaces::userns2_same", Field::Stderr, ONCE),
+    differs("namespaces::maps_by_nobody", Field::Stderr, NO_MAPS),
+    differs("status::block_closed", Field::Exit, FAIL_CLOSED),
+    differs("status::block_closed", Field::Stdout, FAIL_CLOSED),
+    differs("status::block_closed", Field::Stderr, FAIL_CLOSED),
+    differs("status::block_write_only", Field::Exit, FAIL_CLOSED),
+    differs("status::block_write_only", Field::Stdout, FAIL_CLOSED),
+    differs("status::block_write_only", Field::Stderr, FAIL_CLOSED),
+    differs("status::sync_closed", Field::Exit, FAIL_CLOSED),
+    differs("status::sync_closed", Field::Stdout, FAIL_CLOSED),
+    differs("status::sync_closed", Field::Stderr, FAIL_CLOSED),
+    differs("status::seccomp_too_long", Field::Stderr, PROGRAM_TOO_LONG),
+    differs("status::add_seccomp_too_long", Field::Stderr, PROGRAM_TOO_LONG),
+    differs("status::seccomp_wraps", Field::Exit, PROGRAM_TOO_LONG),
+    differs("status::seccomp_wraps", Field::Stdout, PROGRAM_TOO_LONG),
+    differs("status::seccomp_wraps", Field::Stderr, PROGRAM_TOO_LONG),
+    differs("vulnerabilities_process::uid_2147483648", Field::Exit, LARGE_ID),
+    differs("vulnerabilities_process::uid_2147483648", Field::Stderr, LARGE_ID),
+    differs("vulnerabilities_process::gid_4294967294", Field::Exit, LARGE_ID),
+    differs("vulnerabilities_process::gid_4294967294", Field::Stderr, LARGE_ID),
 ];

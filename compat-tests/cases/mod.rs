@@ -20,13 +20,22 @@ mod arguments;
 mod cli;
 mod diagnostics;
 mod filesystem;
+mod identity;
 mod mounts;
+mod namespaces;
 mod overlays;
 mod places;
+mod processes;
+mod refused;
+mod resources;
+mod reviewed;
 mod rules;
 mod sources;
+mod status;
+mod syscalls;
 mod views;
 mod vulnerabilities;
+mod vulnerabilities_process;
 
 use crate::harness::Case;
 
@@ -37,13 +46,22 @@ pub(crate) fn all() -> Vec<Case> {
         ("cli", cli::cases()),
         ("diagnostics", diagnostics::cases()),
         ("filesystem", filesystem::cases()),
+        ("identity", identity::cases()),
         ("mounts", mounts::cases()),
+        ("namespaces", namespaces::cases()),
         ("overlays", overlays::cases()),
         ("places", places::cases()),
+        ("processes", processes::cases()),
+        ("refused", refused::cases()),
+        ("resources", resources::cases()),
+        ("reviewed", reviewed::cases()),
         ("rules", rules::cases()),
         ("sources", sources::cases()),
+        ("status", status::cases()),
+        ("syscalls", syscalls::cases()),
         ("views", views::cases()),
         ("vulnerabilities", vulnerabilities::cases()),
+        ("vulnerabilities_process", vulnerabilities_process::cases()),
     ];
     let named = |(file, cases): (&'static str, Vec<Case>)| {
         cases.into_iter().map(move |mut case| {

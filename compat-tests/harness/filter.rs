@@ -11,6 +11,7 @@ use crate::sys::Instruction;
 fn number(call: &str) -> Result<i64> {
     Ok(match call {
         "capset" => libc::SYS_capset,
+        "clone" => libc::SYS_clone,
         "clone3" => libc::SYS_clone3,
         "close_range" => libc::SYS_close_range,
         "fsconfig" => libc::SYS_fsconfig,

@@ -3,7 +3,7 @@
 mod case;
 mod compare;
 mod fds;
-mod filter;
+pub(crate) mod filter;
 mod lab;
 mod live;
 mod normal;
@@ -18,6 +18,7 @@ pub(crate) use case::{Case, Tweak};
 pub(crate) use compare::{Difference, Field};
 pub(crate) use fds::Fd;
 pub(crate) use lab::Identity;
+pub(crate) use live::Live;
 pub(crate) use normal::{options, text};
 pub(crate) use outcome::{Exit, Outcome};
 pub(crate) use scratch::Setup;

@@ -1,0 +1,119 @@
+//! Scarce resources: open files, processes, room on stderr; and plenty of operations.
+
+use std::fs;
+
+use nix::fcntl::OFlag;
+
+use crate::harness::{Case, Fd, Outcome, Tweak};
+
+/// The cases of this file.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = files();
+    cases.extend(processes());
+    cases.extend(many());
+    cases.extend(room());
+    cases
+}
+
+fn limit(resource: u32, soft: u64, hard: u64) -> Tweak {
+    Tweak::Limit(resource, soft, hard)
+}
+
+/// Binds of a directory to many places.
+fn binds(count: usize) -> Vec<String> {
+    (0..count).flat_map(|n| ["--ro-bind".to_owned(), "{dir}/from".to_owned(), format!("/srv/{n}")]).collect()
+}
+
+/// Each operation of ours may need an fd; the reference needs none, so these are ours alone.
+fn files() -> Vec<Case> {
+    let few = |name: &str, hard| {
+        let case = Case::new(name).dir("from").dir("made").on_host().options(["--tmpfs", "/srv", "--bind", "{dir}/made", "/mnt"]);
+        let case = case.options(binds(100)).options(["--dir", "/mnt/in"]).run(["echo", "hi"]);
+        case.ours_only().tweak(limit(libc::RLIMIT_NOFILE, hard, hard))
+    };
+    let fails = |o: &Outcome| {
+        o.expect(o.stderr.ends_with("Too many open files\n") && o.stderr.lines().count() == 1, "not one clear line")?;
+        o.expect_tree("made/in", None)
+    };
+    vec![
+        few("files_4", 4).status(1).stdout("").claim(fails),
+        few("files_16", 16).status(1).stdout("").claim(fails),
+        few("files_60", 60).status(1).stdout("").claim(fails),
+        few("files_100", 100).status(1).stdout("").claim(fails),
+        few("files_enough", 160).ok().stdout("hi\n"),
+        // A low soft limit is no trouble, and COMMAND has it again.
+        Case::new("files_soft")
+            .dir("from")
+            .on_host()
+            .options(["--tmpfs", "/srv"])
+            .options(binds(300))
+            .run(["{probe}", "--probe", "{namespaces}", "limits", "fds"])
+            .tweak(limit(libc::RLIMIT_NOFILE, 20, 4096))
+            .ok(),
+        Case::new("files_none_for_command")
+            .on_host()
+            .run(["sh", "-c", "ulimit -n"])
+            .tweak(limit(libc::RLIMIT_NOFILE, 8, 64))
+            .ok(),
+        // Inherited fds above the limit.
+        Case::new("files_inherited")
+            .on_host()
+            .run(["{probe}", "--probe", "{namespaces}", "fds"])
+            .setup(|s| {
+                for number in 3..=390 {
+                    s.pass(number, fs::File::open("/dev/null").map_err(|e| e.to_string())?);
+                }
+                Ok(())
+            })
+            .tweak(limit(libc::RLIMIT_NOFILE, 1024, 4096))
+            .ok(),
+    ]
+}
+
+/// The limit does not concern root. It is set by the shell: set before the user is taken, it would stop the shell itself.
+fn processes() -> Vec<Case> {
+    let no = |name: &str, options: &str| {
+        let script = format!("ulimit -p 0 2>/dev/null || ulimit -u 0; exec {{bwrap}} --ro-bind / / {options} echo hi");
+        Case::new(name).user_only().script(&script).status(1).stdout("")
+    };
+    vec![no("processes", ""), no("processes_pid", "--unshare-pid"), no("processes_all", "--unshare-all --dev /dev")]
+}
+
+fn many() -> Vec<Case> {
+    let case = |name: &str| Case::new(name).dir("from").file("a", "text").on_host().options(["--tmpfs", "/srv"]);
+    let data = |count: usize| -> Vec<String> {
+        (0..count).flat_map(|n| ["--symlink".to_owned(), "target".to_owned(), format!("/srv/link{n}")]).collect()
+    };
+    vec![
+        case("binds_100")
+            .options(binds(100))
+            .run(["{probe}", "--probe", "{namespaces}", "mounts", "fds", "limits", "list:/srv"])
+            .ok(),
+        case("binds_1000").options(binds(1000)).run(["sh", "-c", "ls /srv | wc -l"]).ok().stdout("1000\n"),
+        case("symlinks_2000").options(data(2000)).run(["sh", "-c", "ls /srv | wc -l"]).ok().stdout("2000\n"),
+        case("file_binds_100")
+            .options((0..100).flat_map(|n| ["--ro-bind".to_owned(), "{dir}/a".to_owned(), format!("/srv/f{n}")]))
+            .run(["sh", "-c", "cat /srv/f* | wc -c; ls -l /srv | cut -c1-10 | sort -u"])
+            .ok(),
+    ]
+}
+
+/// A stderr that cannot be written to changes nothing about the status.
+fn room() -> Vec<Case> {
+    let full = || Fd::Path("/dev/full".into(), OFlag::O_WRONLY);
+    vec![
+        Case::new("stderr_full").on_host().fd(2, full()).options(["--bind", "/nonexistent", "/x"]).run(["true"]).status(1),
+        Case::new("stderr_full_usage").fd(2, full()).status(1),
+        Case::new("stderr_full_warning").on_host().fd(2, full()).options(["--chdir", "/", "--chdir", "/usr"]).run(["pwd"]),
+        Case::new("stderr_broken").on_host().fd(2, Fd::Broken).options(["--bind", "/nonexistent", "/x"]).run(["true"]),
+        Case::new("stderr_closed")
+            .on_host()
+            .tweak(Tweak::Close(2))
+            .options(["--bind", "/nonexistent", "/x"])
+            .run(["true"])
+            .status(1),
+        Case::new("stdout_full").fd(1, full()).options(["--version"]),
+        Case::new("stdout_full_help").fd(1, full()).options(["--help"]),
+        Case::new("stdout_full_command").on_host().fd(1, full()).run(["true"]).ok(),
+    ]
+}

@@ -1,0 +1,237 @@
+//! What is told outside: the exit status, the JSON documents, the fds that are waited on; and the filters of `--seccomp`.
+
+use crate::harness::{Case, Fd, Field, Live, Outcome, Result, filter};
+
+/// The cases of this file.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = exits();
+    cases.extend(documents());
+    cases.extend(gates());
+    cases.extend(filters());
+    cases
+}
+
+/// The arrangements of processes that there are.
+const ARRANGEMENTS: [(&str, &[&str]); 8] = [
+    ("alone", &[]),
+    ("pid", &["--unshare-pid"]),
+    ("first", &["--unshare-pid", "--as-pid-1"]),
+    ("sync", &["--sync-fd", "7"]),
+    ("sync_pid", &["--unshare-pid", "--sync-fd", "7"]),
+    ("sync_first", &["--unshare-pid", "--as-pid-1", "--sync-fd", "7"]),
+    ("lock", &["--lock-file", "{dir}/lock"]),
+    ("all", &["--unshare-all", "--lock-file", "{dir}/lock", "--sync-fd", "7", "--die-with-parent", "--new-session"]),
+];
+
+fn arranged(name: &str, options: &[&str]) -> Case {
+    Case::new(name).file("lock", "").on_host().options(options).fd(7, Fd::path("/dev/null"))
+}
+
+fn exits() -> Vec<Case> {
+    let mut cases = vec![];
+    for (suffix, options) in ARRANGEMENTS {
+        let named = |name: &str| {
+            let case = arranged(&format!("{name}_{suffix}"), options).fd(8, Fd::Capture);
+            case.options(["--json-status-fd", "8"])
+        };
+        cases.push(named("exit_0").run(["true"]).ok());
+        cases.push(named("exit_7").run(["sh", "-c", "exit 7"]).status(7).stderr(""));
+        cases.push(named("exit_255").run(["sh", "-c", "exit 255"]).status(255).stderr(""));
+        cases.push(named("exit_missing").run(["/nonexistent"]).fails("bwrap: execvp /nonexistent: No such file or directory"));
+        cases.push(named("exit_not_executable").run(["/etc/passwd"]).status(1));
+        cases.push(named("exit_directory").run(["/etc"]).status(1));
+        // The first process of a pid namespace is spared its own signals.
+        if options.iter().all(|word| *word != "--as-pid-1") {
+            cases.push(named("exit_killed").run(["sh", "-c", "kill -9 $$"]).status(137).stderr(""));
+            cases.push(named("exit_ended").run(["sh", "-c", "kill -15 $$"]).status(143).stderr(""));
+        } else {
+            cases.push(named("exit_spared").run(["sh", "-c", "kill -9 $$; exit 5"]).status(5).stderr(""));
+        }
+    }
+    cases
+}
+
+fn documents() -> Vec<Case> {
+    let mut cases = vec![];
+    let rows: &[(&str, &[&str], &[&str])] = &[
+        ("plain", &[], &["mnt"]),
+        ("user", &["--unshare-user"], &["mnt"]),
+        ("pid", &["--unshare-pid"], &["mnt", "pid"]),
+        ("pid_first", &["--unshare-pid", "--as-pid-1"], &["mnt", "pid"]),
+        ("net", &["--unshare-net"], &["mnt", "net"]),
+        ("ipc_uts", &["--unshare-uts", "--unshare-ipc"], &["ipc", "mnt", "uts"]),
+        ("cgroup", &["--unshare-cgroup"], &["cgroup", "mnt"]),
+        ("cgroup_try", &["--unshare-cgroup-try"], &["cgroup", "mnt"]),
+        ("all", &["--unshare-all"], &["cgroup", "ipc", "mnt", "net", "pid", "uts"]),
+        ("all_but_net", &["--unshare-all", "--share-net"], &["cgroup", "ipc", "mnt", "pid", "uts"]),
+    ];
+    for (name, options, namespaces) in rows {
+        let members = namespaces.iter().map(|n| format!("\"{n}-namespace\": N")).collect::<Vec<_>>();
+        let info = format!("{{\n    \"child-pid\": N,\n    {}\n}}\n", members.join(",\n    "));
+        let line = format!("{{ \"child-pid\": N, {} }}\n", members.join(", "));
+        let both = Case::new(&format!("documents_{name}")).on_host().options(*options);
+        let both = both.options(["--info-fd", "8", "--json-status-fd", "9"]).fd(8, Fd::Capture).fd(9, Fd::Capture);
+        let both = both.run(["sh", "-c", "exit 3"]).status(3).stdout("").stderr("");
+        cases.push(both.wrote(8, &info).wrote(9, &format!("{line}{{ \"exit-code\": 3 }}\n")));
+    }
+    let status = |name: &str| Case::new(name).on_host().options(["--json-status-fd", "8"]).fd(8, Fd::Capture);
+    let info = |name: &str| Case::new(name).on_host().options(["--info-fd", "8"]).fd(8, Fd::Capture);
+    cases.push(info("info_ends_at_once").options(["--block-fd", "9"]).fd(9, Fd::Held).run(["true"]).ok().during(|live| {
+        live.wait_for_end(8)?;
+        live.close(9)
+    }));
+    cases.push(status("status_stays_open").options(["--block-fd", "9"]).fd(9, Fd::Held).run(["true"]).ok().during(|live| {
+        live.wait_for_number(8, "mnt-namespace")?;
+        if live.text(8).contains("exit-code") {
+            return Err("told too soon".into());
+        }
+        live.close(9)
+    }));
+    // The documents name the process and the namespaces truly.
+    cases.push(
+        info("info_is_true")
+            .options(["--unshare-pid", "--unshare-net", "--block-fd", "9"])
+            .fd(9, Fd::Held)
+            .run(["true"])
+            .ok()
+            .during(|live| {
+                let pid = live.wait_for_number(8, "child-pid")?;
+                for name in ["mnt", "pid", "net"] {
+                    let told = live.wait_for_number(8, &format!("{name}-namespace"))?;
+                    let link = std::fs::read_link(format!("/proc/{pid}/ns/{name}")).map_err(|e| e.to_string())?;
+                    if link.as_os_str() != format!("{name}:[{told}]").as_str() {
+                        return Err(format!("{name}: {told} was told, but it is {}", link.display()));
+                    }
+                }
+                live.close(9)
+            }),
+    );
+    let none = |o: &Outcome| o.expect(!o.fd(8).contains("exit-code"), "an exit code of what was not executed");
+    cases.push(status("status_of_failed_mount").options(["--bind", "/nonexistent", "/x"]).run(["true"]).status(1).claim(none));
+    cases.push(status("status_of_failed_chdir").options(["--chdir", "/nonexistent"]).run(["true"]).status(1).claim(none));
+    cases.push(status("status_of_nothing").options(["--nonsense"]).run(["true"]).status(1).wrote(8, ""));
+    cases.push(info("info_of_failed_mount").options(["--bind", "/nonexistent", "/x"]).run(["true"]).status(1));
+    let broken = |name: &str, option: &str, fd| Case::new(name).on_host().options([option, "8"]).fd(8, fd).run(["echo", "hi"]);
+    for option in ["--info-fd", "--json-status-fd"] {
+        let name = option.trim_start_matches('-').replace('-', "_");
+        cases.push(broken(&format!("{name}_of_full_device"), option, Fd::Path("/dev/full".into(), nix::fcntl::OFlag::O_WRONLY)));
+        cases.push(broken(&format!("{name}_without_reader"), option, Fd::Broken));
+        cases.push(broken(&format!("{name}_read_only"), option, Fd::path("/dev/null")));
+        cases.push(Case::new(&format!("{name}_closed")).on_host().options([option, "8"]).run(["echo", "hi"]));
+        cases.push(Case::new(&format!("{name}_is_stdout")).on_host().options([option, "1"]).run(["sh", "-c", "echo hi"]));
+        cases.push(Case::new(&format!("{name}_is_stderr")).on_host().options([option, "2"]).run(["sh", "-c", "echo hi >&2"]));
+    }
+    cases.push(
+        Case::new("both_are_one").on_host().options(["--info-fd", "8", "--json-status-fd", "8"]).fd(8, Fd::Capture).run(["true"]),
+    );
+    cases
+}
+
+/// `--block-fd`, `--sync-fd`.
+fn gates() -> Vec<Case> {
+    let blocked = |name: &str, end: fn(&mut Live) -> Result<()>| {
+        let case = Case::new(name).dir("made").on_host().options(["--bind", "{dir}/made", "/mnt", "--dir", "/mnt/in"]);
+        let case = case.options(["--block-fd", "9", "--info-fd", "8"]).fd(8, Fd::Capture).fd(9, Fd::Held);
+        case.run(["echo", "hi"]).ok().stdout("hi\n").during(move |live| {
+            live.wait_for_end(8)?;
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            if !live.text(1).is_empty() {
+                return Err("too soon".into());
+            }
+            end(live)
+        })
+    };
+    let mut cases = vec![
+        blocked("block_byte", |live| {
+            live.write(9, b"x");
+            Ok(())
+        }),
+        blocked("block_bytes", |live| {
+            live.write(9, b"several");
+            Ok(())
+        }),
+        blocked("block_end", |live| live.close(9)),
+        Case::new("block_closed").on_host().options(["--block-fd", "9"]).run(["echo", "hi"]),
+        Case::new("block_write_only").on_host().options(["--block-fd", "9"]).fd(9, Fd::Broken).run(["echo", "hi"]),
+        Case::new("sync_closed").on_host().options(["--sync-fd", "9"]).run(["echo", "hi"]),
+    ];
+    for (suffix, options) in ARRANGEMENTS {
+        // Whether COMMAND has what it is not to have.
+        let views = ["{probe}", "--probe", "{namespaces}", "fds", "process"];
+        let case = arranged(&format!("sync_in_{suffix}"), options).options(["--sync-fd", "9", "--sync-fd", "6"]);
+        cases.push(case.fd(9, Fd::Capture).fd(6, Fd::path("/dev/zero")).run(views).ok());
+        // It is held until the last process is gone: the shell leaves one that outlives it.
+        let case = arranged(&format!("sync_held_{suffix}"), options).options(["--sync-fd", "9", "--block-fd", "8"]);
+        let case = case.fd(9, Fd::Capture).fd(8, Fd::Held).run(["true"]).ok().during(|live| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            live.close(8)?;
+            live.wait_for_end(9).map(drop)
+        });
+        cases.push(case);
+    }
+    cases
+}
+
+/// A program that answers an errno to unshare(2) as an option's fd.
+fn refusing(errno: i32) -> Fd {
+    Fd::memfd(filter::refuse(&["unshare"], errno).map_or_else(|_| vec![1], |program| filter::bytes(&program)))
+}
+
+/// One instruction: `return ALLOW`.
+const ALLOW: [u8; 8] = [6, 0, 0, 0, 0, 0, 0xff, 0x7f];
+
+fn filters() -> Vec<Case> {
+    let unshare = ["sh", "-c", "unshare -U true; echo $?"];
+    let first = ["sh", "-c", "grep -E '^(Seccomp|NoNew)' /proc/1/status /proc/self/status"];
+    let denied = |o: &Outcome| o.expect(o.stderr.contains("Numerical argument out of domain"), "not filtered");
+    let with = |name: &str| Case::new(name).on_host().options(["--seccomp", "7"]);
+    let mut cases = vec![
+        with("seccomp").fd(7, refusing(libc::EDOM)).run(unshare).claim(denied),
+        with("seccomp_pid").options(["--unshare-pid", "--proc", "/proc"]).fd(7, refusing(libc::EDOM)).run(first).ok(),
+        with("seccomp_as_first").options(["--unshare-pid", "--as-pid-1"]).fd(7, refusing(libc::EDOM)).run(unshare).claim(denied),
+        with("seccomp_from_pipe").fd(7, Fd::pipe(ALLOW)).run(["echo", "hi"]).ok(),
+        with("seccomp_from_file").fd(7, Fd::File(ALLOW.to_vec())).run(["echo", "hi"]).ok(),
+        with("seccomp_closed").run(["echo", "hi"]).status(1).stdout(""),
+        with("seccomp_empty").fd(7, Fd::memfd("")).run(["echo", "hi"]).status(1).stdout(""),
+        with("seccomp_odd").fd(7, Fd::memfd("1234567")).run(["true"]).fails("bwrap: Invalid seccomp data, must be multiple of 8"),
+        with("seccomp_nonsense").fd(7, Fd::memfd([255; 16])).run(["echo", "hi"]).status(1).stdout(""),
+        // Both processes complain, at the same time.
+        with("seccomp_nonsense_pid")
+            .options(["--unshare-pid"])
+            .fd(7, Fd::memfd([255; 16]))
+            .run(["echo", "hi"])
+            .status(1)
+            .claim(|o| o.expect(o.stderr.contains("reported EINVAL"), "another reason"))
+            .blur(Field::Stderr, |_| String::new()),
+        with("seccomp_longest").fd(7, Fd::memfd(ALLOW.repeat(4096))).run(["echo", "hi"]).ok(),
+        with("seccomp_too_long").fd(7, Fd::memfd(ALLOW.repeat(4097))).run(["echo", "hi"]).status(1).stdout(""),
+        with("seccomp_wraps").fd(7, Fd::memfd(ALLOW.repeat(65537))).run(["echo", "hi"]),
+        with("seccomp_directory").fd(7, Fd::path("/")).run(["echo", "hi"]).status(1).stdout(""),
+        with("seccomp_twice")
+            .options(["--seccomp", "8"])
+            .fd(7, refusing(1))
+            .fd(8, refusing(libc::EDOM))
+            .run(unshare)
+            .claim(denied),
+        with("seccomp_and_add").options(["--add-seccomp-fd", "8"]).fd(7, refusing(1)).fd(8, refusing(1)).run(["true"]).status(1),
+        with("seccomp_after_add").fd(7, refusing(1)).run(["true"]),
+        with("seccomp_after_block").options(["--block-fd", "9"]).fd(9, Fd::Held).fd(7, Fd::memfd("1")).run(["true"]).status(1),
+        with("seccomp_fds").fd(7, Fd::memfd(ALLOW)).run(["{probe}", "--probe", "{namespaces}", "fds", "security"]).ok(),
+    ];
+    let add = |name: &str, fds: &[&str]| {
+        let words = fds.iter().flat_map(|fd| ["--add-seccomp-fd", *fd]).collect::<Vec<_>>();
+        Case::new(name).on_host().options(words).fd(7, refusing(libc::EDOM)).fd(8, refusing(libc::EXDEV)).fd(9, Fd::memfd(ALLOW))
+    };
+    cases.push(add("add_seccomp", &["7"]).run(unshare).claim(denied));
+    cases.push(add("add_seccomp_order", &["8", "7"]).run(unshare).claim(denied));
+    cases.push(add("add_seccomp_other_order", &["7", "8"]).run(unshare));
+    cases.push(add("add_seccomp_three", &["9", "8", "7"]).run(["{probe}", "--probe", "{namespaces}", "fds", "security"]).ok());
+    cases.push(add("add_seccomp_pid", &["9", "9"]).options(["--unshare-pid"]).run(first));
+    cases.push(add("add_seccomp_first", &["9", "7"]).options(["--unshare-pid", "--proc", "/proc"]).run(first).ok());
+    cases.push(add("add_seccomp_closed", &["6"]).run(["true"]).status(1));
+    cases.push(add("add_seccomp_empty", &["6"]).fd(6, Fd::memfd("")).run(["true"]));
+    cases.push(add("add_seccomp_odd", &["6"]).fd(6, Fd::memfd("123")).run(["true"]).status(1));
+    cases.push(add("add_seccomp_nonsense", &["6"]).fd(6, Fd::memfd([255; 16])).run(["true"]).status(1));
+    cases.push(add("add_seccomp_too_long", &["6"]).fd(6, Fd::memfd(ALLOW.repeat(4097))).run(["true"]).status(1));
+    cases
+}
