@@ -94,6 +94,11 @@ pub(crate) fn become_dumpable() -> Result<()> {
     sys::prctl(PR_SET_DUMPABLE, 1, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")
 }
 
+/// Closes this process's files in /proc to everybody who is not privileged on the host.
+pub(crate) fn become_undumpable() -> Result<()> {
+    sys::prctl(PR_SET_DUMPABLE, 0, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")
+}
+
 /// Gives up every capability. Root without CAP_SETPCAP may be refused that, and then keeps what it was given.
 pub(crate) fn drop_all(root: bool) -> Result<()> {
     match sys::capset(0) {

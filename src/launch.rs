@@ -145,8 +145,10 @@ fn watch(config: &Config, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds,
     if let Some(userns2) = config.fds.userns2 {
         fds.take(userns2).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)).context("Setting userns2 failed")?;
     }
-    // Having joined a user namespace has made this process undumpable, and so it stays: COMMAND, with the same ids in the same
-    // namespace, could otherwise reach the host by this process's /proc/PID/root.
+    if config.fds.userns.is_some() || config.fds.userns2.is_some() {
+        // COMMAND has the same ids in the same user namespace. This process's /proc/PID/root would be a way to the host.
+        caps::become_undumpable()?;
+    }
     caps::drop_all(caller.uid == 0)?;
     let json_status = match &info {
         Some(info) => write_info(config, &mut fds, info)?,
@@ -270,7 +272,9 @@ fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>) -> Result<Option<Pid>> {
 /// The words for a clone that failed; programs look for them to decide whether to go on without a sandbox.
 fn clone_failure(errno: Errno, user: bool) -> Error {
     match errno {
-        Errno::EINVAL => Error::new("Creating new namespace failed, likely because the kernel does not support user namespaces."),
+        Errno::EINVAL if user => {
+            Error::new("Creating new namespace failed, likely because the kernel does not support user namespaces.")
+        }
         Errno::EPERM if user => Error::new(
             "No permissions to create a new namespace, likely because the kernel does not allow non-privileged user namespaces.",
         ),
