@@ -105,7 +105,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     differs("namespaces::userns2_and_all", Field::Stdout, BOUNDING),
     differs("namespaces::userns2_dev", Field::Stdout, BOUNDING),
     differs("namespaces::userns2_status", Field::Stdout, BOUNDING),
-    differs("namespaces::userns2_same", Field::Stderr, ONCE),
     differs("namespaces::maps_by_nobody", Field::Stderr, NO_MAPS),
     differs("status::block_closed", Field::Exit, FAIL_CLOSED),
     differs("status::block_closed", Field::Stdout, FAIL_CLOSED),

@@ -3,6 +3,7 @@
 //! A number on the command line is the caller's claim that this fd is open. Once we open files of our own, the same number
 //! could be one of ours. So every claim is settled before that: what is open becomes owned, and each may be used once.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
@@ -20,36 +21,51 @@ pub(crate) struct Fds {
     used: Vec<RawFd>,
 }
 
+/// Whether an fd may be named again by another option. What waits, informs or is joined may well be one and the same; content
+/// is read once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// Each such option gets the fd.
+    Shared,
+    /// One does.
+    Single,
+}
+
 impl Fds {
     /// Takes over every fd that the command line names. None of them reaches COMMAND by accident: they are close-on-exec from now on.
     pub(crate) fn adopt(config: &Config) -> Self {
         let mut fds = Self::default();
         let options = &config.fds;
-        for fd in [options.userns, options.userns2, options.pidns, options.seccomp, options.block] {
-            fds.claim(fd);
-        }
-        for fd in [options.userns_block, options.info, options.json_status] {
-            fds.claim(fd);
-        }
-        for &fd in &options.sync {
-            fds.claim(Some(fd));
+        // Both documents on one fd is an error as in the reference, where the first one closes it.
+        let json_status = options.json_status.filter(|_| options.json_status != options.info);
+        let watching = [options.userns_block, options.info, json_status, options.block, options.seccomp];
+        let joining = [options.userns, options.userns2, options.pidns];
+        let sync: BTreeSet<_> = options.sync.iter().copied().collect();
+        for fd in joining.into_iter().chain(watching).flatten().chain(sync) {
+            fds.claim(fd, Claim::Shared);
         }
         for op in &config.ops {
-            fds.claim(match op {
-                Op::File { fd, .. } | Op::Data { fd, .. } | Op::Bind { source: Source::Fd(fd), .. } => Some(*fd),
-                _ => None,
-            });
+            if let Op::File { fd, .. } | Op::Data { fd, .. } | Op::Bind { source: Source::Fd(fd), .. } = op {
+                fds.claim(*fd, Claim::Single);
+            }
         }
         reserve_standard();
         fds
     }
 
-    fn claim(&mut self, fd: Option<RawFd>) {
-        let Some(fd) = fd else { return };
-        if self.unused.iter().all(|(known, _)| *known != fd) && sys::is_open(fd) {
-            let owned = sys::adopt(fd);
-            _ = fcntl(owned.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
-            self.unused.push((fd, owned));
+    fn claim(&mut self, fd: RawFd, claim: Claim) {
+        match self.unused.iter().find(|(known, _)| *known == fd) {
+            Some((_, owned)) if claim == Claim::Shared => {
+                if let Ok(copy) = owned.try_clone() {
+                    self.unused.push((fd, copy));
+                }
+            }
+            None if sys::is_open(fd) => {
+                let owned = sys::adopt(fd);
+                _ = fcntl(owned.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+                self.unused.push((fd, owned));
+            }
+            _ => {}
         }
     }
 

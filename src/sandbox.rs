@@ -3,6 +3,7 @@
 //! Gather, leave, build, become: what comes from the host is taken while host paths still mean what the caller meant; then the
 //! host is gone, before the first destination is looked at; then the sandbox's tree is built; then the process becomes COMMAND.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -321,7 +322,8 @@ struct Command {
 
 /// The last steps: PID 1 if there is one, labels, filters, exec.
 fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Links) -> Result<i32> {
-    let sync = config.fds.sync.iter().map(|&number| fds.take(number).context("Can't keep sync-fd"));
+    let numbers: BTreeSet<_> = config.fds.sync.iter().copied().collect();
+    let sync = numbers.into_iter().map(|number| fds.take(number).context("Can't keep sync-fd"));
     let sync = sync.collect::<Result<Vec<_>>>()?;
     let Some(report) = links.report.take() else {
         keep_open(sync)?;

@@ -105,6 +105,18 @@ fn monitors() -> Vec<Case> {
     vec![case.on_host().options(["--userns", "5"]).run(["sh", "-c", "ls /proc/$PPID/root/ 2>&- || echo no"]).ok().stdout("no\n")]
 }
 
+/// One fd may serve several options.
+fn shared_fds() -> Vec<Case> {
+    let case = |name: &str, words: &[&str]| Case::new(name).on_host().options(words).run(["true"]).ok();
+    vec![
+        case("sync_fd_twice", &["--sync-fd", "7", "--sync-fd", "7"]).fd(7, Fd::memfd("")),
+        case("block_and_info", &["--info-fd", "7", "--block-fd", "7"]).fd(7, Fd::memfd("")),
+        case("block_and_sync", &["--unshare-pid", "--block-fd", "7", "--seccomp", "8", "--sync-fd", "7"])
+            .fd(7, Fd::memfd("x"))
+            .fd(8, Fd::File(refusing(libc::SYS_reboot))),
+    ]
+}
+
 pub(crate) fn cases() -> Vec<Case> {
-    [covered_parents(), signals(), strict_filters(), uncovered_roots(), monitors()].into_iter().flatten().collect()
+    [covered_parents(), signals(), strict_filters(), uncovered_roots(), monitors(), shared_fds()].into_iter().flatten().collect()
 }
