@@ -34,9 +34,6 @@ const NAMESPACE_FDS: &str = "the fds of namespaces are no business of COMMAND's;
 /// Joining a namespace fills the set again.
 const BOUNDING: &str = "the bounding set is limited in the last user namespace too, not only in the first";
 
-/// The reference joins it again and is told that it is there.
-const ONCE: &str = "an fd that an option names is used once and closed";
-
 /// Files cannot be made where nobody is anybody.
 const NO_MAPS: &str = "a namespace without maps is one to run in, as nobody; the reference cannot make its directories there";
 

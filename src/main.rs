@@ -38,7 +38,7 @@ const VERSION: &[u8] = b"bubblewrap 0.13.1\n";
 
 /// Does what the command line says; the result is the exit status.
 ///
-/// The only place where an [`Error`] is printed. In the process that becomes COMMAND it does not return.
+/// The only place where an [`error::Error`] is printed. In the process that becomes COMMAND it does not return.
 #[cfg_attr(test, expect(dead_code, reason = "under test the C entry point is the test runner's"))]
 fn run(mut argv: Vec<OsString>) -> i32 {
     let arguments = argv.split_off(1.min(argv.len()));

@@ -1,24 +1,11 @@
 //! What reviews of our own code have found, so that it stays found.
 
 use super::plain;
-use crate::harness::{Case, Fd};
+use crate::harness::{Case, Fd, filter};
 
-/// BPF: this call is refused with EPERM, every other one is allowed.
-fn refusing(call: libc::c_long) -> Vec<u8> {
-    let instruction = |code: u16, jt: u8, jf: u8, k: u32| {
-        let [a, b] = code.to_ne_bytes();
-        let [c, d, e, f] = k.to_ne_bytes();
-        [a, b, jt, jf, c, d, e, f]
-    };
-    let number = u32::try_from(call).unwrap_or_default();
-    let errno = u32::try_from(libc::EPERM).unwrap_or_default();
-    [
-        instruction(0x20, 0, 0, 0),
-        instruction(0x15, 0, 1, number),
-        instruction(0x06, 0, 0, libc::SECCOMP_RET_ERRNO | errno),
-        instruction(0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ]
-    .concat()
+/// A program of the caller's that refuses one call with EPERM.
+fn refusing(call: &str) -> Fd {
+    Fd::File(filter::refuse(&[call], libc::EPERM).map(|program| filter::bytes(&program)).unwrap_or_default())
 }
 
 /// A destination's directory is looked up once for several destinations in a row, and must not be the one that was covered.
@@ -59,16 +46,10 @@ fn signals() -> Vec<Case> {
 /// The last steps have to get by with what the caller's own filter leaves to COMMAND.
 fn strict_filters() -> Vec<Case> {
     let mut cases = vec![];
-    for (call, number) in [
-        ("sendto", libc::SYS_sendto),
-        ("sendmsg", libc::SYS_sendmsg),
-        ("prctl", libc::SYS_prctl),
-        ("close_range", libc::SYS_close_range),
-    ] {
+    for call in ["sendto", "sendmsg", "prctl", "close_range"] {
         for (name, options) in [("", &[][..]), ("_pid", &["--unshare-pid", "--proc", "/proc"])] {
             let case = Case::new(&format!("filter_without_{call}{name}")).on_host().options(options);
-            let case =
-                case.options(["--seccomp", "7", "--json-status-fd", "8"]).fd(7, Fd::File(refusing(number))).fd(8, Fd::Capture);
+            let case = case.options(["--seccomp", "7", "--json-status-fd", "8"]).fd(7, refusing(call)).fd(8, Fd::Capture);
             cases.push(case.run(["sh", "-c", "exit 5"]).status(5).claim(|o| {
                 if o.fd(8).ends_with("{ \"exit-code\": 5 }\n") { Ok(()) } else { Err(format!("no exit code in {:?}", o.fd(8))) }
             }));
@@ -113,7 +94,7 @@ fn shared_fds() -> Vec<Case> {
         case("block_and_info", &["--info-fd", "7", "--block-fd", "7"]).fd(7, Fd::memfd("")),
         case("block_and_sync", &["--unshare-pid", "--block-fd", "7", "--seccomp", "8", "--sync-fd", "7"])
             .fd(7, Fd::memfd("x"))
-            .fd(8, Fd::File(refusing(libc::SYS_reboot))),
+            .fd(8, refusing("reboot")),
     ]
 }
 

@@ -153,11 +153,6 @@ impl Case {
         self
     }
 
-    pub(crate) fn no_env(mut self, name: &str) -> Self {
-        self.env.remove(name);
-        self
-    }
-
     pub(crate) fn cwd(mut self, path: &str) -> Self {
         path.clone_into(&mut self.cwd);
         self
@@ -184,11 +179,6 @@ impl Case {
     /// Makes fds 0 and 1 a terminal that controls the session; what is written to it is the outcome's stdout.
     pub(crate) fn terminal(mut self) -> Self {
         self.terminal = true;
-        self
-    }
-
-    pub(crate) fn timeout(mut self, seconds: u64) -> Self {
-        self.timeout = Duration::from_secs(seconds);
         self
     }
 

@@ -62,10 +62,6 @@ impl Outcome {
         number_in(&self.raw(fd), member)
     }
 
-    pub(crate) fn is_user(&self) -> bool {
-        self.identity == Identity::User
-    }
-
     /// Puts in the values of placeholders such as `{uid}`; `{dir}` stays, as in the normalised texts.
     pub(crate) fn expand(&self, text: &str) -> String {
         normal::text(&case::expand(text.as_ref(), &self.values))

@@ -9,14 +9,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
-use super::lab::Identity;
 use super::{Result, case, normal};
 use crate::sys;
 
 /// What a set-up may use.
 pub(crate) struct Setup {
     pub(crate) dir: PathBuf,
-    pub(crate) identity: Identity,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     /// The ids the identity is taken by, if the runner has others.
@@ -33,9 +31,9 @@ fn at<T, E: std::fmt::Display>(path: &Path, result: std::result::Result<T, E>) -
 }
 
 impl Setup {
-    pub(crate) fn new(dir: PathBuf, identity: Identity, owner: (u32, u32), takes: Option<(u32, u32)>) -> Self {
+    pub(crate) fn new(dir: PathBuf, owner: (u32, u32), takes: Option<(u32, u32)>) -> Self {
         let (uid, gid) = owner;
-        Self { dir, identity, uid, gid, takes, fds: vec![], values: vec![], kept_by_root: vec![], held: vec![] }
+        Self { dir, uid, gid, takes, fds: vec![], values: vec![], kept_by_root: vec![], held: vec![] }
     }
 
     /// A path in the scratch directory.

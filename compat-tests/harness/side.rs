@@ -29,7 +29,7 @@ pub(crate) fn run<T>(lab: &Lab, case: &Case, side: Side, identity: Identity, jud
 
 fn run_in(lab: &Lab, case: &Case, (side, identity): (Side, Identity), dir: PathBuf) -> Result<Outcome> {
     let takes = lab.ids(identity).map(|(uid, gid, _)| (uid, gid));
-    let mut setup = Setup::new(dir, identity, lab.owner(identity), takes);
+    let mut setup = Setup::new(dir, lab.owner(identity), takes);
     define(lab, side, &mut setup);
     setup.dir("home")?;
     for prepare in &case.prepare {
