@@ -64,6 +64,11 @@ impl Error {
         Self { what: Vec::new(), cause: Some(Cause::Silent) }
     }
 
+    /// Whether another process has reported it, or is about to.
+    pub(crate) const fn is_reported(&self) -> bool {
+        matches!(self.cause, Some(Cause::Silent))
+    }
+
     /// Whether the usage should be shown.
     pub(crate) const fn wants_usage(&self) -> bool {
         matches!(self.cause, Some(Cause::Usage))

@@ -21,16 +21,6 @@ pub(crate) struct Fds {
     used: Vec<RawFd>,
 }
 
-/// Whether an fd may be named again by another option. What waits, informs or is joined may well be one and the same; content
-/// is read once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Claim {
-    /// Each such option gets the fd.
-    Shared,
-    /// One does.
-    Single,
-}
-
 impl Fds {
     /// Takes over every fd that the command line names. None of them reaches COMMAND by accident: they are close-on-exec from now on.
     pub(crate) fn adopt(config: &Config) -> Self {
@@ -41,39 +31,54 @@ impl Fds {
         let watching = [options.userns_block, options.info, json_status, options.block, options.seccomp];
         let joining = [options.userns, options.userns2, options.pidns];
         let sync: BTreeSet<_> = options.sync.iter().copied().collect();
+        let mut repeated = Vec::new();
         for fd in joining.into_iter().chain(watching).flatten().chain(sync) {
-            fds.claim(fd, Claim::Shared);
+            if !fds.claim(fd) {
+                repeated.push(fd);
+            }
         }
         for op in &config.ops {
             if let Op::File { fd, .. } | Op::Data { fd, .. } | Op::Bind { source: Source::Fd(fd), .. } = op {
-                fds.claim(*fd, Claim::Single);
+                fds.claim(*fd);
             }
+        }
+        // What waits, informs or is joined may well be one and the same fd; content is read once. Only now: a copy must not become
+        // a number that another option names.
+        for fd in repeated {
+            fds.copy(fd);
         }
         reserve_standard();
         fds
     }
 
-    fn claim(&mut self, fd: RawFd, claim: Claim) {
-        match self.unused.iter().find(|(known, _)| *known == fd) {
-            Some((_, owned)) if claim == Claim::Shared => {
-                if let Ok(copy) = owned.try_clone() {
-                    self.unused.push((fd, copy));
-                }
-            }
-            None if sys::is_open(fd) => {
-                let owned = sys::adopt(fd);
-                _ = fcntl(owned.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
-                self.unused.push((fd, owned));
-            }
-            _ => {}
+    /// Takes over an fd, if it is open; the result is whether that number is a new one.
+    fn claim(&mut self, fd: RawFd) -> bool {
+        if self.unused.iter().any(|(known, _)| *known == fd) {
+            return false;
+        }
+        if sys::is_open(fd) {
+            let owned = sys::adopt(fd);
+            _ = fcntl(owned.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+            self.unused.push((fd, owned));
+        }
+        true
+    }
+
+    /// Makes an fd usable once more.
+    fn copy(&mut self, fd: RawFd) {
+        if let Some((_, owned)) = self.unused.iter().find(|(known, _)| *known == fd)
+            && let Ok(copy) = owned.try_clone()
+        {
+            self.unused.push((fd, copy));
         }
     }
 
     /// The fd of this number: EBADF if it was not open at the start or has been used.
     pub(crate) fn take(&mut self, fd: RawFd) -> SysResult<OwnedFd> {
-        let index = self.unused.iter().position(|(known, _)| *known == fd).ok_or(Errno::EBADF)?;
+        // Copies first: the fd of the number itself is for the last one, which may be COMMAND.
+        let index = self.unused.iter().rposition(|(known, _)| *known == fd).ok_or(Errno::EBADF)?;
         self.used.push(fd);
-        Ok(self.unused.swap_remove(index).1)
+        Ok(self.unused.remove(index).1)
     }
 
     /// Whether the fd of this number was open, and is used up.

@@ -183,10 +183,13 @@ impl Gatherer<'_> {
             if failure.errno != Errno::EINVAL {
                 return Err(failure);
             }
-            let direct = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
-            match direct.and_then(|fd| self.path_of(fd.as_fd())) {
-                Ok(text) => mount::clone_tree(AT_FDCWD, &text, Depth::Recursive),
-                Err(_) => Err(failure),
+            let Ok(direct) = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) else { return Err(failure) };
+            let text = self.path_of(direct.as_fd()).map_err(|_| failure)?;
+            let tree = mount::clone_tree(AT_FDCWD, &text, Depth::Recursive)?;
+            // The path of something that was removed may be that of something else.
+            match (fstat(&direct), fstat(&tree)) {
+                (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) => Ok(tree),
+                _ => Err(Failure::NOT_FOUND),
             }
         })
     }

@@ -88,9 +88,11 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
         return sandbox::enter(&config, &host, proc, fds, inner);
     };
     drop(inner);
-    watch(&config, start.caller, (proc, fds, outer), child).inspect_err(|_| {
-        // COMMAND has not started yet, or nothing of it may stay: the gate was never opened.
-        _ = kill(child, Signal::SIGKILL);
+    watch(&config, start.caller, (proc, fds, outer), child).inspect_err(|error| {
+        if !error.is_reported() {
+            // COMMAND has not started yet, or nothing of it may stay.
+            _ = kill(child, Signal::SIGKILL);
+        }
         _ = waitpid(child, None);
     })
 }
@@ -121,7 +123,8 @@ impl Links {
             Ok((Some(ours), Some(theirs)))
         };
         let fds = &config.fds;
-        let gate = fds.info.is_some() || fds.json_status.is_some() || fds.userns_block.is_some() || fds.userns2.is_some();
+        let tells = fds.info.is_some() || fds.json_status.is_some();
+        let gate = tells || fds.userns_block.is_some() || fds.userns.is_some() || fds.userns2.is_some();
         let (tether_out, tether_in) = link(gate || config.switches.die_with_parent)?;
         let (report_out, report_in) = link(config.has_init())?;
         let (executed_out, executed_in) = link(fds.json_status.is_some())?;

@@ -135,6 +135,11 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What would have been cloned is not there.
+    pub(crate) const NOT_FOUND: Self = Self { call: Call::OpenTree, errno: Errno::ENOENT };
+}
+
 /// Gives a failed mount call its words.
 pub(crate) trait Explain<T> {
     /// The words are only made when needed.
@@ -277,17 +282,20 @@ pub(crate) fn same_mount(proc: BorrowedFd<'_>, a: BorrowedFd<'_>, b: BorrowedFd<
     Ok(mount_id(proc, a)? == mount_id(proc, b)?)
 }
 
-/// The mount points of a mount and of all mounts below it, with the flags they have; parents come first.
+/// A mount and all mounts below it, with the flags they have, in any order.
 fn tree_of(mountinfo: &[u8], root: u64) -> Vec<Line> {
-    let mut known = vec![root];
-    let mut tree = Vec::new();
-    for line in mountinfo.split(|&byte| byte == b'\n').filter_map(Line::parse) {
-        if line.id == root || known.contains(&line.parent) {
-            known.push(line.id);
-            tree.push(line);
+    let (mut tree, mut others): (Vec<_>, Vec<_>) =
+        mountinfo.split(|&byte| byte == b'\n').filter_map(Line::parse).partition(|line| line.id == root);
+    // The table is in the order of ids, and a mount may be older than the one it is mounted on.
+    loop {
+        let (below, rest): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|line| tree.iter().any(|known| known.id == line.parent));
+        if below.is_empty() {
+            return tree;
         }
+        tree.extend(below);
+        others = rest;
     }
-    tree
 }
 
 /// Adds attributes to an attached mount by mount(2), for where mount_setattr(2) is missing.
@@ -308,7 +316,7 @@ pub(crate) fn remount_below(
     };
     let mut tree = tree_of(&table, root);
     if depth == Depth::One {
-        tree.truncate(1);
+        tree.retain(|line| line.id == root);
     }
     for line in tree {
         let done = if line.id == root { remount(proc, mount, &line, attributes) } else { remount_point(proc, &line, attributes) };
@@ -320,7 +328,8 @@ pub(crate) fn remount_below(
     Ok(())
 }
 
-/// Remounts what lies at a mount point, if it is the mount that the table means: one that another covers is out of reach.
+/// Remounts what lies at a mount point, if it is the mount that the table means. One that another covers has no path: COMMAND cannot
+/// reach it either, unless it is root outside of a user namespace and takes the cover away.
 fn remount_point(proc: BorrowedFd<'_>, line: &Line, attributes: Attributes) -> SysResult<()> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let fd = open(line.point.as_c_str(), flags, Mode::empty())?;
@@ -346,14 +355,17 @@ fn remount(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>, line: &Line, attributes: At
 mod tests {
     use super::*;
 
-    const TABLE: &[u8] = b"21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n\
+    const TABLE: &[u8] = b"38 39 0:6 / /y/z rw - tmpfs tmpfs rw\n\
+        39 40 0:6 / /y rw - tmpfs tmpfs rw\n\
+        40 1 0:6 / / rw - tmpfs tmpfs rw\n\
+        21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n\
         30 21 0:3 / /a\\040b ro,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw\n\
         31 30 0:4 / /a\\040b/c rw,noatime - tmpfs tmpfs rw\n\
         32 21 0:5 /x /d rw,relatime master:3 - tmpfs tmpfs rw\n";
 
     #[test]
     fn lines_give_point_and_flags() {
-        let line = Line::parse(TABLE.split(|&b| b == b'\n').nth(1).unwrap_or_default());
+        let line = Line::parse(TABLE.split(|&b| b == b'\n').nth(4).unwrap_or_default());
         let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC | libc::MS_RELATIME;
         assert_eq!(line, Some(Line { id: 30, parent: 21, point: c"/a b".to_owned(), flags }));
         assert_eq!(Line::parse(b"30 21"), None);
@@ -364,8 +376,9 @@ mod tests {
     fn a_tree_is_a_mount_and_what_is_below() {
         let ids = |root| tree_of(TABLE, root).iter().map(|line| line.id).collect::<Vec<_>>();
         assert_eq!(ids(30), [30, 31]);
-        assert_eq!(ids(21), [21, 30, 31, 32]);
+        assert_eq!(ids(21), [21, 30, 32, 31]);
         assert_eq!(ids(32), [32]);
+        assert_eq!(ids(40), [40, 39, 38], "in whatever order they stand");
         assert!(ids(99).is_empty());
     }
 

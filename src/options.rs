@@ -365,7 +365,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let text = label(v)?; v.last_wins(&mut p.config.file_label, text); Ok(()) }),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
         "A new one with --unshare-pid or --pidns, else the host's. Of its parts that steer the kernel, sys, sysrq-trigger, irq and bus \
-         are read-only if they themselves could be written to; for root without a user namespace files below sys still can.",
+         are read-only if they themselves could be written to. If it is root who calls, files below sys still can.",
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
     row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
         "The nodes null, zero, full, random, urandom and tty are the host's; pts is new; shm is an empty directory. There is \
@@ -428,7 +428,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          TIOCSTI by seccomp.",
         |p, _| { p.config.switches.new_session = true; Ok(()) }),
     row!(Lifecycle, "--die-with-parent", [], "Kill the sandbox when bwrap or its parent dies",
-        "By SIGKILL.",
+        "By SIGKILL. A parent that dies before bwrap has begun to run cannot be noticed.",
         |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
     row!(Lifecycle, "--as-pid-1", [], "Run COMMAND itself as PID 1",
         "It has to reap orphans and gets the special treatment of signals of pid_namespaces(7). Needs --unshare-pid.",

@@ -163,8 +163,11 @@ impl<'a> Root<'a> {
     /// Opens a new or emptied file for writing.
     pub(crate) fn file(&mut self, dest: &CStr, perms: u32) -> Result<OwnedFd> {
         let place = self.place(dest, perms)?;
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        openat(place.dir, place.name.as_c_str(), flags, Mode::from_bits_truncate(perms)).at("Can't create file", dest)
+        let ours = OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        // A FIFO that somebody has put there must not make us wait.
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NONBLOCK | ours;
+        let mode = Mode::from_bits_truncate(perms);
+        openat(place.dir, place.name.as_c_str(), flags, mode).at("Can't create file", dest)
     }
 
     /// Makes a symbolic link; one that exists with the same text is fine.

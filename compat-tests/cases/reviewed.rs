@@ -1,7 +1,9 @@
 //! What reviews of our own code have found, so that it stays found.
 
+use std::os::fd::OwnedFd;
+
 use super::plain;
-use crate::harness::{Case, Fd, filter};
+use crate::harness::{Case, Fd, Setup, filter};
 
 /// A program of the caller's that refuses one call with EPERM.
 fn refusing(call: &str) -> Fd {
@@ -92,12 +94,56 @@ fn shared_fds() -> Vec<Case> {
     vec![
         case("sync_fd_twice", &["--sync-fd", "7", "--sync-fd", "7"]).fd(7, Fd::memfd("")),
         case("block_and_info", &["--info-fd", "7", "--block-fd", "7"]).fd(7, Fd::memfd("")),
+        Case::new("block_and_sync_as_pid_1")
+            .on_host()
+            .options(["--proc", "/proc", "--unshare-pid", "--as-pid-1", "--block-fd", "7", "--sync-fd", "7"])
+            .fd(7, Fd::memfd("x"))
+            .run(["ls", "/proc/self/fd"])
+            .ours_only()
+            .stdout("0\n1\n2\n3\n7\n"),
         case("block_and_sync", &["--unshare-pid", "--block-fd", "7", "--seccomp", "8", "--sync-fd", "7"])
             .fd(7, Fd::memfd("x"))
             .fd(8, refusing("reboot")),
     ]
 }
 
+/// What was planted where something is to be written or taken.
+fn planted() -> Vec<Case> {
+    let fifo = |s: &mut Setup| nix::unistd::mkfifo(&s.path("box/f"), nix::sys::stat::Mode::S_IRWXU).map_err(|e| e.to_string());
+    let removed = |s: &mut Setup| {
+        let open = std::fs::File::open(s.path("gone")).map_err(|e| e.to_string())?;
+        std::fs::rename(s.path("gone"), s.path("gone (deleted)")).map_err(|e| e.to_string())?;
+        std::fs::create_dir(s.path("gone")).map_err(|e| e.to_string())?;
+        s.pass(5, OwnedFd::from(open));
+        Ok(())
+    };
+    vec![
+        // The reference waits for a reader.
+        Case::new("file_on_a_fifo")
+            .ours_only()
+            .dir("box")
+            .setup(fifo)
+            .fd(7, Fd::memfd("secret"))
+            .options(["--bind", "{dir}/box", "/b", "--file", "7", "/b/f"])
+            .run(["true"])
+            .fails("bwrap: Can't create file /b/f: No such device or address"),
+        Case::new("renamed_directory_by_its_fd")
+            .dir("gone")
+            .setup(removed)
+            .options(["--bind", "/proc/self/fd/5", "/b"])
+            .probe(&["list:/b"]),
+    ]
+}
+
+/// A failed process inside says so, however fast the monitor hears of it.
+fn failed_joins() -> Vec<Case> {
+    let joins = "for i in 1 2 3 4 5 6 7 8 9 10; do {bwrap} --pidns 0 true < /dev/null 2>&1 | grep -c 'Setting pidns'; done";
+    vec![Case::new("failed_pidns_is_always_told").script(joins).stdout(&"1\n".repeat(10)).claim(|_| Ok(()))]
+}
+
 pub(crate) fn cases() -> Vec<Case> {
-    [covered_parents(), signals(), strict_filters(), uncovered_roots(), monitors(), shared_fds()].into_iter().flatten().collect()
+    [covered_parents(), signals(), strict_filters(), uncovered_roots(), monitors(), shared_fds(), planted(), failed_joins()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -28,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let case = Case::new(name)
             .ours_only()
             .needs(has_strace)
+            .unrefused("the detours take more calls")
             .dir("from")
             .file("file", "")
             .setup(|s| (0..100).try_for_each(|n| s.dir(&format!("at/d{n}")).and_then(|()| s.file(&format!("at/f{n}"), ""))));

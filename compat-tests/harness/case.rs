@@ -60,6 +60,7 @@ pub(crate) struct Case {
     pub(crate) claims: Vec<Claim>,
     pub(crate) blurs: Vec<(Field, Blur)>,
     pub(crate) needs: Option<fn() -> Result<()>>,
+    pub(crate) unrefused: Option<&'static str>,
 }
 
 impl Case {
@@ -86,6 +87,7 @@ impl Case {
             claims: vec![],
             blurs: vec![],
             needs: None,
+            unrefused: None,
         }
     }
 
@@ -145,6 +147,12 @@ impl Case {
     /// The trial is ignored, with the reason, where this fails.
     pub(crate) fn needs(mut self, check: fn() -> Result<()>) -> Self {
         self.needs = Some(check);
+        self
+    }
+
+    /// The trial is ignored, for this reason, where `COMPAT_REFUSE` puts a filter on our side.
+    pub(crate) fn unrefused(mut self, reason: &'static str) -> Self {
+        self.unrefused = Some(reason);
         self
     }
 
