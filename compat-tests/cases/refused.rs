@@ -8,6 +8,19 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(needed());
     cases.extend(no_namespaces());
     cases.extend(nested());
+    // What a full mount table says. The reference mounts by another call.
+    cases.push(
+        Case::new("mount_table_is_full")
+            .ours_only()
+            .on_host()
+            .options(["--tmpfs", "/tmp"])
+            .tweak(Tweak::Refuse(&["fsmount"], libc::ENOSPC))
+            .run(["true"])
+            .fails(
+                "bwrap: Can't mount tmpfs on /tmp: Limit exceeded (ENOSPC). \
+                 (Hint: Check that /proc/sys/fs/mount-max is sufficient, typically 100000)",
+            ),
+    );
     cases
 }
 
