@@ -154,7 +154,7 @@ impl Gatherer<'_> {
             }
             Op::Proc(dest) => self.procfs(dest),
             Op::Dev(dest) => self.dev(dest),
-            Op::Tmpfs { dest, perms, size } => self.tmpfs(dest, *perms, *size),
+            Op::Tmpfs { dest, perms, size } => self.tmpfs(dest, *perms, *size).map(Item::Tree),
             Op::File { fd, dest, .. } | Op::Data { fd, dest, .. } => {
                 self.fds.take(*fd).map(Item::Content).at("Can't write data to file", dest)
             }
@@ -231,11 +231,8 @@ impl Gatherer<'_> {
         fresh_tree(c"proc", &[], attributes, dest).map(Item::Tree)
     }
 
-    fn tmpfs(&self, dest: &CStr, perms: u32, size: Option<u64>) -> Result<Item> {
-        self.labelled_tmpfs(dest, perms, size).map(Item::Tree)
-    }
-
-    fn labelled_tmpfs(&self, dest: &CStr, perms: u32, size: Option<u64>) -> Result<Tree> {
+    /// An empty tmpfs, with the label of --file-label.
+    fn tmpfs(&self, dest: &CStr, perms: u32, size: Option<u64>) -> Result<Tree> {
         let text = |value: String| CString::new(value).unwrap_or_default();
         let mode = text(format!("{perms:#o}").replacen("0o", "0", 1));
         let size = size.map(|size| text(size.to_string()));
@@ -250,7 +247,7 @@ impl Gatherer<'_> {
     }
 
     fn dev(&self, dest: &CStr) -> Result<Item> {
-        let tmpfs = self.labelled_tmpfs(dest, 0o755, None)?;
+        let tmpfs = self.tmpfs(dest, 0o755, None)?;
         let console = self.tty.map(|tty| (c"console", tty));
         let nodes = NODES.into_iter().chain(console).map(|(name, path)| {
             let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed);

@@ -55,7 +55,9 @@ impl Builder<'_> {
     pub(crate) fn start_with(&mut self, item: Item, dest: &CStr) -> Result<()> {
         let Item::Tree(tree) = item else { return Err(Error::new("There is no root to start with")) };
         self.root.replace(tree.fd.as_fd())?;
-        self.set_flags(tree, Depth::Recursive, dest)
+        self.set_flags(&tree, Depth::Recursive, dest)?;
+        self.used.push(tree.fd);
+        Ok(())
     }
 
     /// Does one operation with what was gathered for it.
@@ -84,16 +86,17 @@ impl Builder<'_> {
     /// Attaches a tree, and sets its flags now if that was not possible before.
     fn attach(&mut self, dest: &CStr, tree: Tree, depth: Depth, perms: u32) -> Result<()> {
         self.root.attach(tree.fd.as_fd(), dest, tree.node, perms)?;
-        self.set_flags(tree, depth, dest)
-    }
-
-    /// The rest of attaching.
-    fn set_flags(&mut self, tree: Tree, depth: Depth, dest: &CStr) -> Result<()> {
-        if let Some(attributes) = tree.to_set {
-            self.set_late(tree.fd.as_fd(), attributes, depth, dest)?;
-        }
+        self.set_flags(&tree, depth, dest)?;
         self.used.push(tree.fd);
         Ok(())
+    }
+
+    /// Sets the flags of an attached tree that could not be set before.
+    fn set_flags(&self, tree: &Tree, depth: Depth, dest: &CStr) -> Result<()> {
+        match tree.to_set {
+            Some(attributes) => self.set_late(tree.fd.as_fd(), attributes, depth, dest),
+            None => Ok(()),
+        }
     }
 
     /// Attaches a data file, and removes the name it had: an unlinked file could not have been attached.
@@ -141,9 +144,7 @@ impl Builder<'_> {
     /// A procfs whose steering parts are read-only wherever we could write to them, which is where COMMAND could.
     fn procfs(&mut self, dest: &CStr, tree: Tree) -> Result<()> {
         self.root.attach(tree.fd.as_fd(), dest, tree.node, 0)?;
-        if let Some(attributes) = tree.to_set {
-            self.set_late(tree.fd.as_fd(), attributes, Depth::Recursive, dest)?;
-        }
+        self.set_flags(&tree, Depth::Recursive, dest)?;
         self.root.forget_parent();
         let attributes = Attributes::RDONLY.with(Attributes::NOSUID).with(Attributes::NODEV);
         for name in STEERING {
@@ -165,9 +166,7 @@ impl Builder<'_> {
         for (name, tree) in nodes {
             mknodat(dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0).at("Can't create file", name)?;
             mount::attach_at(tree.fd.as_fd(), Some(dir), name).explain(|| join("Can't bind mount device", name))?;
-            if let Some(attributes) = tree.to_set {
-                self.set_late(tree.fd.as_fd(), attributes, Depth::Recursive, name)?;
-            }
+            self.set_flags(&tree, Depth::Recursive, name)?;
             self.used.push(tree.fd);
         }
         for (name, target) in DEV_LINKS {
