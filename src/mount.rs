@@ -265,7 +265,12 @@ fn unescape(text: &[u8]) -> Vec<u8> {
 }
 
 /// The id of the mount that an fd is on, as mountinfo counts.
-fn mount_id(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<u64> {
+pub(crate) fn mount_id(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<u64> {
+    match sys::mount_id(fd, c"", libc::AT_EMPTY_PATH) {
+        // A filter that does not know the call.
+        Err(Errno::ENOSYS | Errno::EPERM) => {}
+        other => return other,
+    }
     let info = read_file(proc, &format!("self/fdinfo/{}", fd.as_raw_fd()))?;
     let line = info.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
     let number = line.and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok());
@@ -275,11 +280,6 @@ fn mount_id(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<u64> {
 fn read_file(dir: BorrowedFd<'_>, path: &str) -> SysResult<Vec<u8>> {
     let file = openat(dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     sys::read_all(file.as_raw_fd(), usize::MAX)
-}
-
-/// Whether two fds are the root of the same mount, or the same file on it.
-pub(crate) fn same_mount(proc: BorrowedFd<'_>, a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> SysResult<bool> {
-    Ok(mount_id(proc, a)? == mount_id(proc, b)?)
 }
 
 /// A mount and all mounts below it, with the flags they have, in any order.

@@ -11,9 +11,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
 use nix::mount::{MntFlags, umount2};
-use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat, stat};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{chdir, fchdir, pivot_root};
 
@@ -126,7 +126,7 @@ impl<'a> Root<'a> {
     /// Makes a mount the new `/`, and whatever was `/` unreachable.
     pub(crate) fn replace(&mut self, mount: BorrowedFd<'_>) -> Result<()> {
         self.parent = None;
-        leave_for(mount)
+        leave_for(self.proc, mount)
     }
 
     /// Whether a destination is `/` itself. Only one that ends in a dot can be, and only one with names in it needs a look.
@@ -140,8 +140,8 @@ impl<'a> Root<'a> {
         }
         let root = open_path(c"/", OFlag::O_DIRECTORY).context("Can't open /")?;
         let (here, there) = (fstat(point).context("Can't stat /")?, fstat(&root).context("Can't stat /")?);
-        let same_mount = mount::same_mount(self.proc, point, root.as_fd()).context("Can't find the mount of /")?;
-        Ok(same_mount && here.st_ino == there.st_ino)
+        let mount_of = |fd| mount::mount_id(self.proc, fd).context("Can't find the mount of /");
+        Ok(mount_of(point)? == mount_of(root.as_fd())? && here.st_ino == there.st_ino)
     }
 
     /// Makes a directory; one that exists is left as it is.
@@ -222,18 +222,20 @@ pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
 ///
 /// The detach takes what is topmost on the new root. That is the old root, unless the host mounts something on its own `/` in this
 /// very moment, which arrives here too: so look, and detach again until `/` is bare.
-fn leave_for(base: BorrowedFd<'_>) -> Result<()> {
+fn leave_for(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()> {
     mount::attach_at(base, None, c"/").explain(|| "Failed to attach the new root")?;
     fchdir(base).context("chdir base")?;
     pivot_root(c".", c".").context("pivot_root")?;
-    let root = fstat(base).context("Can't stat the new root")?;
+    let mount_of = |fd: BorrowedFd<'_>| mount::mount_id(proc, fd).context("Can't find the mount of the new root");
+    let root = mount_of(base)?;
     loop {
-        umount2(c".", MntFlags::MNT_DETACH).context("unmount old root")?;
-        // Unlike `/`, this is what is mounted on it.
-        let top = stat(c"/..").context("Can't stat the new root")?;
-        if (top.st_dev, top.st_ino) == (root.st_dev, root.st_ino) {
+        let detached = umount2(c".", MntFlags::MNT_DETACH);
+        // Unlike `/`, this is what is mounted on it. Only the mount tells: file and device may be those of the old root.
+        let top = open(c"/..", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open the new root")?;
+        if mount_of(top.as_fd())? == root {
             return chdir(c"/").context("chdir /");
         }
+        detached.context("unmount old root")?;
     }
 }
 

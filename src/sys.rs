@@ -109,6 +109,15 @@ pub(crate) fn mount_setattr(mount: BorrowedFd<'_>, flags: c_int, set: u64) -> Sy
     check(unsafe { libc::syscall(libc::SYS_mount_setattr, mount.as_raw_fd(), path, flags, &raw const attr, size) }).map(drop)
 }
 
+/// The id of the mount at a path, by `statx(2)`; ENOSYS where the kernel (before 5.8) does not tell.
+pub(crate) fn mount_id(dir: BorrowedFd<'_>, path: &CStr, flags: c_int) -> SysResult<u64> {
+    // SAFETY: the structure is plain integers, for which zero is valid.
+    let mut info: libc::statx = unsafe { std::mem::zeroed() };
+    // SAFETY: the path is NUL-terminated and only read, and the kernel writes one such structure.
+    Errno::result(unsafe { libc::statx(dir.as_raw_fd(), path.as_ptr(), flags, libc::STATX_MNT_ID, &raw mut info) })?;
+    if info.stx_mask & libc::STATX_MNT_ID == 0 { Err(Errno::ENOSYS) } else { Ok(info.stx_mnt_id) }
+}
+
 /// `close_range(2)`: closes every fd from `first` to `last`.
 pub(crate) fn close_range(first: RawFd, last: RawFd) -> SysResult<()> {
     let (first, last) = (first.cast_unsigned(), last.cast_unsigned());
