@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use super::plain;
-use crate::harness::{Case, Fd, Setup, filter};
+use crate::harness::{Case, Fd, Result, Setup, filter};
 
 /// A program of the caller's that refuses one call with EPERM.
 fn refusing(call: &str) -> Fd {
@@ -135,6 +135,33 @@ fn planted() -> Vec<Case> {
     ]
 }
 
+/// The host mounts on its own `/` and takes it away again, all the time, and all of that arrives in the sandbox being set up. The old
+/// root must never stay; an error is fine. The numbers are those of mount(2) and umount2(2).
+fn racing_hosts() -> Vec<Case> {
+    let (mount, umount) = (libc::SYS_mount, libc::SYS_umount2);
+    let racer = format!(
+        "my ($name, $root, $kind) = ('racer', '/', 'tmpfs'); \
+         for (1 .. 20000) {{ syscall({mount}, $name, $root, $kind, 0, 0); syscall({umount}, $root, 2) }}"
+    );
+    let host = "mount --make-rshared /
+        dev=$(while read -r a b dev d point rest; do [ \"$point\" = / ] && echo $dev; done < /proc/self/mountinfo | head -n 1)
+        perl race.pl &
+        while kill -0 $! 2>&-; do $1 --ro-bind / / grep -c \" $dev / / \" /proc/self/mountinfo 2>&-; done | sort -u";
+    let script = "unshare --mount --propagation private sh host.sh {bwrap}";
+    let case = Case::new("host_mounts_on_its_root").root_only().ours_only().needs(has_perl);
+    vec![
+        case.setup(move |s| s.file("race.pl", &racer))
+            .file("host.sh", host)
+            .script(script)
+            .claim(|o| if o.stdout == "1\n" { Ok(()) } else { Err(format!("roots seen: {:?}", o.stdout)) }),
+    ]
+}
+
+fn has_perl() -> Result<()> {
+    let works = std::process::Command::new("perl").args(["-e", "1"]).status().is_ok_and(|status| status.success());
+    if works { Ok(()) } else { Err("needs perl".to_owned()) }
+}
+
 /// A failed process inside says so, however fast the monitor hears of it.
 fn failed_joins() -> Vec<Case> {
     let joins = "for i in 1 2 3 4 5 6 7 8 9 10; do {bwrap} --pidns 0 true < /dev/null 2>&1 | grep -c 'Setting pidns'; done";
@@ -142,8 +169,18 @@ fn failed_joins() -> Vec<Case> {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    [covered_parents(), signals(), strict_filters(), uncovered_roots(), monitors(), shared_fds(), planted(), failed_joins()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        covered_parents(),
+        signals(),
+        strict_filters(),
+        uncovered_roots(),
+        monitors(),
+        shared_fds(),
+        planted(),
+        racing_hosts(),
+        failed_joins(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
