@@ -321,11 +321,20 @@ pub(crate) fn remount_below(
     for line in tree {
         let done = if line.id == root { remount(proc, mount, &line, attributes) } else { remount_point(proc, &line, attributes) };
         match done {
-            Ok(()) | Err(Errno::EACCES | Errno::ENOENT) => {}
+            Ok(()) => {}
+            Err(Errno::EACCES | Errno::ENOENT) if line.id != root => {}
+            // The host takes its mounts away when it likes.
+            Err(Errno::EINVAL) if line.id != root && is_gone(proc, line.id) => {}
             Err(errno) => on_failure(&line.point, errno)?,
         }
     }
     Ok(())
+}
+
+/// Whether a mount has left the table.
+fn is_gone(proc: BorrowedFd<'_>, id: u64) -> bool {
+    let table = read_file(proc, "self/mountinfo");
+    table.is_ok_and(|table| !table.split(|&byte| byte == b'\n').filter_map(Line::parse).any(|line| line.id == id))
 }
 
 /// Remounts what lies at a mount point, if it is the mount that the table means. One that another covers has no path: COMMAND cannot
