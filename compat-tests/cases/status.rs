@@ -182,7 +182,11 @@ const ALLOW: [u8; 8] = [6, 0, 0, 0, 0, 0, 0xff, 0x7f];
 
 fn filters() -> Vec<Case> {
     let unshare = ["sh", "-c", "unshare -U true; echo $?"];
-    let first = ["sh", "-c", "grep -E '^(Seccomp|NoNew)' /proc/1/status /proc/self/status"];
+    // PID 1 installs the filters while COMMAND starts already: look until it has as many.
+    let look = "filters() { grep Seccomp_filters $1; }; n=0
+        until [ \"$(filters /proc/1/status)\" = \"$(filters /proc/self/status)\" ] || [ $n = 50 ]; do n=$((n+1)); sleep 0.1; done
+        grep -E '^(Seccomp|NoNew)' /proc/1/status /proc/self/status";
+    let first = ["sh", "-c", look];
     let denied = |o: &Outcome| o.expect(o.stderr.contains("Numerical argument out of domain"), "not filtered");
     let with = |name: &str| Case::new(name).on_host().options(["--seccomp", "7"]);
     let mut cases = vec![
