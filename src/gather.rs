@@ -87,10 +87,14 @@ impl Item {
     }
 }
 
+/// A tmpfs that is nobody's `--tmpfs`.
+fn plain_tmpfs() -> mount::MountResult<OwnedFd> {
+    Fresh { kind: c"tmpfs", parameters: &[], attributes: Attributes::NOSUID.with(Attributes::NODEV) }.make()
+}
+
 /// The empty tmpfs that is the new root where nothing else is.
 pub(crate) fn new_root() -> Result<Tree> {
-    let attributes = Attributes::NOSUID.with(Attributes::NODEV);
-    let fd = Fresh { kind: c"tmpfs", parameters: &[], attributes }.make().explain(|| "Failed to mount tmpfs")?;
+    let fd = plain_tmpfs().explain(|| "Failed to mount tmpfs")?;
     let mode = Mode::from_bits_truncate(0o755);
     fchmodat(&fd, c".", mode, FchmodatFlags::FollowSymlink).context("Failed to set the mode of the new root")?;
     Ok(Tree { fd, node: Node::Directory, to_set: None })
@@ -307,7 +311,7 @@ impl Gatherer<'_> {
 }
 
 /// Sets a clone's attributes, or notes that this has to wait.
-fn with_attributes(fd: OwnedFd, attributes: Attributes, depth: Depth, what: impl Fn() -> Vec<u8>) -> Result<Tree> {
+pub(crate) fn with_attributes(fd: OwnedFd, attributes: Attributes, depth: Depth, what: impl Fn() -> Vec<u8>) -> Result<Tree> {
     let node = Node::of(fd.as_fd()).map_err(|errno| Error::os(what(), errno))?;
     let to_set = match mount::add_attributes(fd.as_fd(), attributes, depth) {
         Ok(()) => None,
@@ -400,8 +404,7 @@ impl Scratch {
 
     fn new(proc: BorrowedFd<'_>) -> Result<Self> {
         let what = || "Can't mount scratch tmpfs";
-        let tmpfs = Fresh { kind: c"tmpfs", parameters: &[], attributes: Attributes::NOSUID.with(Attributes::NODEV) };
-        let fd = tmpfs.make().explain(what)?;
+        let fd = plain_tmpfs().explain(what)?;
         // By path: the open /proc is the one of the caller's mount namespace, where nothing of ours may be attached.
         mount::attach_at(fd.as_fd(), None, c"/proc").explain(what)?;
         nix::unistd::fchdir(proc).context("Can't enter /proc")?;

@@ -126,18 +126,10 @@ impl Builder<'_> {
     fn cover(&mut self, dir: BorrowedFd<'_>, name: &CStr, attributes: Attributes, dest: &CStr) -> Result<()> {
         let what = || join(&format!("Can't mount proc/{} on", name.to_string_lossy()), dest);
         let copy = mount::clone_tree(dir, name, Depth::Recursive).explain(what)?;
-        let late = match mount::add_attributes(copy.as_fd(), attributes, Depth::Recursive) {
-            Err(failure) if failure.errno == Errno::ENOSYS => true,
-            other => {
-                other.explain(what)?;
-                false
-            }
-        };
-        mount::attach_at(copy.as_fd(), Some(dir), name).explain(what)?;
-        if late {
-            self.set_late(copy.as_fd(), attributes, Depth::Recursive, dest)?;
-        }
-        self.used.push(copy);
+        let copy = gather::with_attributes(copy, attributes, Depth::Recursive, what)?;
+        mount::attach_at(copy.fd.as_fd(), Some(dir), name).explain(what)?;
+        self.set_flags(&copy, Depth::Recursive, dest)?;
+        self.used.push(copy.fd);
         Ok(())
     }
 
