@@ -3,12 +3,16 @@
 //! Nothing in here acts. The parser fills a `Config`, `check` settles it against the facts of the host, and from then on
 //! it is read only.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 use crate::caps::CapEdit;
 use crate::error::{Error, Result};
 use crate::seccomp::Program;
+
+/// A word of the command line. It is where the kernel has put it, or in the content of an `--args` fd, both for as long as the process
+/// lives: copying thousands of them would cost more than parsing them, and a fork would have to copy their pages once more.
+pub(crate) type Word = &'static CStr;
 
 /// Whether a namespace is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,7 +57,7 @@ pub(crate) enum Missing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// A path on the host.
-    Path(CString),
+    Path(Word),
     /// An open file or directory of the caller's.
     Fd(RawFd),
 }
@@ -64,9 +68,9 @@ pub(crate) enum Upper {
     /// In a directory of the host, with a work directory beside it.
     Host {
         /// The upper directory.
-        rwsrc: CString,
+        rwsrc: Word,
         /// An empty directory on the same file system.
-        workdir: CString,
+        workdir: Word,
     },
     /// In a tmpfs that nothing else can see.
     Tmp,
@@ -82,7 +86,7 @@ pub(crate) enum Op {
         /// What to bind.
         source: Source,
         /// Where.
-        dest: CString,
+        dest: Word,
         /// Read-only or not.
         access: Access,
         /// Device nodes or not.
@@ -91,35 +95,35 @@ pub(crate) enum Op {
         missing: Missing,
     },
     /// `--remount-ro DEST`
-    RemountRo(CString),
+    RemountRo(Word),
     /// `--overlay`, `--tmp-overlay`, `--ro-overlay`
     Overlay {
         /// Where writes go.
         upper: Upper,
         /// The `--overlay-src` layers, the lowest first.
-        layers: Vec<CString>,
+        layers: Vec<Word>,
         /// Where.
-        dest: CString,
+        dest: Word,
     },
     /// `--proc DEST`
-    Proc(CString),
+    Proc(Word),
     /// `--dev DEST`
-    Dev(CString),
+    Dev(Word),
     /// `--tmpfs DEST`
     Tmpfs {
         /// Where.
-        dest: CString,
+        dest: Word,
         /// The mode of its root.
         perms: u32,
         /// The size limit in bytes.
         size: Option<u64>,
     },
     /// `--mqueue DEST`
-    Mqueue(CString),
+    Mqueue(Word),
     /// `--dir DEST`
     Dir {
         /// Where.
-        dest: CString,
+        dest: Word,
         /// The mode of a directory that is made.
         perms: u32,
     },
@@ -128,7 +132,7 @@ pub(crate) enum Op {
         /// Where the content is read from.
         fd: RawFd,
         /// Where.
-        dest: CString,
+        dest: Word,
         /// The mode of a file that is made.
         perms: u32,
     },
@@ -137,7 +141,7 @@ pub(crate) enum Op {
         /// Where the content is read from.
         fd: RawFd,
         /// Where.
-        dest: CString,
+        dest: Word,
         /// The mode of the file.
         perms: u32,
         /// Read-only or not.
@@ -146,23 +150,23 @@ pub(crate) enum Op {
     /// `--symlink SRC DEST`
     Symlink {
         /// The text of the link.
-        target: CString,
+        target: Word,
         /// Where.
-        dest: CString,
+        dest: Word,
     },
     /// `--chmod OCTAL PATH`
     Chmod {
         /// The new mode.
         perms: u32,
         /// Whose.
-        path: CString,
+        path: Word,
     },
 }
 
 impl Op {
     /// Whether it is a bind on `/`, by its mere text.
     pub(crate) fn is_root_bind(&self) -> bool {
-        let up = |dest: &CString| dest.to_bytes().split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b".."));
+        let up = |dest: &Word| dest.to_bytes().split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b".."));
         matches!(self, Self::Bind { dest, .. } if up(dest))
     }
 }
@@ -173,9 +177,9 @@ pub(crate) enum EnvEdit {
     /// `--clearenv`
     Clear,
     /// `--setenv VAR VALUE`
-    Set(CString, CString),
+    Set(Word, Word),
     /// `--unsetenv VAR`
-    Unset(CString),
+    Unset(Word),
 }
 
 /// What became of the user namespace once all options were seen.
@@ -240,9 +244,9 @@ pub(crate) struct FdOptions {
 #[derive(Debug, Default)]
 pub(crate) struct Config {
     /// COMMAND and its arguments.
-    pub(crate) command: Vec<CString>,
+    pub(crate) command: Vec<Word>,
     /// `--argv0 VALUE`
-    pub(crate) argv0: Option<CString>,
+    pub(crate) argv0: Option<Word>,
     /// Which namespaces are new.
     pub(crate) namespaces: Namespaces,
     /// The plain switches.
@@ -254,19 +258,19 @@ pub(crate) struct Config {
     /// `--gid GID`
     pub(crate) gid: Option<u32>,
     /// `--hostname NAME`
-    pub(crate) hostname: Option<CString>,
+    pub(crate) hostname: Option<Word>,
     /// `--chdir DIR`
-    pub(crate) chdir: Option<CString>,
+    pub(crate) chdir: Option<Word>,
     /// The environment's changes, in order.
     pub(crate) environment: Vec<EnvEdit>,
     /// `--lock-file DEST`, every one of them
-    pub(crate) lock_files: Vec<CString>,
+    pub(crate) lock_files: Vec<Word>,
     /// The file-system operations, in order.
     pub(crate) ops: Vec<Op>,
     /// `--exec-label LABEL`
-    pub(crate) exec_label: Option<CString>,
+    pub(crate) exec_label: Option<Word>,
     /// `--file-label LABEL`
-    pub(crate) file_label: Option<CString>,
+    pub(crate) file_label: Option<Word>,
     /// The programs of `--add-seccomp-fd`, read while parsing.
     pub(crate) seccomp_programs: Vec<Program>,
     /// `--cap-add` and `--cap-drop`, in order.

@@ -239,7 +239,7 @@ fn names_are_unique_and_there_are_68() {
 
 #[test]
 fn usage_fits_a_terminal() {
-    let usage = String::from_utf8(usage("bwrap".as_ref())).expect("only text");
+    let usage = String::from_utf8(usage(c"bwrap")).expect("only text");
     for line in usage.lines() {
         assert!(line.len() <= 100, "longer than 100 columns: {line}");
     }

@@ -12,6 +12,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::config::{Config, Op, Source};
+use crate::error::errno;
 use crate::sys::{self, SysResult};
 
 /// The caller's fds that options name and that were open at the start.
@@ -47,7 +48,6 @@ impl Fds {
         for fd in repeated {
             fds.copy(fd);
         }
-        reserve_standard();
         fds
     }
 
@@ -97,8 +97,19 @@ impl Fds {
     }
 }
 
-/// Occupies the standard fds that the caller has closed, so that none of ours becomes one of them and takes a diagnostic for data.
-/// In COMMAND they are closed again.
+/// Sees to it that none of our fds is a standard one and takes a diagnostic for data. It gets the first fd that we have opened: the
+/// kernel gives the lowest number that is free, so if that is beyond the standard ones the caller has not closed any.
+pub(crate) fn beyond_standard(first: OwnedFd) -> SysResult<OwnedFd> {
+    if first.as_raw_fd() > 2 {
+        return Ok(first);
+    }
+    let moved = first.try_clone().map_err(|error| errno(&error))?;
+    drop(first);
+    reserve_standard();
+    Ok(moved)
+}
+
+/// Occupies the standard fds that the caller has closed. In COMMAND they are closed again.
 fn reserve_standard() {
     for fd in 0..3 {
         if !sys::is_open(fd)

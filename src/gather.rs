@@ -16,7 +16,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, open, openat, readlinkat};
 use nix::mount::MsFlags;
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, mkdirat};
 
-use crate::config::{Access, Config, Devices, Missing, Op, Source, Upper};
+use crate::config::{Access, Config, Devices, Missing, Op, Source, Upper, Word};
 use crate::error::{Context, Error, Result, errno, join};
 use crate::fds::Fds;
 use crate::mount::{self, Attributes, Depth, Explain, Failure, Fresh};
@@ -322,10 +322,8 @@ pub(crate) fn with_attributes(fd: OwnedFd, attributes: Attributes, depth: Depth,
 }
 
 /// Opens the host's directories of an overlay.
-fn layers_of(upper: &Upper, layers: &[CString]) -> Result<Layers> {
-    let host = |path: &CString| {
-        open(path.as_c_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).at("Can't find source path", path)
-    };
+fn layers_of(upper: &Upper, layers: &[Word]) -> Result<Layers> {
+    let host = |path: &Word| open(*path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).at("Can't find source path", path);
     let mut shown = String::new();
     let upper = match upper {
         Upper::Host { rwsrc, workdir } => {

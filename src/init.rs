@@ -1,6 +1,5 @@
 //! PID 1 of the sandbox: it starts COMMAND, reaps whatever is left to it, holds locks and fds, and reports how COMMAND ended.
 
-use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -8,6 +7,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, write};
 
+use crate::config::Word;
 use crate::error::{Context, Result};
 use crate::fds::close_all_but;
 use crate::monitor::exit_code;
@@ -26,10 +26,10 @@ pub(crate) struct Init {
 
 /// Takes the locks of `--lock-file`. They belong to the process that takes them, so this is done by PID 1, and before it forks: if
 /// a lock cannot be had, COMMAND is not started.
-pub(crate) fn take_locks(paths: &[CString]) -> Result<Vec<OwnedFd>> {
-    let lock = |path: &CString| {
+pub(crate) fn take_locks(paths: &[Word]) -> Result<Vec<OwnedFd>> {
+    let lock = |path: &Word| {
         let flags = OFlag::O_RDONLY | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let file = open(path.as_c_str(), flags, Mode::empty()).at("Unable to open lock file", path)?;
+        let file = open(*path, flags, Mode::empty()).at("Unable to open lock file", path)?;
         sys::lock_shared(file.as_fd()).at("Unable to lock file", path)?;
         Ok(file)
     };

@@ -20,7 +20,7 @@ use nix::unistd::{AccessFlags, Pid, faccessat, getppid, read};
 use crate::caps;
 use crate::config::{Caller, Config, EnvEdit, Want};
 use crate::error::{Context, Error, Result};
-use crate::fds::Fds;
+use crate::fds::{Fds, beyond_standard};
 use crate::monitor::Monitor;
 use crate::sandbox::{self, Links};
 use crate::status::Info;
@@ -69,7 +69,8 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     config.check(start.caller, userns_offered)?;
     edit_environment(&config.environment)?;
     let mut fds = Fds::adopt(&config);
-    let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open /proc")?;
+    let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
+    let proc = proc.and_then(beyond_standard).context("Can't open /proc")?;
     let host = Host { caller: start.caller, caps: start.caps, permitted: start.permitted, tty: terminal() };
 
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal unblocked.
@@ -85,10 +86,10 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     }
     let Some(child) = clone_sandbox(&config, proc.as_fd())? else {
         drop(outer);
-        return sandbox::enter(&config, &host, proc, fds, inner);
+        return sandbox::enter(config, &host, proc, fds, inner);
     };
     drop(inner);
-    watch(&config, start.caller, (proc, fds, outer), child).inspect_err(|error| {
+    watch(config, start.caller, (proc, fds, outer), child).inspect_err(|error| {
         if !error.is_reported() {
             // COMMAND has not started yet, or nothing of it may stay.
             _ = kill(child, Signal::SIGKILL);
@@ -138,7 +139,7 @@ impl Links {
 }
 
 /// The parent after the clone, up to COMMAND's end.
-fn watch(config: &Config, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds, Outer), child: Pid) -> Result<i32> {
+fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds, Outer), child: Pid) -> Result<i32> {
     let child = match &outer.pid {
         Some(socket) => receive_pid(socket)?,
         None => child,
@@ -154,7 +155,7 @@ fn watch(config: &Config, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds,
     }
     caps::drop_all(caller.uid == 0)?;
     let json_status = match &info {
-        Some(info) => write_info(config, &mut fds, info)?,
+        Some(info) => write_info(&config, &mut fds, info)?,
         None => None,
     };
     if let Some(fd) = fds.take_optional(config.fds.userns_block).context("Can't read userns-block-fd")? {
@@ -167,6 +168,8 @@ fn watch(config: &Config, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds,
     let Outer { tether, report, executed, pid } = outer;
     // Every fd that is left is closed by its number now.
     std::mem::forget((proc, fds, pid));
+    drop((config, info));
+    sys::trim_heap();
     Monitor { child, report, json_status, executed, tether }.run()
 }
 

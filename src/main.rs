@@ -27,9 +27,9 @@ mod seccomp;
 mod status;
 mod sys;
 
-use std::ffi::OsString;
 use std::io::{self, Write as _};
 
+use config::Word;
 use parse::Request;
 
 /// What `--version` says: the version of bubblewrap whose interface this is. Build systems take the second or the last word of it,
@@ -40,17 +40,20 @@ const VERSION: &[u8] = b"bubblewrap 0.13.1\n";
 ///
 /// The only place where an [`error::Error`] is printed. In the process that becomes COMMAND it does not return.
 #[cfg_attr(test, expect(dead_code, reason = "under test the C entry point is the test runner's"))]
-fn run(mut argv: Vec<OsString>) -> i32 {
-    let arguments = argv.split_off(1.min(argv.len()));
-    let program = argv.pop().unwrap_or_default();
-    let result = launch::start().and_then(|start| match parse::parse(arguments)? {
-        Request::Help => Ok(print(&options::usage(&program))),
-        Request::Version => Ok(print(VERSION)),
-        Request::Run(config) => launch::launch(config, start),
+fn run(argv: Vec<Word>) -> i32 {
+    let program = argv.first().copied().unwrap_or_default();
+    let result = launch::start().and_then(|start| {
+        let request = parse::parse(argv.get(1..).unwrap_or_default())?;
+        drop(argv);
+        match request {
+            Request::Help => Ok(print(&options::usage(program))),
+            Request::Version => Ok(print(VERSION)),
+            Request::Run(config) => launch::launch(config, start),
+        }
     });
     result.unwrap_or_else(|error| {
         if error.wants_usage() {
-            _ = io::stderr().write_all(&options::usage(&program));
+            _ = io::stderr().write_all(&options::usage(program));
         }
         error.print();
         1

@@ -3,12 +3,11 @@
 //! The parser, `--help`, the man page and the completions of three shells all come from here, so an option is added in
 //! one place. The names are bubblewrap's interface; every sentence is ours.
 
-use std::ffi::OsStr;
+use std::ffi::CStr;
 use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt;
 
 use crate::caps::CapEdit;
-use crate::config::{Access, Devices, EnvEdit, Missing, Op, Source, Upper, Want};
+use crate::config::{Access, Devices, EnvEdit, Missing, Op, Source, Upper, Want, Word};
 use crate::error::{Error, Result};
 use crate::labels;
 use crate::parse::{Parser, Pending, Request, Values};
@@ -83,7 +82,7 @@ pub(crate) struct Row {
     /// How it takes part in the rules about modifiers.
     pub(crate) pending: Pending,
     /// Puts what it says into the `Config`.
-    pub(crate) record: fn(&mut Parser, &mut Values) -> Result<()>,
+    pub(crate) record: fn(&mut Parser, &mut Values<'_>) -> Result<()>,
 }
 
 impl Row {
@@ -117,14 +116,14 @@ pub(crate) const OVERLAY_RULE: &str =
     "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay";
 
 /// The row of an exact option word.
-pub(crate) fn find(name: &OsStr) -> Option<&'static Row> {
-    OPTIONS.iter().find(|row| row.name.as_bytes() == name.as_bytes())
+pub(crate) fn find(name: &CStr) -> Option<&'static Row> {
+    OPTIONS.iter().find(|row| row.name.as_bytes() == name.to_bytes())
 }
 
 /// The usage: what `--help` prints on stdout and a missing command on stderr.
-pub(crate) fn usage(program: &OsStr) -> Vec<u8> {
+pub(crate) fn usage(program: &CStr) -> Vec<u8> {
     let mut text = b"usage: ".to_vec();
-    text.extend_from_slice(program.as_bytes());
+    text.extend_from_slice(program.to_bytes());
     text.extend_from_slice(b" [OPTIONS...] [--] COMMAND [ARGS...]\n\n");
     for row in OPTIONS {
         text.extend_from_slice(format!("    {:<28} {}\n", row.synopsis(), row.help).as_bytes());
@@ -133,7 +132,7 @@ pub(crate) fn usage(program: &OsStr) -> Vec<u8> {
 }
 
 /// A bind's source and destination, and the operation made of them.
-fn bind(parser: &mut Parser, values: &mut Values, access: Access, devices: Devices, missing: Missing) -> Result<()> {
+fn bind(parser: &mut Parser, values: &mut Values<'_>, access: Access, devices: Devices, missing: Missing) -> Result<()> {
     let source = Source::Path(values.path()?);
     let dest = values.path()?;
     parser.push(Op::Bind { source, dest, access, devices, missing });
@@ -141,7 +140,7 @@ fn bind(parser: &mut Parser, values: &mut Values, access: Access, devices: Devic
 }
 
 /// A bind of an open file or directory.
-fn bind_fd(parser: &mut Parser, values: &mut Values, access: Access) -> Result<()> {
+fn bind_fd(parser: &mut Parser, values: &mut Values<'_>, access: Access) -> Result<()> {
     let source = Source::Fd(values.fd()?);
     let dest = values.path()?;
     parser.push(Op::Bind { source, dest, access, devices: Devices::Refused, missing: Missing::Fatal });
@@ -149,7 +148,7 @@ fn bind_fd(parser: &mut Parser, values: &mut Values, access: Access) -> Result<(
 }
 
 /// A file whose content comes from an fd and that is bound into place.
-fn bind_data(parser: &mut Parser, values: &mut Values, access: Access) -> Result<()> {
+fn bind_data(parser: &mut Parser, values: &mut Values<'_>, access: Access) -> Result<()> {
     let fd = values.fd()?;
     let dest = values.path()?;
     let perms = parser.take_perms(0o600);
@@ -171,7 +170,7 @@ fn unshare_all(parser: &mut Parser) {
 }
 
 /// A label, which is an error on a system that has none.
-fn label(values: &mut Values) -> Result<std::ffi::CString> {
+fn label(values: &mut Values<'_>) -> Result<Word> {
     if !labels::selinux_enabled() {
         return Err(Error::new("labeling not supported on this system"));
     }
@@ -436,10 +435,10 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Privileges, "--cap-add", [("CAP", Kind::Capability)], "Give COMMAND the capability CAP, or ALL",
         "In a new user namespace it counts only for what belongs to that namespace. Names in any case, or numbers; in order \
          with --cap-drop.",
-        |p, v| { let edit = CapEdit::add(&v.text())?; p.edit_caps(edit); Ok(()) }),
+        |p, v| { let edit = CapEdit::add(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Privileges, "--cap-drop", [("CAP", Kind::Capability)], "Take the capability CAP, or ALL, from COMMAND",
         "Without these options root without a user namespace keeps what it has, and everybody else starts with none.",
-        |p, v| { let edit = CapEdit::drop(&v.text())?; p.edit_caps(edit); Ok(()) }),
+        |p, v| { let edit = CapEdit::drop(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Filesystem, "--perms", [OCTAL], "Set the mode for the next file-making option",
         "At most 07777. It serves --dir, --tmpfs, --file, --bind-data and --ro-bind-data.",
         Perms, |p, v| { let perms = v.octal()?; p.set_perms(perms) }),

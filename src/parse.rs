@@ -3,16 +3,13 @@
 //! What each option is and records stands in [`crate::options`]. Options only record; the exceptions are the reference's:
 //! `--args` and `--add-seccomp-fd` read their fd when they are met.
 
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::CStr;
 use std::os::fd::RawFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-
-use lexopt::RawArgs;
 
 use crate::caps::CapEdit;
-use crate::config::{Config, EnvEdit, Op};
+use crate::config::{Config, EnvEdit, Op, Word};
 use crate::error::{Context, Error, Result, warn};
-use crate::options::{self, Row};
+use crate::options;
 use crate::seccomp;
 use crate::sys;
 
@@ -31,18 +28,15 @@ pub(crate) enum Request {
 }
 
 /// Reads a whole command line, without the program's own name.
-pub(crate) fn parse(words: Vec<OsString>) -> Result<Request> {
+pub(crate) fn parse(words: &[Word]) -> Result<Request> {
     let mut parser = Parser { words: words.len(), ..Parser::default() };
     parser.check_count()?;
-    // lexopt's own grammar knows `--a=b` and `-xyz`, this command line does not: only its list of raw words fits.
-    let mut lexer = lexopt::Parser::from_args(words);
-    let mut words = lexer.raw_args().map_err(|_| Error::usage())?;
-    let command = parser.options(&mut words)?;
+    let command = parser.options(words)?;
     if let Some(request) = parser.request {
         return Ok(request);
     }
     parser.check_overlay_is_used()?;
-    parser.config.command = command.into_iter().chain(words.map(word)).collect();
+    parser.config.command = command.to_vec();
     Ok(Request::Run(Box::new(parser.config)))
 }
 
@@ -56,7 +50,7 @@ pub(crate) struct Parser {
     /// A `--size` that waits for its `--tmpfs`.
     size: Option<u64>,
     /// The `--overlay-src` layers that wait for their overlay.
-    pub(crate) layers: Vec<CString>,
+    pub(crate) layers: Vec<Word>,
     /// How many words were seen, for the limit.
     words: usize,
     /// Whether the words come from `--args`.
@@ -79,26 +73,29 @@ pub(crate) enum Pending {
 }
 
 impl Parser {
-    /// Reads options until the first word that is none, and returns that word.
-    fn options(&mut self, words: &mut RawArgs<'_>) -> Result<Option<CString>> {
-        while let Some(name) = words.next() {
-            if !name.as_bytes().starts_with(b"-") {
-                return Ok(Some(word(name)));
+    /// Reads options until the first word that is none, or `--`. The result is the words that remain, which are a command.
+    fn options<'a>(&mut self, mut words: &'a [Word]) -> Result<&'a [Word]> {
+        while let [name, rest @ ..] = words {
+            if name.to_bytes() == b"--" {
+                return Ok(rest);
             }
-            if name == "--" {
-                return Ok(None);
+            if !name.to_bytes().starts_with(b"-") {
+                return Ok(words);
             }
-            let Some(row) = options::find(&name) else {
-                return Err(Error::about("Unknown option", &word(name)));
+            let Some(row) = options::find(name) else {
+                return Err(Error::about("Unknown option", name));
             };
-            let mut values = Values::take(row, words)?;
-            (row.record)(self, &mut values)?;
+            let Some((values, rest)) = rest.split_at_checked(row.operands.len()) else {
+                return Err(Error::new(row.arity_error()));
+            };
+            (row.record)(self, &mut Values { option: row.name, words: values.iter() })?;
             if self.request.is_some() {
-                return Ok(None);
+                return Ok(&[]);
             }
             self.check_pending(row.pending)?;
+            words = rest;
         }
-        Ok(None)
+        Ok(&[])
     }
 
     /// A modifier has to be followed by the option it modifies, or by another modifier of the same.
@@ -134,19 +131,15 @@ impl Parser {
         }
         let mut data = sys::read_all(fd, usize::MAX).context("Can't read --args data")?;
         sys::close(fd);
-        if data.last() == Some(&0) {
-            data.pop();
+        if data.last().is_some_and(|&byte| byte != 0) {
+            data.push(0);
         }
-        let words: Vec<OsString> = match data.as_slice() {
-            [] => Vec::new(),
-            bytes => bytes.split(|&byte| byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect(),
-        };
+        // The words are in use until the process ends.
+        let words: Vec<Word> = CStrings(data.leak()).collect();
         self.words += words.len();
         self.check_count()?;
-        let mut lexer = lexopt::Parser::from_args(words);
-        let mut words = lexer.raw_args().map_err(|_| Error::usage())?;
         self.in_file = true;
-        self.options(&mut words)?;
+        self.options(&words)?;
         self.in_file = false;
         Ok(())
     }
@@ -188,7 +181,7 @@ impl Parser {
     }
 
     /// The layers for the overlay at hand, of which it needs at least `least`.
-    pub(crate) fn take_layers(&mut self, values: &Values, least: usize) -> Result<Vec<CString>> {
+    pub(crate) fn take_layers(&mut self, values: &Values<'_>, least: usize) -> Result<Vec<Word>> {
         if self.layers.len() < least {
             let number = if least == 1 { "one" } else { "two" };
             return Err(Error::new(format!("{} requires at least {number} --overlay-src", values.option)));
@@ -202,21 +195,21 @@ impl Parser {
     }
 
     /// `--setenv`
-    pub(crate) fn set_variable(&mut self, values: &mut Values) -> Result<()> {
+    pub(crate) fn set_variable(&mut self, values: &mut Values<'_>) -> Result<()> {
         let name = variable(values.text(), "setenv failed")?;
         self.config.environment.push(EnvEdit::Set(name, values.text()));
         Ok(())
     }
 
     /// `--unsetenv`
-    pub(crate) fn unset_variable(&mut self, values: &mut Values) -> Result<()> {
+    pub(crate) fn unset_variable(&mut self, values: &mut Values<'_>) -> Result<()> {
         let name = variable(values.text(), "unsetenv failed")?;
         self.config.environment.push(EnvEdit::Unset(name));
         Ok(())
     }
 
     /// `--seccomp FD`, whose program is read just before COMMAND.
-    pub(crate) fn seccomp(&mut self, values: &mut Values) -> Result<()> {
+    pub(crate) fn seccomp(&mut self, values: &mut Values<'_>) -> Result<()> {
         if !self.config.seccomp_programs.is_empty() {
             return Err(Error::new("--seccomp cannot be combined with --add-seccomp-fd"));
         }
@@ -226,7 +219,7 @@ impl Parser {
     }
 
     /// `--add-seccomp-fd FD`, whose program is read at once.
-    pub(crate) fn add_seccomp(&mut self, values: &mut Values) -> Result<()> {
+    pub(crate) fn add_seccomp(&mut self, values: &mut Values<'_>) -> Result<()> {
         if self.config.fds.seccomp.is_some() {
             return Err(Error::new("--add-seccomp-fd cannot be combined with --seccomp"));
         }
@@ -239,44 +232,43 @@ impl Parser {
 }
 
 /// A variable's name as setenv(3) wants it.
-fn variable(name: CString, failure: &str) -> Result<CString> {
-    if name.is_empty() || name.as_bytes().contains(&b'=') {
+fn variable(name: Word, failure: &str) -> Result<Word> {
+    if name.is_empty() || name.to_bytes().contains(&b'=') {
         return Err(Error::new(failure));
     }
     Ok(name)
 }
 
-/// A word of argv. argv's words end at a NUL byte, so there is none inside.
-fn word(text: OsString) -> CString {
-    CString::new(text.into_vec()).unwrap_or_default()
+/// The strings in a piece of memory, each of which ends with a NUL byte.
+struct CStrings<'a>(&'a [u8]);
+
+impl<'a> Iterator for CStrings<'a> {
+    type Item = &'a CStr;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let text = CStr::from_bytes_until_nul(self.0).ok()?;
+        self.0 = self.0.get(text.count_bytes() + 1..).unwrap_or_default();
+        Some(text)
+    }
 }
 
 /// The values of one option, taken one by one with the type they should have.
 #[derive(Debug)]
-pub(crate) struct Values {
+pub(crate) struct Values<'a> {
     /// The option's name, for messages.
     pub(crate) option: &'static str,
-    words: std::vec::IntoIter<CString>,
+    /// As many words as the option takes.
+    words: std::slice::Iter<'a, Word>,
 }
 
-impl Values {
-    /// As many words as the option takes.
-    fn take(row: &Row, words: &mut RawArgs<'_>) -> Result<Self> {
-        let wanted = row.operands.len();
-        let values: Vec<CString> = words.take(wanted).map(word).collect();
-        if values.len() < wanted {
-            return Err(Error::new(row.arity_error()));
-        }
-        Ok(Self { option: row.name, words: values.into_iter() })
-    }
-
+impl Values<'_> {
     /// Any word.
-    pub(crate) fn text(&mut self) -> CString {
-        self.words.next().unwrap_or_default()
+    pub(crate) fn text(&mut self) -> Word {
+        self.words.next().copied().unwrap_or_default()
     }
 
     /// A path, which is never empty.
-    pub(crate) fn path(&mut self) -> Result<CString> {
+    pub(crate) fn path(&mut self) -> Result<Word> {
         let path = self.text();
         if path.is_empty() {
             return Err(Error::new(format!("{} does not take an empty path argument", self.option)));
@@ -287,21 +279,21 @@ impl Values {
     /// The number of an fd.
     pub(crate) fn fd(&mut self) -> Result<RawFd> {
         let text = self.text();
-        parse_number(&text, 10).and_then(|n| RawFd::try_from(n).ok()).ok_or_else(|| Error::about("Invalid fd:", &text))
+        parse_number(text, 10).and_then(|n| RawFd::try_from(n).ok()).ok_or_else(|| Error::about("Invalid fd:", text))
     }
 
     /// A user or group id; `(uid_t) -1` is none.
     pub(crate) fn id(&mut self, kind: &str) -> Result<u32> {
         let text = self.text();
-        parse_number(&text, 10)
+        parse_number(text, 10)
             .and_then(|n| u32::try_from(n).ok())
             .filter(|&id| id != u32::MAX)
-            .ok_or_else(|| Error::about(&format!("Invalid {kind}:"), &text))
+            .ok_or_else(|| Error::about(&format!("Invalid {kind}:"), text))
     }
 
     /// A file mode.
     pub(crate) fn octal(&mut self) -> Result<u32> {
-        parse_number(&self.text(), 8)
+        parse_number(self.text(), 8)
             .and_then(|n| u32::try_from(n).ok())
             .filter(|&mode| mode <= 0o7777)
             .ok_or_else(|| Error::new(format!("{} takes an octal argument <= 07777", self.option)))
@@ -310,7 +302,7 @@ impl Values {
     /// A number of bytes, in C's notation.
     pub(crate) fn size(&mut self) -> Result<u64> {
         const LIMIT: u64 = i64::MAX.cast_unsigned();
-        match c_number(&self.text()) {
+        match c_number(self.text()) {
             None | Some(0) => Err(Error::new(format!("{} takes a non-zero number of bytes", self.option))),
             Some(size) if size > LIMIT => Err(Error::new(format!("--size (for tmpfs) is limited to {LIMIT}"))),
             Some(size) => Ok(size),

@@ -4,8 +4,13 @@
 use super::*;
 use crate::config::{Access, Want};
 
+/// A word that lives as long as one of argv's.
+fn word(text: &str) -> Word {
+    CStr::from_bytes_until_nul([text.as_bytes(), b"\0"].concat().leak()).unwrap_or_default()
+}
+
 fn config(words: &[&str]) -> Result<Box<Config>> {
-    match parse(words.iter().map(OsString::from).collect())? {
+    match parse(&words.iter().copied().map(word).collect::<Vec<_>>())? {
         Request::Run(config) => Ok(config),
         other => Err(Error::new(format!("{other:?}"))),
     }
@@ -27,7 +32,7 @@ fn options_end_at_the_first_word_that_is_none() {
         (&["--setenv", "-x", "--help", "c"], &["c"]),
     ] {
         let found = config(words).unwrap_or_else(|error| panic!("{words:?}: {error}")).command;
-        assert_eq!(found, command.iter().map(|word| CString::new(*word).unwrap_or_default()).collect::<Vec<_>>());
+        assert_eq!(found, command.iter().copied().map(word).collect::<Vec<_>>());
     }
 }
 
@@ -101,14 +106,14 @@ fn modifiers_wait_for_their_option() {
     refused(&["--perms", "8"], "--perms takes an octal argument <= 07777");
     refused(&["--perms", "10000"], "--perms takes an octal argument <= 07777");
     let both = config(&["--size", "9", "--perms", "700", "--tmpfs", "/x", "c"]).map(|config| config.ops).unwrap_or_default();
-    assert_eq!(both, [Op::Tmpfs { dest: c"/x".into(), perms: 0o700, size: Some(9) }]);
+    assert_eq!(both, [Op::Tmpfs { dest: c"/x", perms: 0o700, size: Some(9) }]);
     assert!(config(&["--perms", "700", "c"]).is_ok(), "a modifier that waits in vain is ignored");
 }
 
 #[test]
 fn data_is_private_unless_told_otherwise() {
     let ops = config(&["--ro-bind-data", "5", "/x", "--perms", "644", "--bind-data", "6", "/y", "c"]).map(|config| config.ops);
-    let data = |fd, dest: &CStr, perms, access| Op::Data { fd, dest: dest.into(), perms, access };
+    let data = |fd, dest, perms, access| Op::Data { fd, dest, perms, access };
     let wanted = [data(5, c"/x", 0o600, Access::ReadOnly), data(6, c"/y", 0o644, Access::ReadWrite)];
     assert_eq!(ops.unwrap_or_default(), wanted);
 }

@@ -47,8 +47,8 @@ pub(crate) struct Links {
 
 /// Sets the sandbox up around this process and becomes COMMAND. What returns an exit status is a process that did not: PID 1 at its
 /// end, or one that led into another pid namespace.
-pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fds, mut links: Links) -> Result<i32> {
-    let proc = old_proc.as_fd();
+pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fds: Fds, mut links: Links) -> Result<i32> {
+    let (config, proc) = (settled.as_ref(), old_proc.as_fd());
     if let Some(pidns) = config.fds.pidns
         && enter_pid_namespace(config, &mut fds, pidns)? == Role::Done
     {
@@ -80,11 +80,14 @@ pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fd
     let old_umask = umask(Mode::empty());
     let limit = raise_open_files(config.ops.len())?;
     let cwd = working_directory();
-    // From here on nothing that is mounted in the sandbox is seen outside.
-    let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC | MsFlags::MS_SILENT;
-    mount(None::<&CStr>, c"/", None::<&CStr>, slave, None::<&CStr>).context("Failed to make / slave")?;
+    // From here on nothing that is mounted in the sandbox is seen outside. Where the mount namespace belongs to a new user namespace the
+    // kernel has seen to that by itself, see mount_namespaces(7).
+    if config.namespaces.user != Want::Yes {
+        let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC | MsFlags::MS_SILENT;
+        mount(None::<&CStr>, c"/", None::<&CStr>, slave, None::<&CStr>).context("Failed to make / slave")?;
+    }
     if config.file_label.is_some() {
-        labels::set_file_label(proc, config.file_label.as_deref())?;
+        labels::set_file_label(proc, config.file_label)?;
     }
     let (mut items, scratch) = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref() }.gather()?;
 
@@ -123,7 +126,7 @@ pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fd
     if config.switches.new_session {
         setsid().context("setsid")?;
     }
-    become_command(config, Command { programs, proc, root: host.caller.uid == 0 }, fds, links)
+    become_command(settled, Command { programs, proc, root: host.caller.uid == 0 }, fds, links)
 }
 
 impl Links {
@@ -298,8 +301,8 @@ fn seccomp_programs(config: &Config, fds: &mut Fds) -> Result<Vec<Program>> {
 
 /// Goes where COMMAND starts, and says so in PWD.
 fn change_directory(config: &Config, cwd: Option<&CStr>) -> Result<()> {
-    if let Some(dir) = &config.chdir {
-        chdir(dir.as_c_str()).at("Can't chdir to", dir)?;
+    if let Some(dir) = config.chdir {
+        chdir(dir).at("Can't chdir to", dir)?;
         return sys::setenv(c"PWD", dir).context("setenv failed");
     }
     let home = sys::getenv(c"HOME");
@@ -321,13 +324,13 @@ struct Command {
 }
 
 /// The last steps: PID 1 if there is one, labels, filters, exec.
-fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Links) -> Result<i32> {
+fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links: Links) -> Result<i32> {
     let numbers: BTreeSet<_> = config.fds.sync.iter().copied().collect();
     let sync = numbers.into_iter().map(|number| fds.take(number).context("Can't keep sync-fd"));
     let sync = sync.collect::<Result<Vec<_>>>()?;
     let Some(report) = links.report.take() else {
         keep_open(sync)?;
-        return exec(config, &command, links.executed.as_ref());
+        return exec(&config, &command, links.executed.as_ref());
     };
     let locks = init::take_locks(&config.lock_files)?;
     let first = getpid();
@@ -338,6 +341,8 @@ fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Li
         // Every fd that is not PID 1's is closed by its number.
         std::mem::forget((proc, fds, links));
         init.close_others();
+        drop(config);
+        sys::trim_heap();
         sys::ignore_signal(libc::SIGPIPE);
         seccomp::install(&programs)?;
         return init.run(pid);
@@ -346,7 +351,7 @@ fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Li
     if config.switches.die_with_parent {
         die_with(first)?;
     }
-    exec(config, &command, links.executed.as_ref())
+    exec(&config, &command, links.executed.as_ref())
 }
 
 /// fds that COMMAND inherits.

@@ -23,17 +23,15 @@ pub(crate) type SysResult<T> = std::result::Result<T, Errno>;
 #[cfg(not(test))]
 #[unsafe(no_mangle)]
 extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
-    use std::os::unix::ffi::OsStringExt as _;
     let count = usize::try_from(count).unwrap_or(0);
-    let mut words = Vec::with_capacity(count);
+    let mut words: Vec<&'static CStr> = Vec::with_capacity(count);
     for index in 0..count {
         // SAFETY: the C runtime passes an array of `count` pointers.
         let slot = unsafe { argv.add(index) };
         // SAFETY: `slot` is inside that array.
         let word = unsafe { *slot };
         // SAFETY: each of them is a NUL-terminated string that lives as long as the process.
-        let word = unsafe { CStr::from_ptr(word) };
-        words.push(std::ffi::OsString::from_vec(word.to_bytes().to_vec()));
+        words.push(unsafe { CStr::from_ptr(word) });
     }
     crate::run(words)
 }
@@ -247,6 +245,12 @@ pub(crate) fn auxiliary(kind: c_ulong) -> c_ulong {
     unsafe { libc::getauxval(kind) }
 }
 
+/// `malloc_trim(3)`: gives memory that is free back to the kernel. Where it was shared with a forked process it is just unmapped.
+pub(crate) fn trim_heap() {
+    // SAFETY: it moves no allocation.
+    _ = unsafe { libc::malloc_trim(0) };
+}
+
 /// `setenv(3)`, replacing.
 pub(crate) fn setenv(name: &CStr, value: &CStr) -> SysResult<()> {
     // SAFETY: both are NUL-terminated and copied; there is one thread.
@@ -277,7 +281,7 @@ pub(crate) fn getenv(name: &CStr) -> Option<CString> {
 }
 
 /// `execvp(3)`: looks for the program in our own PATH, and returns only if it cannot be executed.
-pub(crate) fn execvp(file: &CStr, argv: &[CString]) -> Errno {
+pub(crate) fn execvp(file: &CStr, argv: &[&CStr]) -> Errno {
     let mut pointers: Vec<*const c_char> = argv.iter().map(|word| word.as_ptr()).collect();
     pointers.push(ptr::null());
     // SAFETY: the array ends with a null pointer and each string with NUL; exec copies them.

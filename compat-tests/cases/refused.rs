@@ -113,10 +113,15 @@ fn needed() -> Vec<Case> {
     }
     let all: &[&str] = &["open_tree", "move_mount", "fsopen", "fsmount", "mount_setattr", "openat2"];
     cases.push(typical("old_kernel").ours_only().tweak(Tweak::Refuse(all, libc::ENOSYS)).fails_beginning("bwrap: "));
-    for call in [&["pivot_root"], &["mount"], &["capset"]] {
+    for call in [&["pivot_root"], &["capset"]] {
         let case = typical(&format!("{}_forbidden", call[0])).ours_only().tweak(Tweak::Refuse(call, libc::EPERM));
         cases.push(if call[0] == "capset" { case.user_only() } else { case }.status(1).stdout(""));
     }
+    // Only where the mount namespace does not belong to a user namespace of its own are its mounts still shared with the host.
+    let forbidden = |case: Case| case.ours_only().tweak(Tweak::Refuse(&["mount"], libc::EPERM));
+    let made_slave = "bwrap: Failed to make / slave: Operation not permitted";
+    cases.push(forbidden(Case::new("mount_forbidden").on_host().run(["true"])).root_only().fails(made_slave));
+    cases.push(forbidden(typical("mount_forbidden_in_a_user_namespace")).ok());
     cases
 }
 
