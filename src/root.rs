@@ -6,6 +6,7 @@
 //!
 //! openat2(2) walks paths that way; where a filter answers ENOSYS, [`walk`] does it component by component.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -18,7 +19,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{chdir, fchdir, pivot_root};
 
 use crate::error::{Context, Error, Result, join};
-use crate::mount::{self, Explain};
+use crate::mount::{self, Explain, Failure};
 use crate::sys::SysResult;
 
 /// What a mount point has to be.
@@ -56,16 +57,35 @@ pub(crate) struct Root<'a> {
 /// A destination: the directory it is in and its last component.
 struct Place<'a> {
     dir: BorrowedFd<'a>,
-    name: CString,
+    name: Cow<'a, CStr>,
 }
 
 impl Place<'_> {
+    /// Makes what is to be mounted on, if there is nothing yet; the result is whether it was made.
+    fn make(&self, dest: &CStr, node: Node) -> Result<bool> {
+        let name = self.name.as_ref();
+        let made = match node {
+            Node::Directory => mkdirat(self.dir, name, Mode::from_bits_truncate(0o755)),
+            Node::File => mknodat(self.dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0),
+        };
+        match made {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            other => other.map(|()| false).at("Can't create file", dest),
+        }
+    }
+
+    /// Whether the last component is a name, and not the way to where the path already is.
+    fn is_named(&self) -> bool {
+        !matches!(self.name.to_bytes(), b"." | b"..")
+    }
+
     /// Opens what is there, as something to mount on.
     fn open(&self, dest: &CStr) -> Result<OwnedFd> {
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-        let opened = match beneath(self.dir, &self.name, flags, ResolveFlag::RESOLVE_NO_SYMLINKS) {
+        let opened = match beneath(self.dir, self.name.as_ref(), flags, ResolveFlag::RESOLVE_NO_SYMLINKS) {
             Err(Errno::ENOSYS) => {
-                openat(self.dir, self.name.as_c_str(), flags | OFlag::O_NOFOLLOW, Mode::empty()).and_then(not_a_symlink)
+                openat(self.dir, self.name.as_ref(), flags | OFlag::O_NOFOLLOW, Mode::empty()).and_then(not_a_symlink)
             }
             other => other,
         };
@@ -86,14 +106,7 @@ impl<'a> Root<'a> {
     /// about the modes of its parents, see [`parent_mode`].
     pub(crate) fn mount_point(&mut self, dest: &CStr, node: Node, perms: u32) -> Result<OwnedFd> {
         let place = self.place(dest, perms)?;
-        let made = match node {
-            Node::Directory => mkdirat(place.dir, place.name.as_c_str(), Mode::from_bits_truncate(0o755)),
-            Node::File => mknodat(place.dir, place.name.as_c_str(), SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0),
-        };
-        match made {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            other => other.at("Can't create file", dest)?,
-        }
+        place.make(dest, node)?;
         place.open(dest)
     }
 
@@ -104,19 +117,22 @@ impl<'a> Root<'a> {
 
     /// Attaches a mount at a destination. A mount on `/` becomes the new `/`, and leaves nothing below it that could be uncovered.
     pub(crate) fn attach(&mut self, mount: BorrowedFd<'_>, dest: &CStr, node: Node, perms: u32) -> Result<()> {
-        let point = self.mount_point(dest, node, perms)?;
+        let place = self.place(dest, perms)?;
+        let made = place.make(dest, node)?;
+        // move_mount(2) does not follow the last component either. What was made this moment is no symlink, and a directory cannot be
+        // mounted on one, so there is no need to look at it first. A file can, which the reference refuses.
+        if place.is_named() && (made || node == Node::Directory) {
+            return mount::attach_at(mount, Some(place.dir), &place.name).map_err(|failure| match place.open(dest) {
+                Ok(point) => mismatch(failure, node, point.as_fd(), dest),
+                Err(error) => error,
+            });
+        }
+        let (point, is_named) = (place.open(dest)?, place.is_named());
         if node == Node::Directory && self.is_root(dest, point.as_fd())? {
             return self.replace(mount);
         }
-        mount::attach(mount, point.as_fd()).map_err(|failure| {
-            // The kernel refuses a directory on a file and the other way round, with an errno that does not say so.
-            match Node::of(point.as_fd()) {
-                Ok(Node::File) if node == Node::Directory => Error::about("Destination is not a directory", dest),
-                Ok(Node::Directory) if node == Node::File => Error::about("Destination is not a file", dest),
-                _ => failure.explain(join("Can't mount on", dest)),
-            }
-        })?;
-        if matches!(split(dest).1, b"." | b"..") {
+        mount::attach(mount, point.as_fd()).map_err(|failure| mismatch(failure, node, point.as_fd(), dest))?;
+        if !is_named {
             // What was mounted on is the parent that is kept, or one of its own parents.
             self.parent = None;
         }
@@ -147,13 +163,13 @@ impl<'a> Root<'a> {
     /// Makes a directory; one that exists is left as it is.
     pub(crate) fn directory(&mut self, dest: &CStr, perms: u32) -> Result<()> {
         let place = self.place(dest, perms)?;
-        match mkdirat(place.dir, place.name.as_c_str(), Mode::from_bits_truncate(perms)) {
+        match mkdirat(place.dir, place.name.as_ref(), Mode::from_bits_truncate(perms)) {
             Ok(()) => return Ok(()),
             Err(Errno::EEXIST) => {}
             other => return other.at("Can't create file", dest),
         }
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let found = openat(place.dir, place.name.as_c_str(), flags, Mode::empty()).at("Can't create file", dest)?;
+        let found = openat(place.dir, place.name.as_ref(), flags, Mode::empty()).at("Can't create file", dest)?;
         match kind(found.as_fd()).at("Can't create file", dest)? {
             SFlag::S_IFDIR => Ok(()),
             _ => Err(Error::about("Destination is not a directory", dest)),
@@ -167,18 +183,18 @@ impl<'a> Root<'a> {
         // A FIFO that somebody has put there must not make us wait.
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NONBLOCK | ours;
         let mode = Mode::from_bits_truncate(perms);
-        openat(place.dir, place.name.as_c_str(), flags, mode).at("Can't create file", dest)
+        openat(place.dir, place.name.as_ref(), flags, mode).at("Can't create file", dest)
     }
 
     /// Makes a symbolic link; one that exists with the same text is fine.
     pub(crate) fn symlink(&mut self, target: &CStr, dest: &CStr) -> Result<()> {
         let place = self.place(dest, 0)?;
-        match nix::unistd::symlinkat(target, place.dir, place.name.as_c_str()) {
+        match nix::unistd::symlinkat(target, place.dir, place.name.as_ref()) {
             Err(Errno::EEXIST) => {}
             other => return other.at("Can't make symlink at", dest),
         }
         let mut failure = join("Can't make symlink at", dest);
-        match readlinkat(place.dir, place.name.as_c_str()) {
+        match readlinkat(place.dir, place.name.as_ref()) {
             Ok(text) if text.as_bytes() == target.to_bytes() => return Ok(()),
             Ok(text) => {
                 failure.extend_from_slice(b": existing destination is ");
@@ -201,15 +217,31 @@ impl<'a> Root<'a> {
     }
 
     /// Finds the directory of a destination, and makes it if need be.
-    fn place(&mut self, dest: &CStr, perms: u32) -> Result<Place<'_>> {
+    fn place<'b>(&'b mut self, dest: &'b CStr, perms: u32) -> Result<Place<'b>> {
         let (parent, name) = split(dest);
-        let name = CString::new(name).unwrap_or_default();
+        let whole = dest.to_bytes_with_nul();
+        let last = whole.len().checked_sub(name.len() + 1).and_then(|start| whole.get(start..));
+        let last = last.and_then(|text| CStr::from_bytes_with_nul(text).ok());
+        let name = match last.filter(|last| last.to_bytes() == name) {
+            Some(last) => Cow::Borrowed(last),
+            None => Cow::Owned(CString::new(name).unwrap_or_default()),
+        };
         if !matches!(&self.parent, Some((Some(known), _)) if known == parent) {
             let (dir, way) = make_parents(parent, parent_mode(perms)).at("Can't mkdir parents for", dest)?;
             self.parent = Some(((way == Way::Plain).then(|| parent.to_vec()), dir));
         }
         let dir = self.parent.as_ref().map_or(AT_FDCWD, |(_, dir)| dir.as_fd());
         Ok(Place { dir, name })
+    }
+}
+
+/// The error for a mount that could not be attached. The kernel refuses a directory on a file and the other way round, with an errno
+/// that does not say so.
+fn mismatch(failure: Failure, node: Node, point: BorrowedFd<'_>, dest: &CStr) -> Error {
+    match Node::of(point) {
+        Ok(Node::File) if node == Node::Directory => Error::about("Destination is not a directory", dest),
+        Ok(Node::Directory) if node == Node::File => Error::about("Destination is not a file", dest),
+        _ => failure.explain(join("Can't mount on", dest)),
     }
 }
 
