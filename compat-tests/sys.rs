@@ -413,12 +413,26 @@ fn idle(flags: c_int, ids: Option<(u32, u32)>, ready: c_int) -> ! {
     // Taking ids made the process undumpable, and then its maps would not be its own.
     // SAFETY: no memory is involved.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
+    let mut link = [-1; 2];
+    // SAFETY: two fds are written to the array.
+    if unsafe { libc::pipe2(link.as_mut_ptr(), libc::O_CLOEXEC) } < 0 {
+        leave(1);
+    }
     // SAFETY: this process has one thread.
     let first = if flags & libc::CLONE_NEWPID == 0 { -1 } else { unsafe { libc::fork() } };
     // Last, because a change of credentials takes it back.
     // SAFETY: no memory is involved.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
-    if first != 0 {
+    let mut byte = 0_u8;
+    if first == 0 {
+        // SAFETY: the byte is valid.
+        unsafe { libc::write(link[1], (&raw const byte).cast(), 1) };
+    } else {
+        if first > 0 {
+            // The parent may be killed from the moment it is ready, and the child has to be ready for that.
+            // SAFETY: the byte is valid.
+            unsafe { libc::read(link[0], (&raw mut byte).cast(), 1) };
+        }
         tell(ready, [1, first, 0]);
     }
     loop {
