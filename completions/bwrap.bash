@@ -71,6 +71,11 @@ declare -gA _bwrap_operands=(
     [--size]='text'
     [--chmod]='text path'
     [--not-a-security-boundary]=''
+    [--rlimit]='text text'
+    [--scope-signals]=''
+    [--scope-abstract-unix]=''
+    [--tcp-connect]='text'
+    [--tcp-bind]='text'
 )
 _bwrap_capabilities=(
     ALL CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID

@@ -110,6 +110,11 @@ complete -c bwrap -n '__bwrap_at option' -l perms -d 'Set the mode for the next 
 complete -c bwrap -n '__bwrap_at option' -l size -d 'Set the size limit of the next --tmpfs'
 complete -c bwrap -n '__bwrap_at option' -l chmod -d 'Change the mode of PATH in the sandbox'
 complete -c bwrap -n '__bwrap_at option' -l not-a-security-boundary -d 'Go on when a mount\'s flags cannot be set'
+complete -c bwrap -n '__bwrap_at option' -l rlimit -d 'Limit a resource of COMMAND'
+complete -c bwrap -n '__bwrap_at option' -l scope-signals -d 'Let no signal leave the sandbox'
+complete -c bwrap -n '__bwrap_at option' -l scope-abstract-unix -d 'Let nothing connect to abstract sockets outside'
+complete -c bwrap -n '__bwrap_at option' -l tcp-connect -d 'Let TCP connect to PORT, and to no other'
+complete -c bwrap -n '__bwrap_at option' -l tcp-bind -d 'Let TCP bind PORT, and no other'
 function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'
     switch $option
         case --cap-add --cap-drop
@@ -126,10 +131,13 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
             string split ' ' 'path path'
         case --overlay
             string split ' ' 'path path path'
-        case --argv0 --uid --gid --hostname --exec-label --file-label --perms --size
+        case --argv0 --uid --gid --hostname --exec-label --file-label --perms --size \
+            --tcp-connect --tcp-bind
             string split ' ' 'text'
         case --symlink --chmod
             string split ' ' 'text path'
+        case --rlimit
+            string split ' ' 'text text'
         case --unsetenv
             string split ' ' 'variable'
         case --setenv

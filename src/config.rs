@@ -8,6 +8,8 @@ use std::os::fd::RawFd;
 
 use crate::caps::CapEdit;
 use crate::error::{Error, Result};
+use crate::landlock;
+use crate::limits::Limit;
 use crate::seccomp::Program;
 
 /// A word of the command line. It is where the kernel has put it, or in the content of an `--args` fd, both for as long as the process
@@ -275,6 +277,10 @@ pub(crate) struct Config {
     pub(crate) seccomp_programs: Vec<Program>,
     /// `--cap-add` and `--cap-drop`, in order.
     pub(crate) caps: Vec<CapEdit>,
+    /// `--rlimit NAME VALUE`, in order.
+    pub(crate) limits: Vec<Limit>,
+    /// What Landlock is to keep inside.
+    pub(crate) landlock: landlock::Wanted,
 }
 
 /// The facts of the host that the rules between options depend on.

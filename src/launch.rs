@@ -67,6 +67,7 @@ pub(crate) fn start() -> Result<Start> {
 /// Sets the sandbox up and runs COMMAND in it; the result is the exit status.
 pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     config.check(start.caller, userns_offered)?;
+    config.landlock.check()?;
     edit_environment(&config.environment)?;
     let mut fds = Fds::adopt(&config);
     let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());

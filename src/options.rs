@@ -10,6 +10,7 @@ use crate::caps::CapEdit;
 use crate::config::{Access, Devices, EnvEdit, Missing, Op, Source, Upper, Want, Word};
 use crate::error::{Error, Result};
 use crate::labels;
+use crate::limits::Limit;
 use crate::parse::{Parser, Pending, Request, Values};
 
 /// What a value is: for the checks on the table and for what a shell offers to complete it with.
@@ -49,12 +50,14 @@ pub(crate) enum Section {
     Privileges,
     /// How processes start and end.
     Lifecycle,
+    /// What bubblewrap does not have.
+    Beyond,
 }
 
 impl Section {
     /// Every section, in order.
     #[cfg(test)]
-    pub(crate) const ALL: [(Self, &'static str); 7] = [
+    pub(crate) const ALL: [(Self, &'static str); 8] = [
         (Self::General, "General"),
         (Self::Namespaces, "Namespaces and ids"),
         (Self::Environment, "Environment"),
@@ -62,8 +65,12 @@ impl Section {
         (Self::Privileges, "Privileges"),
         (Self::Monitoring, "Watching the sandbox"),
         (Self::Lifecycle, "Processes"),
+        (Self::Beyond, BEYOND),
     ];
 }
+
+/// What the part is called that bubblewrap does not have.
+const BEYOND: &str = "Beyond bubblewrap";
 
 /// One option.
 pub(crate) struct Row {
@@ -72,7 +79,6 @@ pub(crate) struct Row {
     /// What follows it.
     pub(crate) operands: &'static [Operand],
     /// Where the man page lists it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only the man page, which a test renders, is in sections"))]
     pub(crate) section: Section,
     /// One line for `--help`.
     pub(crate) help: &'static str,
@@ -125,7 +131,12 @@ pub(crate) fn usage(program: &CStr) -> Vec<u8> {
     let mut text = b"usage: ".to_vec();
     text.extend_from_slice(program.to_bytes());
     text.extend_from_slice(b" [OPTIONS...] [--] COMMAND [ARGS...]\n\n");
+    let mut section = Section::General;
     for row in OPTIONS {
+        if row.section != section && row.section == Section::Beyond {
+            text.extend_from_slice(format!("\n{BEYOND}:\n").as_bytes());
+        }
+        section = row.section;
         text.extend_from_slice(format!("    {:<28} {}\n", row.synopsis(), row.help).as_bytes());
     }
     text
@@ -452,4 +463,23 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Where the kernel has no mount_setattr(2), a mount below a bind that cannot be made read-only, nosuid or nodev is a warning instead of an error. Only for \
          sandboxes that are there for convenience.",
         |p, _| { p.config.switches.not_a_security_boundary = true; Ok(()) }),
+    row!(Beyond, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)], "Limit a resource of COMMAND",
+        "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending and \
+         stack, in any case: the limits of setrlimit(2), in its units. VALUE is the soft limit and the hard one with a colon between them, or one \
+         number for both. The word unlimited stands for no limit. It may be repeated, for another limit or for the same.",
+        |p, v| { let limit = Limit::parse(v.text(), v.text())?; p.config.limits.push(limit); Ok(()) }),
+    row!(Beyond, "--scope-signals", [], "Let no signal leave the sandbox",
+        "Neither kill(2) nor its relatives reach a process outside, also where the pid namespace is shared. By Landlock, which needs Linux 6.12.",
+        |p, _| { p.config.landlock.signals = true; Ok(()) }),
+    row!(Beyond, "--scope-abstract-unix", [], "Let nothing connect to abstract sockets outside",
+        "Abstract unix(7) sockets belong to the network namespace, so --unshare-net does the same and more. By Landlock, which needs \
+         Linux 6.12.",
+        |p, _| { p.config.landlock.abstract_unix = true; Ok(()) }),
+    row!(Beyond, "--tcp-connect", [("PORT", Kind::Text)], "Let TCP connect to PORT, and to no other",
+        "Once it or --tcp-bind is given, connecting to and binding every port that is not named is EACCES, over IPv4 and IPv6, whatever the address. \
+         UDP and all else is left alone. It may be repeated. By Landlock, which needs Linux 6.7.",
+        |p, v| { let port = v.port()?; p.config.landlock.connect.push(port); Ok(()) }),
+    row!(Beyond, "--tcp-bind", [("PORT", Kind::Text)], "Let TCP bind PORT, and no other",
+        "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses.",
+        |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
 ];

@@ -291,6 +291,12 @@ impl Values<'_> {
             .ok_or_else(|| Error::about(&format!("Invalid {kind}:"), text))
     }
 
+    /// A TCP port.
+    pub(crate) fn port(&mut self) -> Result<u16> {
+        let text = self.text();
+        parse_number(text, 10).and_then(|n| u16::try_from(n).ok()).ok_or_else(|| Error::about("Invalid port:", text))
+    }
+
     /// A file mode.
     pub(crate) fn octal(&mut self) -> Result<u32> {
         parse_number(self.text(), 8)

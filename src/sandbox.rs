@@ -126,6 +126,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     if config.switches.new_session {
         setsid().context("setsid")?;
     }
+    config.landlock.restrict()?;
     become_command(settled, Command { programs, proc, root: host.caller.uid == 0 }, fds, links)
 }
 
@@ -369,6 +370,8 @@ fn exec(config: &Config, command: &Command, executed: Option<&OwnedFd>) -> Resul
     if let (Some(label), Some(proc)) = (&config.exec_label, &command.proc) {
         labels::set_exec_label(proc.as_fd(), label)?;
     }
+    // Only here, so that neither PID 1 nor the steps before are held to what is meant for COMMAND.
+    config.limits.iter().try_for_each(|limit| limit.set())?;
     let Some(file) = config.command.first() else { return Err(Error::usage()) };
     let mut argv = config.command.clone();
     if let (Some(name), Some(first)) = (&config.argv0, argv.first_mut()) {

@@ -196,6 +196,66 @@ pub(crate) fn install_filter(program: &[libc::sock_filter]) -> SysResult<()> {
     Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const fprog) }).map(drop)
 }
 
+/// `struct landlock_ruleset_attr` of `landlock_create_ruleset(2)`: what is refused unless a rule allows it, and what does not leave.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LandlockRuleset {
+    /// Accesses to files.
+    pub(crate) handled_access_fs: u64,
+    /// Uses of the network.
+    pub(crate) handled_access_net: u64,
+    /// What is kept inside.
+    pub(crate) scoped: u64,
+}
+
+/// `struct landlock_net_port_attr` of `landlock_add_rule(2)`.
+#[repr(C)]
+struct LandlockPort {
+    allowed_access: u64,
+    port: u64,
+}
+
+/// The version of the kernel's Landlock: ENOSYS if it has none, EOPNOTSUPP if it is switched off.
+pub(crate) fn landlock_abi() -> SysResult<c_int> {
+    const CREATE_RULESET_VERSION: u32 = 1;
+    // SAFETY: with this flag there is no structure.
+    let abi = check(unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<c_void>(), 0_usize, CREATE_RULESET_VERSION)
+    })?;
+    c_int::try_from(abi).map_err(|_| Errno::EOVERFLOW)
+}
+
+/// `landlock_create_ruleset(2)`
+pub(crate) fn landlock_create(ruleset: LandlockRuleset) -> SysResult<OwnedFd> {
+    let size = size_of::<LandlockRuleset>();
+    // SAFETY: the structure has the size that is passed with it and is only read.
+    owned(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const ruleset, size, 0_u32) })
+}
+
+/// `landlock_add_rule(2)` for a TCP port.
+pub(crate) fn landlock_allow_port(ruleset: BorrowedFd<'_>, port: u16, allowed_access: u64) -> SysResult<()> {
+    const RULE_NET_PORT: c_int = 2;
+    let rule = LandlockPort { allowed_access, port: port.into() };
+    // SAFETY: the structure is the one of this kind of rule and is only read.
+    check(unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), RULE_NET_PORT, &raw const rule, 0_u32) })
+        .map(drop)
+}
+
+/// `landlock_restrict_self(2)`
+pub(crate) fn landlock_restrict(ruleset: BorrowedFd<'_>) -> SysResult<()> {
+    // SAFETY: integers only.
+    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0_u32) }).map(drop)
+}
+
+/// The kernel's version, as `uname(2)` gives it.
+pub(crate) fn kernel_release() -> String {
+    // SAFETY: the structure is plain bytes, for which zero is valid.
+    let mut names: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one such structure.
+    _ = unsafe { libc::uname(&raw mut names) };
+    names.release.iter().map(|&byte| char::from(byte.cast_unsigned())).take_while(|&letter| letter != '\0').collect()
+}
+
 /// One half of the sets of `capget(2)` and `capset(2)`: capabilities 0–31 or 32–63.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]

@@ -1,0 +1,124 @@
+//! `--rlimit`: resource limits of COMMAND, see setrlimit(2).
+
+use std::ffi::CStr;
+
+use nix::errno::Errno;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
+
+use crate::error::{Context, Error, Result};
+
+/// The limits by their names, which are those of setrlimit(2) without what all of them begin with.
+const NAMES: [(&str, Resource); 16] = [
+    ("as", Resource::RLIMIT_AS),
+    ("core", Resource::RLIMIT_CORE),
+    ("cpu", Resource::RLIMIT_CPU),
+    ("data", Resource::RLIMIT_DATA),
+    ("fsize", Resource::RLIMIT_FSIZE),
+    ("locks", Resource::RLIMIT_LOCKS),
+    ("memlock", Resource::RLIMIT_MEMLOCK),
+    ("msgqueue", Resource::RLIMIT_MSGQUEUE),
+    ("nice", Resource::RLIMIT_NICE),
+    ("nofile", Resource::RLIMIT_NOFILE),
+    ("nproc", Resource::RLIMIT_NPROC),
+    ("rss", Resource::RLIMIT_RSS),
+    ("rtprio", Resource::RLIMIT_RTPRIO),
+    ("rttime", Resource::RLIMIT_RTTIME),
+    ("sigpending", Resource::RLIMIT_SIGPENDING),
+    ("stack", Resource::RLIMIT_STACK),
+];
+
+/// One limit, in the units of setrlimit(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    name: &'static str,
+    resource: Resource,
+    soft: rlim_t,
+    hard: rlim_t,
+}
+
+impl Limit {
+    /// A limit from its name, in any case, and `SOFT[:HARD]`. One value is both.
+    pub(crate) fn parse(name: &CStr, value: &CStr) -> Result<Self> {
+        let known = |name: &CStr| NAMES.into_iter().find(|(known, _)| name.to_bytes().eq_ignore_ascii_case(known.as_bytes()));
+        let (name, resource) = known(name).ok_or_else(|| Error::about("unknown limit:", name))?;
+        let wrong = || Error::about("--rlimit takes SOFT or SOFT:HARD, each a number or unlimited, and not", value);
+        let text = value.to_str().map_err(|_| wrong())?;
+        let (soft, hard) = text.split_once(':').unwrap_or((text, text));
+        let (soft, hard) = (number(soft).ok_or_else(wrong)?, number(hard).ok_or_else(wrong)?);
+        if soft > hard {
+            return Err(Error::about("--rlimit takes a soft limit that is not above the hard one, and not", value));
+        }
+        Ok(Self { name, resource, soft, hard })
+    }
+
+    /// Sets it for this process and all that it starts.
+    pub(crate) fn set(self) -> Result<()> {
+        let Self { name, resource, soft, hard } = self;
+        match setrlimit(resource, soft, hard) {
+            Err(Errno::EPERM) => {
+                let (_, most) = getrlimit(resource).context(format!("Can't get the limit {name}"))?;
+                let (hard, most) = (shown(hard), shown(most));
+                Err(Error::new(format!("Can't raise the hard limit {name} to {hard}: it is {most}, and only root may raise it")))
+            }
+            other => other.context(format!("Can't set the limit {name} to {}:{}", shown(soft), shown(hard))),
+        }
+    }
+}
+
+/// A number, digits only, or `unlimited`.
+fn number(text: &str) -> Option<rlim_t> {
+    if text == "unlimited" {
+        return Some(RLIM_INFINITY);
+    }
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits?.parse().ok().filter(|&number| number != RLIM_INFINITY)
+}
+
+/// The same the other way round.
+fn shown(limit: rlim_t) -> String {
+    if limit == RLIM_INFINITY { "unlimited".to_owned() } else { limit.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_one_or_two_numbers() {
+        for (text, soft, hard) in [
+            (c"0", 0, 0),
+            (c"1024", 1024, 1024),
+            (c"1:2", 1, 2),
+            (c"7:unlimited", 7, RLIM_INFINITY),
+            (c"unlimited", RLIM_INFINITY, RLIM_INFINITY),
+            (c"18446744073709551614", u64::MAX - 1, u64::MAX - 1),
+        ] {
+            let limit = Limit { name: "cpu", resource: Resource::RLIMIT_CPU, soft, hard };
+            assert_eq!(Limit::parse(c"Cpu", text).ok(), Some(limit), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            c"",
+            c":",
+            c"1:",
+            c":1",
+            c"1:2:3",
+            c"-1",
+            c"+1",
+            c"1k",
+            c" 1",
+            c"Unlimited",
+            c"18446744073709551615",
+            c"2:1",
+            c"\xff",
+        ] {
+            assert!(Limit::parse(c"cpu", text).is_err(), "{text:?}");
+        }
+        for name in [c"", c"RLIMIT_CPU", c"cp", c"cpus"] {
+            assert!(Limit::parse(name, c"1").is_err(), "{name:?}");
+        }
+    }
+}
