@@ -19,6 +19,8 @@
 mod arguments;
 mod cli;
 mod diagnostics;
+mod escapes;
+mod escapes_process;
 mod filesystem;
 mod identity;
 mod mounts;
@@ -45,6 +47,8 @@ pub(crate) fn all() -> Vec<Case> {
         ("arguments", arguments::cases()),
         ("cli", cli::cases()),
         ("diagnostics", diagnostics::cases()),
+        ("escapes", escapes::cases()),
+        ("escapes_process", escapes_process::cases()),
         ("filesystem", filesystem::cases()),
         ("identity", identity::cases()),
         ("mounts", mounts::cases()),

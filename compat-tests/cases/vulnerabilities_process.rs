@@ -88,7 +88,7 @@ fn copy(s: &mut Setup, mode: u32) -> Result<PathBuf> {
     Ok(copy)
 }
 
-fn may_set_ids() -> Result<()> {
+pub(super) fn may_set_ids() -> Result<()> {
     let mount = nix::sys::statvfs::statvfs("/tmp").map_err(|e| e.to_string())?;
     let nosuid = mount.flags().contains(nix::sys::statvfs::FsFlags::ST_NOSUID);
     let root = nix::unistd::geteuid().is_root();

@@ -1,0 +1,179 @@
+//! The adversary inside, against processes, devices, the terminal, sockets, user namespaces, capabilities, keys and the kernel.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+use super::escapes::{attempts, box_of, only};
+use super::sources::runner_is_root;
+use super::vulnerabilities_process::may_set_ids;
+use crate::harness::{Case, Fd, Result, Setup};
+use crate::sys::{self, Word};
+
+/// The cases of this file.
+pub(crate) fn cases() -> Vec<Case> {
+    [processes(), devices(), terminals(), sockets(), user_namespaces(), capabilities(), keys(), kernel(), given()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+const ALL_CAPABILITIES: [&str; 7] = ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL"];
+
+/// What the same user's processes may do to each other, whatever namespaces they are in, if one can name the other.
+const SAME_USER: [&str; 3] = ["signal", "signal by pidfd", "read its limits"];
+
+fn processes() -> Vec<Case> {
+    let case = |name: &str, options: &[&str], whom: &str, through: &[&'static str]| {
+        attempts(box_of(name).options(options), &[&format!("escape:process:{whom}")], through, 17)
+    };
+    vec![
+        // Without a pid namespace of its own COMMAND can name the monitor, and that is all.
+        case("monitor", &["--unshare-user"], "parent", &SAME_USER),
+        case("monitor_capabilities", &ALL_CAPABILITIES, "parent", &SAME_USER),
+        case("monitor_disabled", &["--unshare-user", "--disable-userns", "--cap-add", "ALL"], "parent", &SAME_USER),
+        // With one, nobody but PID 1 is there.
+        case("others", &["--unshare-all"], "others", &[]),
+        case("others_capabilities", &["--unshare-all", "--uid", "0", "--gid", "0", "--cap-add", "ALL"], "others", &[]),
+        case("others_as_pid_1", &["--unshare-all", "--as-pid-1"], "others", &[]),
+    ]
+}
+
+/// Plants a node of /dev/null where the sandbox may write, as only root can.
+fn plant_node(s: &mut Setup) -> Result<()> {
+    let node = s.path("inside/node");
+    mknod(&node, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 3)).map_err(|e| e.to_string())?;
+    s.mode("inside/node", 0o666)
+}
+
+fn devices() -> Vec<Case> {
+    let case = |name: &str, options: &[&str], through: &[&'static str]| {
+        let case = box_of(name).needs(runner_is_root).setup(plant_node).options(options);
+        attempts(case, &["escape:devices:/in/node"], through, 13)
+    };
+    vec![
+        case("devices", &["--unshare-user"], &[]),
+        case("devices_capabilities", &ALL_CAPABILITIES, &[]),
+        case("devices_real_root", &["--cap-drop", "ALL"], &[]),
+        // The nodes are good, and a device bind is what allows them.
+        case("known_devices_allowed", &["--unshare-user", "--dev-bind", "{dir}/inside", "/in"], &["planted node"]),
+    ]
+}
+
+fn terminals() -> Vec<Case> {
+    let case = |name: &str, options: &[&str], lines: &[&'static str]| {
+        let lines = lines.to_vec();
+        let case = box_of(name).user_only().terminal().options(options);
+        let case = case.run(["/probe", "--probe", "x", "escape:terminal"]).status(0);
+        case.claim(move |o| only(o, &lines, 6))
+    };
+    let kept = ["open of /dev/tty"];
+    vec![
+        case("terminal_new_session", &["--new-session"], &[]),
+        case("terminal_new_session_all", &["--unshare-all", "--new-session"], &[]),
+        // Without a new session it is the caller's terminal. Newer kernels may have switched TIOCSTI off.
+        case("known_terminal", &[], &kept).ours_only(),
+        case("known_terminal_all", &["--unshare-all"], &kept).ours_only(),
+    ]
+}
+
+/// A socket of the host with an abstract name, which belongs to the network namespace.
+fn abstract_socket(s: &mut Setup) -> Result<()> {
+    let name = format!("bleb{}", s.dir.display());
+    let listener = SocketAddr::from_abstract_name(&name).and_then(|address| UnixListener::bind_addr(&address));
+    s.hold(listener.map_err(|e| e.to_string())?);
+    s.define("socket", name);
+    Ok(())
+}
+
+fn sockets() -> Vec<Case> {
+    let case = |name: &str, options: &[&str], through: &[&'static str]| {
+        let case = box_of(name).setup(abstract_socket).options(options);
+        attempts(case, &["escape:socket:{socket}"], through, 1)
+    };
+    vec![
+        case("abstract_socket", &["--unshare-net"], &[]),
+        case("abstract_socket_all", &["--unshare-all"], &[]),
+        case("known_abstract_socket", &["--unshare-user"], &["abstract socket"]),
+    ]
+}
+
+fn user_namespaces() -> Vec<Case> {
+    let case = |name: &str, options: &[&str], through: &[&'static str]| {
+        let case = box_of(name).options(options).setup(|s| {
+            let n = s.namespaces(libc::CLONE_NEWUSER, &format!("0 {} 1", s.uid), &format!("0 {} 1", s.gid))?;
+            s.pass(9, n.open("user")?);
+            s.hold(n);
+            Ok(())
+        });
+        attempts(case, &["escape:users:9"], through, 10)
+    };
+    let disabled = ["--unshare-user", "--disable-userns"];
+    let allowed = ["unshare", "unshare with others", "clone", "clone3", "clone of a child"];
+    vec![
+        case("no_user_namespaces", &disabled, &[]),
+        case("no_user_namespaces_all", &["--unshare-all", "--unshare-user", "--disable-userns"], &[]),
+        case("no_user_namespaces_capabilities", &[&disabled[..], &ALL_CAPABILITIES[1..]].concat(), &[]),
+        case("known_user_namespaces", &["--unshare-user", "--uid", "7"], &allowed),
+    ]
+}
+
+/// A copy of the probe with root's set-uid bit, and one with file capabilities where setcap is there.
+fn gifts(s: &mut Setup) -> Result<()> {
+    let probe = s.values.iter().find(|(name, _)| name == "probe").map(|(_, path)| String::from_utf8_lossy(path).into_owned());
+    for name in ["inside/suid", "inside/capable"] {
+        fs::copy(probe.as_deref().unwrap_or_default(), s.path(name)).map_err(|e| e.to_string())?;
+        s.keep_for_root(name);
+    }
+    s.mode("inside/suid", 0o6755)?;
+    s.mode("inside/capable", 0o755)?;
+    _ = std::process::Command::new("setcap").arg("all+eip").arg(s.path("inside/capable")).status();
+    Ok(())
+}
+
+fn capabilities() -> Vec<Case> {
+    let case = |name: &str, options: &[&str]| {
+        let case = box_of(name).needs(may_set_ids).setup(gifts).options(options);
+        attempts(case, &["escape:capabilities"], &[], 14)
+    };
+    vec![
+        case("regained", &["--unshare-user", "--cap-drop", "ALL"]),
+        case("regained_all", &["--unshare-all", "--cap-drop", "ALL"]),
+        case("regained_root", &["--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"]),
+        case("regained_disabled", &["--unshare-user", "--disable-userns", "--uid", "0", "--cap-drop", "ALL"]),
+        case("regained_real_root", &["--cap-drop", "ALL"]).root_only(),
+        case("regained_pid_1", &["--unshare-all", "--as-pid-1", "--cap-drop", "ALL"]),
+    ]
+}
+
+/// The keyring of the caller's session goes with every process that it starts.
+fn keys() -> Vec<Case> {
+    vec![]
+}
+
+fn kernel() -> Vec<Case> {
+    let case = |name: &str, options: &[&str], place: &str, through: &[&'static str]| {
+        attempts(box_of(name).options(options), &[&format!("escape:kernel:{place}")], through, 22)
+    };
+    let host = ["--ro-bind", "/", "/host"];
+    let all = ["--unshare-all", "--cap-drop", "ALL"];
+    vec![
+        case("kernel_proc", &all, "", &[]),
+        case("kernel_host", &[&all[..], &host].concat(), "/host", &[]),
+        case("kernel_real_root", &["--unshare-pid", "--cap-drop", "ALL"], "", &[]).root_only(),
+        case("kernel_real_root_host", &[&["--unshare-pid", "--cap-drop", "ALL"], &host[..]].concat(), "/host", &[]).root_only(),
+        case("kernel_capabilities", &[&ALL_CAPABILITIES[..], &["--unshare-pid"]].concat(), "", &[]),
+    ]
+}
+
+/// What the caller leaves open is given, however it was opened.
+fn given() -> Vec<Case> {
+    vec![]
+}
+
+#[expect(dead_code, reason = "x")]
+fn unused(_: Fd, _: Word<'_>) {
+    _ = sys::adopt(-1);
+}
