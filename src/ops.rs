@@ -14,6 +14,7 @@ use crate::fds::close_all;
 use crate::gather::{self, DevParts, Item, Tree};
 use crate::mount::{self, Attributes, Depth, Explain};
 use crate::root::{self, Node, Root};
+use crate::sys::SysResult;
 
 /// What building needs to know.
 #[derive(Debug)]
@@ -41,6 +42,16 @@ const DEV_LINKS: [(&CStr, &CStr); 5] = [
     (c"fd", c"/proc/self/fd"),
     (c"core", c"/proc/kcore"),
 ];
+
+/// Whether we could write to a part of procfs. The directories of /proc/sys are nobody's to write to, but files in them are root's:
+/// one such file tells of all.
+fn writable(proc: BorrowedFd<'_>, name: &CStr) -> SysResult<()> {
+    let writable = |name: &CStr| faccessat(proc, name, AccessFlags::W_OK, AtFlags::empty());
+    match writable(name) {
+        Err(Errno::EACCES) if name == c"sys" => writable(c"sys/kernel/core_pattern"),
+        other => other,
+    }
+}
 
 impl Builder<'_> {
     /// Closes everything that building had open.
@@ -140,7 +151,7 @@ impl Builder<'_> {
         self.root.forget_parent();
         let attributes = Attributes::RDONLY.with(Attributes::NOSUID).with(Attributes::NODEV);
         for name in STEERING {
-            match faccessat(&tree.fd, name, AccessFlags::W_OK, AtFlags::empty()) {
+            match writable(tree.fd.as_fd(), name) {
                 Ok(()) => self.cover(tree.fd.as_fd(), name, attributes, dest)?,
                 Err(Errno::EACCES | Errno::ENOENT | Errno::EROFS) => {}
                 other => other.at("Can't access", name)?,

@@ -74,7 +74,8 @@ fn nothing_changed(o: &Outcome) -> Result<()> {
     o.expect(kept == 2, "something new is in the read-only directory")
 }
 
-const ROOT: &str = "escape:root:{dir}/outside/marker:{outside}";
+/// All attempts to reach the file outside.
+pub(super) const ROOT: &str = "escape:root:{dir}/outside/marker:{outside}";
 const WRITE: &str = "escape:write:{kept}";
 
 /// Nothing outside can be reached.

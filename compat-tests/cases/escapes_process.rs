@@ -6,11 +6,10 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-use super::escapes::{attempts, box_of, only};
+use super::escapes::{ROOT, attempts, box_of, only};
 use super::sources::runner_is_root;
 use super::vulnerabilities_process::may_set_ids;
 use crate::harness::{Case, Fd, Result, Setup};
-use crate::sys::{self, Word};
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
@@ -67,15 +66,19 @@ fn terminals() -> Vec<Case> {
         let lines = lines.to_vec();
         let case = box_of(name).user_only().terminal().options(options);
         let case = case.run(["/probe", "--probe", "x", "escape:terminal"]).status(0);
-        case.claim(move |o| only(o, &lines, 6))
+        case.claim(move |o| {
+            // The kernel may have this one switched off.
+            let pushed = o.stdout.contains("TIOCSTI: through").then_some("TIOCSTI").filter(|_| !lines.is_empty());
+            only(o, &pushed.into_iter().chain(lines.iter().copied()).collect::<Vec<_>>(), 6)
+        })
     };
-    let kept = ["open of /dev/tty"];
+    let (kept, all) = (["open of /dev/tty"], ["open of /dev/tty", "signal to the group"]);
     vec![
         case("terminal_new_session", &["--new-session"], &[]),
         case("terminal_new_session_all", &["--unshare-all", "--new-session"], &[]),
         // Without a new session it is the caller's terminal. Newer kernels may have switched TIOCSTI off.
         case("known_terminal", &[], &kept).ours_only(),
-        case("known_terminal_all", &["--unshare-all"], &kept).ours_only(),
+        case("known_terminal_all", &["--unshare-all"], &all).ours_only(),
     ]
 }
 
@@ -120,42 +123,52 @@ fn user_namespaces() -> Vec<Case> {
     ]
 }
 
-/// A copy of the probe with root's set-uid bit, and one with file capabilities where setcap is there.
-fn gifts(s: &mut Setup) -> Result<()> {
+/// A copy of the probe that belongs to root, with its set-uid bit or with file capabilities where setcap is there.
+fn gift(s: &mut Setup, name: &str) -> Result<()> {
     let probe = s.values.iter().find(|(name, _)| name == "probe").map(|(_, path)| String::from_utf8_lossy(path).into_owned());
-    for name in ["inside/suid", "inside/capable"] {
-        fs::copy(probe.as_deref().unwrap_or_default(), s.path(name)).map_err(|e| e.to_string())?;
-        s.keep_for_root(name);
+    fs::copy(probe.unwrap_or_default(), s.path(name)).map_err(|e| e.to_string())?;
+    s.keep_for_root(name);
+    if name.ends_with("suid") {
+        return s.mode(name, 0o6755);
     }
-    s.mode("inside/suid", 0o6755)?;
-    s.mode("inside/capable", 0o755)?;
-    _ = std::process::Command::new("setcap").arg("all+eip").arg(s.path("inside/capable")).status();
-    Ok(())
+    _ = std::process::Command::new("setcap").arg("all+eip").arg(s.path(name)).status();
+    s.mode(name, 0o755)
 }
 
 fn capabilities() -> Vec<Case> {
-    let case = |name: &str, options: &[&str]| {
-        let case = box_of(name).needs(may_set_ids).setup(gifts).options(options);
-        attempts(case, &["escape:capabilities"], &[], 14)
-    };
+    let case = |name: &str, options: &[&str]| attempts(box_of(name).options(options), &["escape:capabilities"], &[], 14);
+    let given = |case: Case, name: &'static str| case.needs(may_set_ids).setup(move |s| gift(s, name));
+    let all = ["--unshare-all", "--cap-drop", "ALL"];
     vec![
         case("regained", &["--unshare-user", "--cap-drop", "ALL"]),
-        case("regained_all", &["--unshare-all", "--cap-drop", "ALL"]),
+        given(case("regained_set_uid", &all), "inside/suid"),
+        given(case("regained_file_capabilities", &all), "inside/capable"),
         case("regained_root", &["--unshare-user", "--uid", "0", "--gid", "0", "--cap-drop", "ALL"]),
         case("regained_disabled", &["--unshare-user", "--disable-userns", "--uid", "0", "--cap-drop", "ALL"]),
         case("regained_real_root", &["--cap-drop", "ALL"]).root_only(),
+        given(case("regained_real_root_set_uid", &["--cap-drop", "ALL"]).root_only(), "inside/suid"),
         case("regained_pid_1", &["--unshare-all", "--as-pid-1", "--cap-drop", "ALL"]),
     ]
 }
 
 /// The keyring of the caller's session goes with every process that it starts.
 fn keys() -> Vec<Case> {
-    vec![]
+    let case = |name: &str, options: &str| {
+        let words = "--ro-bind {probe} /probe --proc /proc /probe --probe x escape:keys:{key}";
+        Case::new(name).script(&format!("exec {{probe}} --probe with-key {{bwrap}} {options} {words}")).status(0)
+    };
+    let expected = |o: &crate::harness::Outcome| only(o, &["read of a session key", "description of a session key"], 3);
+    vec![
+        case("known_session_keyring", "--unshare-user").claim(expected),
+        case("known_session_keyring_all", "--unshare-all --new-session --cap-drop ALL").claim(expected),
+    ]
 }
+
+const OWN_LIMIT: &str = "proc/sys/user/max_user_namespaces";
 
 fn kernel() -> Vec<Case> {
     let case = |name: &str, options: &[&str], place: &str, through: &[&'static str]| {
-        attempts(box_of(name).options(options), &[&format!("escape:kernel:{place}")], through, 22)
+        attempts(box_of(name).options(options), &[&format!("escape:kernel:{place}")], through, 21)
     };
     let host = ["--ro-bind", "/", "/host"];
     let all = ["--unshare-all", "--cap-drop", "ALL"];
@@ -164,16 +177,34 @@ fn kernel() -> Vec<Case> {
         case("kernel_host", &[&all[..], &host].concat(), "/host", &[]),
         case("kernel_real_root", &["--unshare-pid", "--cap-drop", "ALL"], "", &[]).root_only(),
         case("kernel_real_root_host", &[&["--unshare-pid", "--cap-drop", "ALL"], &host[..]].concat(), "/host", &[]).root_only(),
-        case("kernel_capabilities", &[&ALL_CAPABILITIES[..], &["--unshare-pid"]].concat(), "", &[]),
+        // The limit is that of one's own user namespace.
+        case("kernel_capabilities", &[&ALL_CAPABILITIES[..], &["--unshare-pid"]].concat(), "", &[OWN_LIMIT]).user_only(),
     ]
 }
 
 /// What the caller leaves open is given, however it was opened.
 fn given() -> Vec<Case> {
-    vec![]
-}
-
-#[expect(dead_code, reason = "x")]
-fn unused(_: Fd, _: Word<'_>) {
-    _ = sys::adopt(-1);
+    let write = ["sh", "-c", "echo written > /proc/self/fd/0"];
+    // A socket is not written to, it is connected to: no read-only flag is in its way.
+    let socket = box_of("known_socket_on_read_only").options(["--unshare-all", "--cap-drop", "ALL"]).setup(|s| {
+        s.hold(UnixListener::bind(s.path("kept/socket")).map_err(|e| e.to_string())?);
+        s.mode("kept/socket", 0o777)
+    });
+    let socket = attempts(socket, &["escape:socket:/ro/socket"], &["socket"], 1);
+    let directory =
+        box_of("known_open_directory").fd(9, Fd::path("{dir}/outside")).options(["--unshare-all", "--cap-drop", "ALL"]);
+    vec![
+        // Opened outside, it is on the host's mount, which is not read-only.
+        Case::new("known_reopened_for_writing")
+            .file("kept/file", "kept")
+            .fd(0, Fd::path("{dir}/kept/file"))
+            .on_host()
+            .options(["--unshare-all", "--proc", "/proc"])
+            .run(write)
+            .ok()
+            .claim(|o| o.expect_tree("kept/file", Some("file 644 own \"written\\n\""))),
+        attempts(directory, &[ROOT], &["open fds", "/proc/PID/fd"], 34),
+        // A socket is not written to, it is connected to: no read-only flag is in its way.
+        socket,
+    ]
 }

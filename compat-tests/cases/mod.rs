@@ -20,7 +20,9 @@ mod arguments;
 mod cli;
 mod diagnostics;
 mod escapes;
+mod escapes_planted;
 mod escapes_process;
+mod escapes_race;
 mod filesystem;
 mod identity;
 mod mounts;
@@ -48,7 +50,9 @@ pub(crate) fn all() -> Vec<Case> {
         ("cli", cli::cases()),
         ("diagnostics", diagnostics::cases()),
         ("escapes", escapes::cases()),
+        ("escapes_planted", escapes_planted::cases()),
         ("escapes_process", escapes_process::cases()),
+        ("escapes_race", escapes_race::cases()),
         ("filesystem", filesystem::cases()),
         ("identity", identity::cases()),
         ("mounts", mounts::cases()),

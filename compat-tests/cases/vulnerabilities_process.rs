@@ -182,7 +182,7 @@ fn interrupted() -> Vec<Case> {
     cases
 }
 
-fn has_unshare() -> Result<()> {
+pub(super) fn has_unshare() -> Result<()> {
     let found = ["unshare", "setpriv"].iter().all(|tool| Command::new(tool).arg("--version").output().is_ok());
     if found && nix::unistd::geteuid().is_root() { Ok(()) } else { Err("needs root, unshare and setpriv".to_owned()) }
 }

@@ -1,8 +1,10 @@
 //! Attempts on everything else: devices, the terminal, sockets, user namespaces, capabilities, keys, the kernel's settings.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::process::CommandExt;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -43,8 +45,11 @@ fn outsider() -> bool {
     nix::unistd::getpgrp().as_raw() == 0
 }
 
-/// The name of an abstract socket of the host.
+/// The path of a socket of the host, or its abstract name.
 pub(super) fn socket(attempts: &mut Attempts, name: &str) {
+    if name.starts_with('/') {
+        return attempts.make("socket", || UnixStream::connect(name).is_ok());
+    }
     attempts.make("abstract socket", || {
         SocketAddr::from_abstract_name(name).is_ok_and(|address| UnixStream::connect_addr(&address).is_ok())
     });
@@ -112,6 +117,22 @@ pub(super) fn capabilities(attempts: &mut Attempts) {
     });
 }
 
+/// Executes a program in a new session keyring that holds a key; `{key}` in its words is the key's number.
+pub(super) fn with_key(words: &[String]) -> std::process::ExitCode {
+    const JOIN_SESSION_KEYRING: i64 = 1;
+    const SESSION_KEYRING: i64 = -3;
+    let joined = call(libc::SYS_keyctl, &mut [Word::Number(JOIN_SESSION_KEYRING), Word::Number(0)]);
+    let (kind, name, content) = (c"user", c"bleb-session", b"secret");
+    let words_of_key =
+        &mut [Word::Text(kind), Word::Text(name), Word::In(content), Word::Number(6), Word::Number(SESSION_KEYRING)];
+    let key = joined.and_then(|_| call(libc::SYS_add_key, words_of_key)).unwrap_or(-1);
+    let mut words = words.iter().map(|word| word.replace("{key}", &key.to_string()));
+    let program = words.next().unwrap_or_default();
+    let error = std::process::Command::new(program).args(words).exec();
+    _ = std::io::stderr().write_all(format!("{error}\n").as_bytes());
+    std::process::ExitCode::FAILURE
+}
+
 /// `ID`: a key in the caller's session keyring.
 pub(super) fn keys(attempts: &mut Attempts, id: &str) {
     let keyctl = |words: [i64; 3]| call(libc::SYS_keyctl, &mut words.map(Word::Number)).is_ok();
@@ -145,7 +166,6 @@ pub(super) fn kernel(attempts: &mut Attempts, place: &str) {
         "proc/bus/pci/devices",
         "proc/kcore",
         "proc/kmsg",
-        "proc/1/oom_score_adj",
         "sys/power/state",
         "sys/kernel/uevent_helper",
         "sys/kernel/mm/transparent_hugepage/enabled",

@@ -49,9 +49,9 @@ pub(super) fn run(attempts: &mut Attempts, whom: &str) {
                 .any(|pid| *pid != own && File::open(path(*pid)).is_ok_and(|file| file.read_at(&mut [0; 64], 0).is_ok()))
         });
     }
-    for link in ["root", "cwd", "fd"] {
+    for link in ["root", "cwd", "fd/0", "fd/1", "fd/2"] {
         attempts.make(&format!("/proc/PID/{link}"), || {
-            victims.iter().any(|pid| *pid != own && fs::read_dir(format!("/proc/{pid}/{link}/")).is_ok())
+            victims.iter().any(|pid| *pid != own && fs::metadata(format!("/proc/{pid}/{link}")).is_ok())
         });
     }
     for (name, kind) in [("mnt", CloneFlags::CLONE_NEWNS), ("user", CloneFlags::CLONE_NEWUSER), ("net", CloneFlags::CLONE_NEWNET)]

@@ -19,6 +19,9 @@ use std::process::ExitCode;
 
 /// Runs what the words say.
 pub(crate) fn run(words: &[String]) -> ExitCode {
+    if let Some(("with-key", rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return escape_misc::with_key(rest);
+    }
     let host = words.first().map_or("", String::as_str);
     let mut text = String::new();
     for view in words.iter().skip(1) {

@@ -1,0 +1,117 @@
+//! The adversary beside: a process of the host that swaps directories and symlinks while the sandbox is set up on them.
+//!
+//! Whatever it does, nothing appears outside of what was given, and what was given has the flags that were asked for. A run may well
+//! fail. Each case makes `ESCAPES_RUNS` runs (6 unless told otherwise); `ESCAPES_RUNS=1000` is the long form.
+
+use std::time::Duration;
+
+use super::escapes_planted::operations;
+use super::vulnerabilities::{nothing_outside_changed, planted};
+use super::vulnerabilities_process::has_unshare;
+use crate::harness::{Case, Fd, Outcome, Result};
+
+/// The cases of this file. Only ours is asked: the reference's answers depend on the moment.
+pub(crate) fn cases() -> Vec<Case> {
+    [destinations(), sources(), hosts()].into_iter().flatten().collect()
+}
+
+/// How often each case runs the sandbox.
+fn runs() -> u32 {
+    std::env::var("ESCAPES_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(6)
+}
+
+/// The script of a race: the racer, the runs beside it, and at the end how many there were of which status.
+fn race(case: Case, racer: &str, run: &str) -> Case {
+    let runs = runs();
+    let script = format!(
+        "{{probe}} --probe x race:{racer} & i=0
+         while [ $i -lt {runs} ]; do i=$((i+1)); {run}; done
+         kill -0 $! || echo the racer has gone; kill $!; wait $! 2>/dev/null; echo end"
+    );
+    let mut case = case.ours_only().script(&script).status(0).claim(|o| {
+        o.expect(o.stdout.ends_with("end\n"), "it did not come to its end")?;
+        o.expect(!o.stdout.contains("the racer has gone"), "the racer has given up")
+    });
+    case.timeout = Duration::from_secs(20 + u64::from(runs));
+    case
+}
+
+/// A symlink takes a directory's place below the destination, and gives it back, all the time. The last component, its directory, and
+/// directories that have to be made are tried in turn.
+fn destinations() -> Vec<Case> {
+    let racer = "swap:{dir}/inside/d:{dir}/inside/link:{dir}/inside/dots:{dir}/inside/old:{dir}/inside/magic:{dir}/inside/root";
+    let race_of = |(name, words): (&str, &[&str])| {
+        let content = if words.contains(&"8") { "8</dev/null" } else { "" };
+        let run = format!(
+            "for place in /in/d/new /in/d/a/b/new$i /in/d /in/d/file; do
+                 {{bwrap}} --ro-bind / / --proc /proc --bind {{dir}}/inside /in {} $place true {content} 2>/dev/null
+             done",
+            words.join(" ")
+        );
+        let case = planted(&format!("destination_{name}"), "{dir}/outside").setup(|s| {
+            s.file("inside/d/file", "")?;
+            s.symlink("../../../../../../../..{dir}/outside", "inside/dots")?;
+            s.symlink("/oldroot{dir}/outside", "inside/old")?;
+            s.symlink("/proc/self/fd/7", "inside/magic")?;
+            s.symlink("/proc/self/root/..{dir}/outside", "inside/root")
+        });
+        race(case, racer, &run).claim(nothing_outside_changed)
+    };
+    operations().map(race_of).collect()
+}
+
+/// What is bound is one of the two things that were there, and it has its flags.
+fn sources() -> Vec<Case> {
+    let only = |allowed: &'static [&'static str]| {
+        move |o: &Outcome| -> Result<()> {
+            let lines = o.stdout.lines().filter(|line| !line.starts_with('[') && *line != "end");
+            let strange = lines.filter(|line| !allowed.contains(line)).collect::<Vec<_>>();
+            o.expect(strange.is_empty(), &format!("{strange:?}"))
+        }
+    };
+    let case = |name: &str| Case::new(name).file("good/here", "").file("other/there", "").dir("good/sub").dir("other/sub");
+    let look = "/probe --probe x flags:/x flags:/x/sub 2>/dev/null";
+    let bind = |option: &str| format!("{{bwrap}} --ro-bind {{probe}} /probe {option} {{dir}}/s /x {look}");
+    let read_only: &[&str] = &["/x: ro,nosuid,nodev", "/x/sub: ro,nosuid,nodev"];
+    vec![
+        race(case("source_directory").dir("s/sub").setup(|s| s.symlink("/dev", "link")), "swap:{dir}/s:{dir}/link:{dir}/good", &bind("--ro-bind"))
+            .claim(|o| o.expect(!o.stdout.contains("/x: ro\n") && !o.stdout.contains("/x: \n"), "flags are missing"))
+            .claim(only(&["/x: ro,nosuid,nodev", "/x/sub: ro,nosuid,nodev", "/x/sub: No such file or directory (os error 2)", "/x/sub: ENOENT: No such file or directory"])),
+        race(case("source_link").symlink("good", "s"), "relink:{dir}/s:good:other:/dev/null:none", &bind("--ro-bind"))
+            .claim(|o| o.expect(o.stdout.lines().filter(|line| line.starts_with("/x: ")).all(|line| line == "/x: ro,nosuid,nodev"), "flags are missing")),
+        race(case("source_of_an_fd").dir("s/sub").fd(7, Fd::path("{dir}/good")), "swap:{dir}/good:{dir}/other", &format!(
+            "{{bwrap}} --ro-bind {{probe}} /probe --ro-bind-fd 7 /x /probe --probe x list:/x flags:/x 2>/dev/null | grep -c there"
+        ))
+        .claim(|o| o.expect(o.stdout.lines().all(|line| line == "0" || line == "end"), "the other directory was bound")),
+        race(case("source_of_an_overlay").symlink("good", "s"), "relink:{dir}/s:good:other:/dev/null:none", &format!(
+            "{{bwrap}} --ro-bind {{probe}} /probe --overlay-src {{dir}}/s --tmp-overlay /x {look}"
+        ))
+        .claim(only(&["/x: nosuid,nodev", "/x/sub: nosuid,nodev"])),
+        race(case("source_read_only").symlink("good", "s"), "relink:{dir}/s:good:other", &bind("--ro-bind")).claim(only(read_only)),
+    ]
+}
+
+/// Root of the host mounts and unmounts below a source and below a destination.
+fn hosts() -> Vec<Case> {
+    let host = |name: &str, options: &str, look: &str| {
+        let runs = runs();
+        let script = format!(
+            "exec unshare --mount --propagation private sh -c 'mount --make-rshared /
+             count() {{ grep -vc racer /proc/self/mountinfo; }}
+             before=$(count); {{probe}} --probe x race:mount:{{dir}}/racer:{{dir}}/m/sub & i=0
+             while [ $i -lt {runs} ]; do
+                 i=$((i+1)); {{bwrap}} --ro-bind {{probe}} /probe {options} /probe --probe x {look} 2>/dev/null; done
+             kill -0 $! || echo the racer has gone; kill $!; wait $! 2>/dev/null
+             [ $before = $(count) ] || echo the host has other mounts; echo end'"
+        );
+        let case = Case::new(name).root_only().ours_only().needs(has_unshare).dir("m/sub").dir("racer").script(&script).status(0);
+        case.claim(|o| o.expect(o.stdout.ends_with("end\n"), "it did not come to its end"))
+            .claim(|o| o.expect(!o.stdout.contains("the host has other"), "a mount of the sandbox is on the host"))
+            .claim(|o| o.expect(!o.stdout.contains("the racer has gone"), "the racer has given up"))
+    };
+    vec![
+        host("host_below_a_source", "--ro-bind {dir}/m /x", "flags:/x flags:/x/sub"),
+        host("host_below_a_destination", "--bind {dir}/m /x --tmpfs /x/sub --dir /x/sub/new", "flags:/x/sub"),
+        host("host_below_a_remount", "--bind {dir}/m /x --remount-ro /x", "flags:/x"),
+    ]
+}
