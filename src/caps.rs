@@ -11,6 +11,9 @@ use crate::error::{Context, Error, Result};
 use crate::parse::c_number;
 use crate::sys;
 
+/// What makes mounts, and takes them away.
+pub(crate) const SYS_ADMIN: u64 = 1 << Capability::CAP_SYS_ADMIN as u8;
+
 /// One `--cap-add` or `--cap-drop`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CapEdit {

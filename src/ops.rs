@@ -29,6 +29,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) used: Vec<OwnedFd>,
     /// The tmpfs that data files are on.
     pub(crate) scratch: Option<OwnedFd>,
+    /// Whether COMMAND is the host's root, without the capability to take a mount away.
+    pub(crate) bare_root: bool,
 }
 
 /// The parts of procfs that steer the kernel.
@@ -42,16 +44,6 @@ const DEV_LINKS: [(&CStr, &CStr); 5] = [
     (c"fd", c"/proc/self/fd"),
     (c"core", c"/proc/kcore"),
 ];
-
-/// Whether we could write to a part of procfs. The directories of /proc/sys are nobody's to write to, but files in them are root's:
-/// one such file tells of all.
-fn writable(proc: BorrowedFd<'_>, name: &CStr) -> SysResult<()> {
-    let writable = |name: &CStr| faccessat(proc, name, AccessFlags::W_OK, AtFlags::empty());
-    match writable(name) {
-        Err(Errno::EACCES) if name == c"sys" => writable(c"sys/kernel/core_pattern"),
-        other => other,
-    }
-}
 
 impl Builder<'_> {
     /// Closes everything that building had open.
@@ -151,7 +143,7 @@ impl Builder<'_> {
         self.root.forget_parent();
         let attributes = Attributes::RDONLY.with(Attributes::NOSUID).with(Attributes::NODEV);
         for name in STEERING {
-            match writable(tree.fd.as_fd(), name) {
+            match self.writable(tree.fd.as_fd(), name) {
                 Ok(()) => self.cover(tree.fd.as_fd(), name, attributes, dest)?,
                 Err(Errno::EACCES | Errno::ENOENT | Errno::EROFS) => {}
                 other => other.at("Can't access", name)?,
@@ -159,6 +151,16 @@ impl Builder<'_> {
         }
         self.used.push(tree.fd);
         Ok(())
+    }
+
+    /// Whether we could write to a part of procfs. The directories of /proc/sys are nobody's to write to, but the files in them are
+    /// the host's root's, whatever its capabilities and its user namespace: one such file tells of all.
+    fn writable(&self, proc: BorrowedFd<'_>, name: &CStr) -> SysResult<()> {
+        let writable = |name: &CStr| faccessat(proc, name, AccessFlags::W_OK, AtFlags::empty());
+        match writable(name) {
+            Err(Errno::EACCES) if self.bare_root && name == c"sys" => writable(c"sys/kernel/core_pattern"),
+            other => other,
+        }
     }
 
     fn dev(&mut self, dest: &CStr, parts: DevParts) -> Result<()> {

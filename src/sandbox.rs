@@ -90,7 +90,8 @@ pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fd
 
     // Leave, for what the first option puts on `/`, or for an empty tmpfs.
     let lenient = config.switches.not_a_security_boundary;
-    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch };
+    let bare_root = host.caller.uid == 0 && requested_caps(config, host) & caps::SYS_ADMIN == 0;
+    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch, bare_root };
     match (config.ops.first(), items.first_mut()) {
         (Some(op), Some(item)) if op.is_root_bind() && item.is_directory() => builder.start_with(item.take(), c"/")?,
         _ => builder.start_with(Item::Tree(gather::new_root()?), c"/")?,
@@ -271,10 +272,15 @@ fn working_directory() -> Option<CString> {
     CString::new(physical.into_os_string().into_encoded_bytes()).ok()
 }
 
+/// The capabilities that COMMAND is to have.
+fn requested_caps(config: &Config, host: &Host) -> u64 {
+    let start = if host.caller.uid == 0 { host.caps } else { 0 };
+    CapEdit::apply(&config.caps, start)
+}
+
 /// What COMMAND is allowed.
 fn caps_of_command(config: &Config, host: &Host) -> Result<()> {
-    let start = if host.caller.uid == 0 { host.caps } else { 0 };
-    let mut wanted = CapEdit::apply(&config.caps, start);
+    let mut wanted = requested_caps(config, host);
     if config.namespaces.user == Want::Yes || config.fds.userns.is_some() {
         caps::limit_bounding_set(wanted)?;
     } else {

@@ -173,9 +173,11 @@ fn kernel() -> Vec<Case> {
     let host = ["--ro-bind", "/", "/host"];
     let all = ["--unshare-all", "--cap-drop", "ALL"];
     vec![
-        case("kernel_proc", &all, "", &[]),
+        case("kernel_proc", &all, "", &[]).user_only(),
+        // The reference leaves /proc/sys to the host's root, which needs no capability to write there.
+        case("kernel_proc_of_root", &all, "", &[]).root_only().ours_only(),
         case("kernel_host", &[&all[..], &host].concat(), "/host", &[]),
-        case("kernel_real_root", &["--unshare-pid", "--cap-drop", "ALL"], "", &[]).root_only(),
+        case("kernel_real_root", &["--unshare-pid", "--cap-drop", "ALL"], "", &[]).root_only().ours_only(),
         case("kernel_real_root_host", &[&["--unshare-pid", "--cap-drop", "ALL"], &host[..]].concat(), "/host", &[]).root_only(),
         // The limit is that of one's own user namespace.
         case("kernel_capabilities", &[&ALL_CAPABILITIES[..], &["--unshare-pid"]].concat(), "", &[OWN_LIMIT]).user_only(),
