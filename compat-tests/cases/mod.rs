@@ -18,6 +18,7 @@
 
 mod arguments;
 mod cli;
+pub(crate) mod cves;
 mod diagnostics;
 mod escapes;
 mod escapes_planted;
