@@ -14,6 +14,11 @@ use crate::sys;
 /// What makes mounts, and takes them away.
 pub(crate) const SYS_ADMIN: u64 = 1 << Capability::CAP_SYS_ADMIN as u8;
 
+/// What PID 1 keeps, permitted and not effective. The kernel lets nobody look into a process who has less than it: neither at the
+/// environment that `--clearenv` has cleared for COMMAND, nor at its fds, nor at its executable, a file of the host's. Outside of the
+/// initial user namespace this capability allows nothing.
+pub(crate) const GUARD: u64 = 1 << Capability::CAP_WAKE_ALARM as u8;
+
 /// One `--cap-add` or `--cap-drop`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CapEdit {
@@ -73,9 +78,10 @@ pub(crate) fn limit_bounding_set(keep: u64) -> Result<()> {
     Ok(())
 }
 
-/// Makes permitted, effective, inheritable and ambient the same set, so that COMMAND has it whatever file it executes.
-pub(crate) fn become_set(set: u64) -> Result<()> {
-    sys::capset(set).context("capset failed")?;
+/// Makes permitted, effective, inheritable and ambient the same set, so that COMMAND has it whatever file it executes. What is more
+/// than that is permitted only, and does not outlast an exec.
+pub(crate) fn become_set(set: u64, more: u64) -> Result<()> {
+    sys::capset(set, more).context("capset failed")?;
     for number in 0..64 {
         if set & (1 << number) == 0 {
             continue;
@@ -102,9 +108,16 @@ pub(crate) fn become_undumpable() -> Result<()> {
     sys::prctl(PR_SET_DUMPABLE, 0, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")
 }
 
-/// Gives up every capability. Root without CAP_SETPCAP may be refused that, and then keeps what it was given.
-pub(crate) fn drop_all(root: bool) -> Result<()> {
-    match sys::capset(0) {
+/// The part of [`GUARD`] that this process can keep beyond what COMMAND has.
+pub(crate) fn guard(command: u64) -> Result<u64> {
+    let (_, permitted) = sys::capget().context("capget failed")?;
+    Ok(GUARD & permitted & !command)
+}
+
+/// Gives up every capability but what is to stay permitted. Root without CAP_SETPCAP may be refused that, and then keeps what it was
+/// given.
+pub(crate) fn drop_all_but(keep: u64, root: bool) -> Result<()> {
+    match sys::capset(0, keep) {
         Err(Errno::EPERM) if root => Ok(()),
         other => other.context("capset failed"),
     }

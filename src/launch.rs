@@ -152,7 +152,7 @@ fn watch(config: &Config, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds,
         // COMMAND has the same ids in the same user namespace. This process's /proc/PID/root would be a way to the host.
         caps::become_undumpable()?;
     }
-    caps::drop_all(caller.uid == 0)?;
+    caps::drop_all_but(0, caller.uid == 0)?;
     let json_status = match &info {
         Some(info) => write_info(config, &mut fds, info)?,
         None => None,

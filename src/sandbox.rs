@@ -111,7 +111,7 @@ pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fd
     identity.settle(config, proc, &mut fds)?;
     // The last thing that leads to the host is closed while this process still has capabilities, which keep others from tracing it.
     let proc = config.exec_label.is_some().then_some(old_proc);
-    caps_of_command(config, host)?;
+    let caps = caps_of_command(config, host)?;
     if config.switches.die_with_parent {
         links.die_with_monitor()?;
     }
@@ -124,7 +124,7 @@ pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fd
     if config.switches.new_session {
         setsid().context("setsid")?;
     }
-    become_command(config, Command { programs, proc, root: host.caller.uid == 0 }, fds, links)
+    become_command(config, Command { programs, proc, caps, root: host.caller.uid == 0 }, fds, links)
 }
 
 impl Links {
@@ -278,8 +278,15 @@ fn requested_caps(config: &Config, host: &Host) -> u64 {
     CapEdit::apply(&config.caps, start)
 }
 
-/// What COMMAND is allowed.
-fn caps_of_command(config: &Config, host: &Host) -> Result<()> {
+/// The capabilities of COMMAND, and what PID 1 has beyond them.
+#[derive(Debug, Clone, Copy)]
+struct Caps {
+    wanted: u64,
+    guard: u64,
+}
+
+/// Comes down to what COMMAND is allowed, and to what PID 1 needs.
+fn caps_of_command(config: &Config, host: &Host) -> Result<Caps> {
     let mut wanted = requested_caps(config, host);
     if config.namespaces.user == Want::Yes || config.fds.userns.is_some() {
         caps::limit_bounding_set(wanted)?;
@@ -288,10 +295,15 @@ fn caps_of_command(config: &Config, host: &Host) -> Result<()> {
         wanted &= host.permitted;
     }
     // Root that asks for nothing keeps what it has, and what exec makes of it.
+    let mut guard = 0;
     if host.caller.uid != 0 || !config.caps.is_empty() {
-        caps::become_set(wanted)?;
+        if config.has_init() {
+            guard = caps::guard(wanted)?;
+        }
+        caps::become_set(wanted, guard)?;
     }
-    caps::become_dumpable()
+    caps::become_dumpable()?;
+    Ok(Caps { wanted, guard })
 }
 
 /// The programs of `--add-seccomp-fd`, or the one of `--seccomp`.
@@ -322,6 +334,8 @@ struct Command {
     programs: Vec<Program>,
     /// The host's /proc, if there is a label to set by it.
     proc: Option<OwnedFd>,
+    /// What is left to come down from.
+    caps: Caps,
     /// Whether root called.
     root: bool,
 }
@@ -338,7 +352,7 @@ fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Li
     let locks = init::take_locks(&config.lock_files)?;
     let first = getpid();
     if let Some(pid) = sys::clone_process(0).context("Can't fork for pid 1")? {
-        caps::drop_all(command.root)?;
+        caps::drop_all_but(command.caps.guard, command.root)?;
         let Command { programs, proc, .. } = command;
         let init = Init { report, sync, locks };
         // Every fd that is not PID 1's is closed by its number.
@@ -349,6 +363,9 @@ fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Li
         return init.run(pid);
     }
     drop((report, sync, locks));
+    if command.caps.guard != 0 {
+        caps::become_set(command.caps.wanted, 0)?;
+    }
     if config.switches.die_with_parent {
         die_with(first)?;
     }

@@ -13,10 +13,22 @@ use crate::harness::{Case, Fd, Result, Setup};
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
-    [processes(), devices(), terminals(), sockets(), user_namespaces(), capabilities(), keys(), kernel(), given()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        processes(),
+        parents(),
+        cleared(),
+        devices(),
+        terminals(),
+        sockets(),
+        user_namespaces(),
+        capabilities(),
+        keys(),
+        kernel(),
+        given(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 const ALL_CAPABILITIES: [&str; 7] = ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL"];
@@ -33,11 +45,51 @@ fn processes() -> Vec<Case> {
         case("monitor", &["--unshare-user"], "parent", &SAME_USER),
         case("monitor_capabilities", &ALL_CAPABILITIES, "parent", &SAME_USER),
         case("monitor_disabled", &["--unshare-user", "--disable-userns", "--cap-add", "ALL"], "parent", &SAME_USER),
+        // PID 1 is ours. The reference's can be traced: its environment, its fds and its executable, a file of the host's, are open.
+        case("first_process", &["--unshare-all", "--cap-drop", "ALL"], "1", &SAME_USER).ours_only(),
+        case("first_process_as_root", &["--unshare-all", "--uid", "0", "--cap-drop", "ALL"], "1", &SAME_USER).ours_only(),
+        case(
+            "first_process_dev",
+            &["--unshare-all", "--uid", "7", "--cap-add", "CAP_NET_ADMIN", "--cap-drop", "ALL"],
+            "1",
+            &SAME_USER,
+        )
+        .ours_only(),
+        case("first_process_real_root", &["--unshare-pid", "--cap-drop", "ALL"], "1", &SAME_USER).root_only().ours_only(),
+        case("first_process_without_pid", &["--unshare-user", "--sync-fd", "9", "--cap-drop", "ALL"], "parent", &SAME_USER)
+            .fd(9, Fd::path("/dev/null"))
+            .ours_only(),
         // With one, nobody but PID 1 is there.
         case("others", &["--unshare-all"], "others", &[]),
         case("others_capabilities", &["--unshare-all", "--uid", "0", "--gid", "0", "--cap-add", "ALL"], "others", &[]),
         case("others_as_pid_1", &["--unshare-all", "--as-pid-1"], "others", &[]),
     ]
+}
+
+/// The launcher ends between two looks at who it is: whatever it was to die with is gone.
+fn parents() -> Vec<Case> {
+    let case = |name: &str, options: &str| {
+        let script = "mkfifo args
+            sh -c '{bwrap} --args 3 --die-with-parent OPTIONS sh -c \"echo alive\" 3<args >out 2>err & echo $! >pid; wait' 2>/dev/null &
+            launcher=$!; exec 4>args; until [ -s pid ]; do sleep 0.01; done; read pid <pid
+            until grep -q '(bwrap) S' /proc/$pid/stat; do sleep 0.01; done
+            kill -9 $launcher; wait $launcher 2>/dev/null
+            printf '%s\\0' --ro-bind / / >&4; exec 4>&-
+            while [ -d /proc/$pid ]; do sleep 0.01; done; cat out err";
+        Case::new(name).ours_only().script(&script.replace("OPTIONS", options))
+    };
+    let gone = "bwrap: The parent process is gone\n";
+    vec![case("parent_is_gone", "").status(0).stdout(gone), case("parent_is_gone_all", "--unshare-all").status(0).stdout(gone)]
+}
+
+/// What `--clearenv` clears is nowhere to be found. PID 1 has it, and the reference shows PID 1.
+fn cleared() -> Vec<Case> {
+    let look = "! grep -aq hidden /proc/1/environ /proc/1/maps /proc/$PPID/environ 2>/dev/null";
+    let clear = ["--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--proc", "/proc", "--dev", "/dev", "--cap-drop", "ALL"];
+    let case = |name: &str, options: &[&str]| {
+        Case::new(name).ours_only().env("SECRET", "hidden").on_host().options(clear).options(options).run(["sh", "-c", look]).ok()
+    };
+    vec![case("cleared_environment", &["--unshare-all"]), case("cleared_environment_user", &["--unshare-user"])]
 }
 
 /// Plants a node of /dev/null where the sandbox may write, as only root can.

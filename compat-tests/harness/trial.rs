@@ -127,7 +127,7 @@ fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
             if lost.is_empty() { Ok(()) } else { Err(format!("no such case: {}", lost.join(" ")).into()) }
         }),
         Trial::test("coverage::every_vulnerability_has_a_case", move || {
-            cves::troubles(told.iter().map(AsRef::as_ref)).map_err(Failed::from)
+            cves::troubles(&told.iter().map(AsRef::as_ref)).map_err(Failed::from)
         }),
         Trial::test("coverage::names_are_unique", move || {
             let mut list = counted.iter().map(|case| case.name.as_str()).collect::<Vec<_>>();
