@@ -45,6 +45,8 @@ fn processes() -> Vec<Case> {
         case("monitor", &["--unshare-user"], "parent", &SAME_USER),
         case("monitor_capabilities", &ALL_CAPABILITIES, "parent", &SAME_USER),
         case("monitor_disabled", &["--unshare-user", "--disable-userns", "--cap-add", "ALL"], "parent", &SAME_USER),
+        // Nor can the host's root, when it has dropped its capabilities as the monitor has. The reference's can be entered.
+        case("monitor_real_root", &["--cap-drop", "ALL"], "parent", &SAME_USER).root_only().ours_only(),
         // PID 1 is ours. The reference's can be traced: its environment, its fds and its executable, a file of the host's, are open.
         case("first_process", &["--unshare-all", "--cap-drop", "ALL"], "1", &SAME_USER).ours_only(),
         case("first_process_as_root", &["--unshare-all", "--uid", "0", "--cap-drop", "ALL"], "1", &SAME_USER).ours_only(),
