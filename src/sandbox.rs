@@ -110,7 +110,12 @@ pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fd
     // Become.
     identity.settle(config, proc, &mut fds)?;
     // The last thing that leads to the host is closed while this process still has capabilities, which keep others from tracing it.
-    let proc = config.exec_label.is_some().then_some(old_proc);
+    // A label waits for the next exec through a fork, so it needs no /proc later on, when a working directory or a lock file that
+    // somebody has made a link to /proc/self/fd/N would be one.
+    if let Some(label) = &config.exec_label {
+        labels::set_exec_label(proc, label)?;
+    }
+    drop(old_proc);
     let caps = caps_of_command(config, host)?;
     if config.switches.die_with_parent {
         links.die_with_monitor()?;
@@ -124,7 +129,7 @@ pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fd
     if config.switches.new_session {
         setsid().context("setsid")?;
     }
-    become_command(config, Command { programs, proc, caps, root: host.caller.uid == 0 }, fds, links)
+    become_command(config, Command { programs, caps, root: host.caller.uid == 0 }, fds, links)
 }
 
 impl Links {
@@ -332,15 +337,13 @@ fn change_directory(config: &Config, cwd: Option<&CStr>) -> Result<()> {
 struct Command {
     /// The filters, installed last.
     programs: Vec<Program>,
-    /// The host's /proc, if there is a label to set by it.
-    proc: Option<OwnedFd>,
     /// What is left to come down from.
     caps: Caps,
     /// Whether root called.
     root: bool,
 }
 
-/// The last steps: PID 1 if there is one, labels, filters, exec.
+/// The last steps: PID 1 if there is one, filters, exec.
 fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Links) -> Result<i32> {
     let numbers: BTreeSet<_> = config.fds.sync.iter().copied().collect();
     let sync = numbers.into_iter().map(|number| fds.take(number).context("Can't keep sync-fd"));
@@ -353,10 +356,10 @@ fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Li
     let first = getpid();
     if let Some(pid) = sys::clone_process(0).context("Can't fork for pid 1")? {
         caps::drop_all_but(command.caps.guard, command.root)?;
-        let Command { programs, proc, .. } = command;
+        let programs = command.programs;
         let init = Init { report, sync, locks };
         // Every fd that is not PID 1's is closed by its number.
-        std::mem::forget((proc, fds, links));
+        std::mem::forget((fds, links));
         init.close_others();
         sys::ignore_signal(libc::SIGPIPE);
         seccomp::install(&programs)?;
@@ -384,9 +387,6 @@ fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
 
 /// Executes COMMAND.
 fn exec(config: &Config, command: &Command, executed: Option<&OwnedFd>) -> Result<i32> {
-    if let (Some(label), Some(proc)) = (&config.exec_label, &command.proc) {
-        labels::set_exec_label(proc.as_fd(), label)?;
-    }
     let Some(file) = config.command.first() else { return Err(Error::usage()) };
     let mut argv = config.command.clone();
     if let (Some(name), Some(first)) = (&config.argv0, argv.first_mut()) {

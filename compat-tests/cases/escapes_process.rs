@@ -249,7 +249,14 @@ fn given() -> Vec<Case> {
     let socket = attempts(socket, &["escape:socket:/ro/socket"], &["socket"], 1);
     let directory =
         box_of("known_open_directory").fd(9, Fd::path("{dir}/outside")).options(["--unshare-all", "--cap-drop", "ALL"]);
+    // What ours has open itself is not to be reached by the last paths that are looked up. Only the sandbox's own root is there.
+    let chdir = "for n in $(seq 3 40); do {bwrap} --ro-bind {probe} /probe --proc /proc --chdir /proc/self/fd/$n \\
+                     /probe --probe x list:. list:.. 2>/dev/null; done";
+    let lock = "for n in $(seq 3 40); do {bwrap} --ro-bind {probe} /probe --proc /proc --lock-file /proc/self/fd/$n \\
+                    /probe --probe x list:/proc/self/fd/$n 2>/dev/null; done";
     vec![
+        Case::new("own_fds_by_chdir").ours_only().script(chdir).stdout(""),
+        Case::new("own_fds_by_lock_file").ours_only().script(lock).stdout(""),
         // Opened outside, it is on the host's mount, which is not read-only.
         Case::new("known_reopened_for_writing")
             .file("kept/file", "kept")
