@@ -23,6 +23,11 @@ const FORMS: [(&str, &[&str], &[&str]); 7] = [
     ("capabilities_disabled", &["--unshare-user", "--disable-userns", "--uid", "0", "--gid", "0", "--cap-add", "ALL"], &[]),
 ];
 
+/// Whether COMMAND has every capability over the mount namespace that it is in.
+fn owns_mounts(form: &str) -> bool {
+    matches!(form, "capabilities" | "capabilities_all")
+}
+
 /// Real root without a user namespace, which has given up its capabilities.
 const ROOT_WITHOUT: [&str; 2] = ["--cap-drop", "ALL"];
 
@@ -30,12 +35,14 @@ const ROOT_WITHOUT: [&str; 2] = ["--cap-drop", "ALL"];
 pub(super) fn box_of(name: &str) -> Case {
     let options = ["--ro-bind", "{probe}", "/probe", "--bind", "{dir}/inside", "/in", "--ro-bind", "{dir}/kept", "/ro"];
     let case = Case::new(name).dir("inside").dir("kept/sub").file("kept/file", "kept").file("outside/marker", SECRET);
+    let case = case.file("given/hidden/marker", SECRET);
     let case = case.setup(|s| {
         define_handle(s, "outside/marker", "outside");
         define_handle(s, "kept/file", "kept");
         Ok(())
     });
-    case.options(options).options(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"])
+    let covered = ["--bind", "{dir}/given", "/covered", "--tmpfs", "/covered/hidden"];
+    case.options(options).options(covered).options(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"])
 }
 
 /// Lets `{NAME}` stand for a file's handle, as the probe takes it.
@@ -81,21 +88,20 @@ const WRITE: &str = "escape:write:{kept}";
 /// Nothing outside can be reached.
 fn old_root() -> Vec<Case> {
     let mut cases = vec![];
-    for (form, options, views) in FORMS {
+    for (form, options, views) in FORMS.into_iter().filter(|(form, ..)| !owns_mounts(form)) {
         let case = box_of(&format!("old_root_{form}")).options(options);
-        cases.push(attempts(case, &[views, &[ROOT]].concat(), &[], 34).claim(nothing_changed));
+        cases.push(attempts(case, &[views, &[ROOT]].concat(), &[], 40).claim(nothing_changed));
     }
     // Without a pid namespace there are other processes of root's, and root is their master.
     let case = box_of("old_root_real_root_pid").root_only().options(ROOT_WITHOUT).options(["--unshare-pid"]);
-    cases.push(attempts(case, &[ROOT], &[], 34).claim(nothing_changed));
+    cases.push(attempts(case, &[ROOT], &[], 40).claim(nothing_changed));
     cases
 }
 
 /// What is read-only stays so, for whoever has no capabilities over the mount namespace.
 fn read_only() -> Vec<Case> {
     let mut cases = vec![];
-    let holds = |form: &str| !matches!(form, "capabilities" | "capabilities_all");
-    for (form, options, views) in FORMS.into_iter().filter(|(form, _, _)| holds(form)) {
+    for (form, options, views) in FORMS.into_iter().filter(|(form, ..)| !owns_mounts(form)) {
         let case = box_of(&format!("read_only_{form}")).options(options);
         cases.push(attempts(case, &[views, &[WRITE]].concat(), &[], 40).claim(nothing_changed));
     }
@@ -115,21 +121,45 @@ const TAKEN_BACK: [&str; 7] = [
     "recursive bind elsewhere, remounted",
 ];
 
+/// The same for what was covered: it was given. Nothing else is reached.
+const UNCOVERED: [&str; 5] = [
+    "umount of everything",
+    "bind without submounts",
+    "open_tree without submounts",
+    "overlay without submounts",
+    "cover moved away",
+];
+
 /// Where no promise is made.
 fn known() -> Vec<Case> {
     let mut cases = vec![];
-    for (form, options, _) in FORMS.into_iter().filter(|(form, ..)| matches!(*form, "capabilities" | "capabilities_all")) {
+    for (form, options, _) in FORMS.into_iter().filter(|(form, ..)| owns_mounts(form)) {
+        let case = box_of(&format!("known_old_root_{form}")).options(options);
+        cases.push(attempts(case, &[ROOT], &UNCOVERED, 40).claim(nothing_changed));
         let case = box_of(&format!("known_read_only_{form}")).options(options);
         cases.push(attempts(case, &[WRITE], &TAKEN_BACK, 40));
     }
+    cases.push(renamed_parent());
     // The same attempts where nothing is forbidden: they are able to get through.
     let case =
         box_of("known_everything_visible").user_only().options(["--dev-bind", "/", "/tmp/host", "--bind", "{dir}/kept", "/ro"]);
     let case = case.options(["--symlink", "/tmp/host{dir}", "{dir}"]);
-    cases.push(attempts(case, &[ROOT], &VISIBLE, 34));
+    cases.push(attempts(case, &[ROOT], &VISIBLE, 40));
     let case = box_of("known_writable").user_only().options(["--unshare-all", "--bind", "{dir}/kept", "/ro"]);
     cases.push(attempts(case, &[WRITE], &WRITABLE, 40));
     cases
+}
+
+/// A read-only bind below a writable one keeps the file, not its path: whoever may rename a directory above may put another there.
+fn renamed_parent() -> Case {
+    let moves = "! echo new >{dir}/box/a/f && mv {dir}/box/a {dir}/box/b && mkdir {dir}/box/a && echo new >{dir}/box/a/f";
+    Case::new("known_renamed_parent")
+        .file("box/a/f", "kept")
+        .options(["--dev-bind", "/", "/", "--bind", "{dir}/box", "{dir}/box", "--ro-bind", "{dir}/box/a/f", "{dir}/box/a/f"])
+        .run(["sh", "-c", moves])
+        .status(0)
+        .claim(|o| o.expect_tree("box/b/f", Some("file 644 own \"kept\"")))
+        .claim(|o| o.expect_tree("box/a/f", Some("file 644 own \"new\\n\"")))
 }
 
 /// How a file is seen that is there.

@@ -16,6 +16,7 @@ pub(crate) fn cases() -> Vec<Case> {
     [
         processes(),
         parents(),
+        stopped_setups(),
         cleared(),
         devices(),
         terminals(),
@@ -35,6 +36,29 @@ const ALL_CAPABILITIES: [&str; 7] = ["--unshare-user", "--uid", "0", "--gid", "0
 
 /// What the same user's processes may do to each other, whatever namespaces they are in, if one can name the other.
 const SAME_USER: [&str; 3] = ["signal", "signal by pidfd", "read its limits"];
+
+/// Everything that can be done to a process that one may trace.
+const TRACEABLE: [&str; 19] = [
+    "signal",
+    "signal by pidfd",
+    "trace",
+    "attach",
+    "read memory",
+    "write memory",
+    "/proc/PID/mem",
+    "take an fd",
+    "/proc/PID/exe",
+    "/proc/PID/environ",
+    "/proc/PID/maps",
+    "/proc/PID/root",
+    "/proc/PID/cwd",
+    "/proc/PID/fd/0",
+    "/proc/PID/fd/1",
+    "/proc/PID/fd/2",
+    "enter its mnt namespace",
+    "enter its net namespace",
+    "read its limits",
+];
 
 fn processes() -> Vec<Case> {
     let case = |name: &str, options: &[&str], whom: &str, through: &[&'static str]| {
@@ -57,10 +81,20 @@ fn processes() -> Vec<Case> {
             &SAME_USER,
         )
         .ours_only(),
+        // Capabilities over a user namespace below do not count.
+        attempts(
+            box_of("first_process_namespace_of_its_own").options(["--unshare-all", "--cap-drop", "ALL"]),
+            &["escape:inner", "escape:process:1"],
+            &SAME_USER,
+            17,
+        )
+        .ours_only(),
         case("first_process_real_root", &["--unshare-pid", "--cap-drop", "ALL"], "1", &SAME_USER).root_only().ours_only(),
         case("first_process_without_pid", &["--unshare-user", "--sync-fd", "9", "--cap-drop", "ALL"], "parent", &SAME_USER)
             .fd(9, Fd::path("/dev/null"))
             .ours_only(),
+        // All capabilities are also those over PID 1.
+        case("known_first_process", &["--unshare-all", "--uid", "0", "--gid", "0", "--cap-add", "ALL"], "1", &TRACEABLE),
         // With one, nobody but PID 1 is there.
         case("others", &["--unshare-all"], "others", &[]),
         case("others_capabilities", &["--unshare-all", "--uid", "0", "--gid", "0", "--cap-add", "ALL"], "others", &[]),
@@ -82,6 +116,30 @@ fn parents() -> Vec<Case> {
     };
     let gone = "bwrap: The parent process is gone\n";
     vec![case("parent_is_gone", "").status(0).stdout(gone), case("parent_is_gone_all", "--unshare-all").status(0).stdout(gone)]
+}
+
+/// Another sandbox of the same user that is stopped in its set-up: before it has done anything, when all of the host is still there, and
+/// when it is about to become COMMAND. Seen from a sandbox without a pid namespace of its own.
+fn stopped_setups() -> Vec<Case> {
+    let mut cases = vec![];
+    for (moment, block) in [("early", "--userns-block-fd 3"), ("late", "--block-fd 3")] {
+        for (attacker, options) in
+            [("", "--unshare-user --cap-drop ALL"), ("_capabilities", "--unshare-user --uid 0 --gid 0 --cap-add ALL")]
+        {
+            let script = format!(
+                "mkfifo go info; {{bwrap}} --unshare-user --ro-bind / / --info-fd 4 {block} true 3<>go 4>info 2>/dev/null & first=$!
+                 child=$(sed -n 's/.*child-pid\": \\([0-9]*\\).*/\\1/p' info)
+                 for victim in $child $first; do
+                     {{bwrap}} {options} --ro-bind {{probe}} /probe --proc /proc /probe --probe x escape:process:$victim
+                 done
+                 kill -9 $first $child; wait $first 2>/dev/null; rm go info"
+            );
+            let case = Case::new(&format!("stopped_{moment}{attacker}")).script(&script);
+            let lines = [SAME_USER, SAME_USER].concat();
+            cases.push(case.claim(move |o| only(o, &lines, 34)));
+        }
+    }
+    cases
 }
 
 /// What `--clearenv` clears is nowhere to be found. PID 1 has it, and the reference shows PID 1.
@@ -266,7 +324,7 @@ fn given() -> Vec<Case> {
             .run(write)
             .ok()
             .claim(|o| o.expect_tree("kept/file", Some("file 644 own \"written\\n\""))),
-        attempts(directory, &[ROOT], &["open fds", "/proc/PID/fd"], 34),
+        attempts(directory, &[ROOT], &["open fds", "/proc/PID/fd"], 40),
         // A socket is not written to, it is connected to: no read-only flag is in its way.
         socket,
     ]

@@ -28,7 +28,7 @@ fn published() -> Vec<Case> {
     let mut cases = vec![];
     // What COMMAND may see of PID 1 and of the monitor, which is what it may trace.
     let trace = "for p in $P; do for f in root cwd ns/mnt exe fd/0; do readlink /proc/$p/$f >/dev/null && echo $f; done
-                 cat /proc/$p/environ >/dev/null 2>&1 && echo environ; { : </proc/$p/mem; } 2>/dev/null && echo mem; done; echo done";
+                 cat /proc/$p/environ >/dev/null 2>&1 && echo environ; (: </proc/$p/mem) 2>/dev/null && echo mem; done; echo done";
     let first = trace.replace("$P", "1");
     cases.push(
         Case::new("cve_2016_8659_first_process")

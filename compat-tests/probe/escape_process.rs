@@ -29,7 +29,10 @@ pub(super) fn run(attempts: &mut Attempts, whom: &str) {
         })
     });
     any("trace", |pid| trace(0x4206, pid));
-    any("attach", |pid| trace(16, pid));
+    any("attach", |pid| {
+        // Let go of it when it has stopped, or it would stay so.
+        trace(16, pid) && (libc::WIFSTOPPED(sys::wait(pid)) && trace(17, pid))
+    });
     any("read memory", |pid| memory(libc::SYS_process_vm_readv, pid));
     any("write memory", |pid| memory(libc::SYS_process_vm_writev, pid));
     any("/proc/PID/mem", |pid| OpenOptions::new().write(true).open(format!("/proc/{pid}/mem")).is_ok());
@@ -75,7 +78,7 @@ fn pidfd(pid: i32) -> Option<i32> {
     i32::try_from(fd).ok()
 }
 
-/// `PTRACE_SEIZE` or `PTRACE_ATTACH`, given back by the end of this process.
+/// `PTRACE_SEIZE`, which ends with this process, `PTRACE_ATTACH` or `PTRACE_DETACH`.
 fn trace(request: i64, pid: i32) -> bool {
     call(libc::SYS_ptrace, &mut [Word::Number(request), Word::Number(pid.into()), Word::Number(0), Word::Number(0)]).is_ok()
 }

@@ -18,6 +18,9 @@ use crate::sys::{self, Word, call};
 /// What the file outside holds.
 pub(crate) const SECRET: &str = "the file outside";
 
+/// Where it is inside, below a tmpfs that covers it.
+const COVERED: &str = "/covered/hidden/marker";
+
 /// Ways from a root or a directory to what may be around it.
 const PREFIXES: [&str; 9] = [
     "",
@@ -47,6 +50,7 @@ pub(super) fn run(attempts: &mut Attempts, words: &str) {
     namespaces(attempts, &target);
     unmounting(attempts, &target);
     mounts(attempts, &target);
+    uncovering(attempts);
     below_the_file_system(attempts, &target);
     mount_lists(attempts);
 }
@@ -62,7 +66,8 @@ fn holds_secret(path: impl AsRef<Path>) -> bool {
 impl Target<'_> {
     /// Whether it is to be seen by any path.
     fn seen(&self) -> bool {
-        PREFIXES.iter().any(|prefix| holds_secret(format!("{prefix}{}", self.path)))
+        holds_secret(COVERED)
+            || PREFIXES.iter().any(|prefix| holds_secret(format!("{prefix}{}", self.path)))
             || holds_secret(format!("{}{}", "../".repeat(40), self.path))
     }
 
@@ -240,6 +245,32 @@ fn mounts(attempts: &mut Attempts, target: &Target<'_>) {
         let made = fs::create_dir_all("/tmp/above").is_ok();
         let bound = mount(Some("/.."), "/tmp/above", None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>);
         made && bound.is_ok() && holds_secret(format!("/tmp/above{}", target.path))
+    });
+}
+
+/// Copies of a directory without what is mounted below it, which would show what is covered there.
+fn uncovering(attempts: &mut Attempts) {
+    let none = None::<&str>;
+    let copy = || fs::create_dir_all("/tmp/copy").is_ok();
+    let copied = || holds_secret("/tmp/copy/hidden/marker");
+    attempts.mounting("bind without submounts", || {
+        copy() && mount(Some("/covered"), "/tmp/copy", none, MsFlags::MS_BIND, none).is_ok() && copied()
+    });
+    attempts.mounting("open_tree without submounts", || {
+        open_tree("/covered", OPEN_TREE_CLONE).is_some_and(|tree| fchdir(&tree).is_ok() && holds_secret("hidden/marker"))
+    });
+    attempts.mounting("overlay without submounts", || {
+        let options = Some("userxattr,lowerdir=/covered:/in");
+        copy() && mount(Some("overlay"), "/tmp/copy", Some("overlay"), MsFlags::empty(), options).is_ok() && copied()
+    });
+    attempts.mounting("cover moved away", || {
+        copy() && mount(Some("/covered/hidden"), "/tmp/copy", none, MsFlags::MS_MOVE, none).is_ok() && holds_secret(COVERED)
+    });
+    attempts.mounting("cover renamed", || {
+        fs::rename("/covered/hidden", "/covered/else").is_ok() && holds_secret("/covered/else/marker")
+    });
+    attempts.mounting("cover removed elsewhere", || {
+        fs::remove_dir("/covered/hidden").is_ok() || fs::rename("/in", "/covered/hidden").is_ok() || holds_secret(COVERED)
     });
 }
 
