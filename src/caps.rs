@@ -17,7 +17,7 @@ pub(crate) const SYS_ADMIN: u64 = 1 << Capability::CAP_SYS_ADMIN as u8;
 /// What PID 1 keeps, permitted and not effective. The kernel lets nobody look into a process who has less than it: neither at the
 /// environment that `--clearenv` has cleared for COMMAND, nor at its fds, nor at its executable, a file of the host's. Outside of the
 /// initial user namespace this capability allows nothing.
-pub(crate) const GUARD: u64 = 1 << Capability::CAP_WAKE_ALARM as u8;
+const GUARD: u64 = 1 << Capability::CAP_WAKE_ALARM as u8;
 
 /// One `--cap-add` or `--cap-drop`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,22 @@ pub(crate) fn become_dumpable() -> Result<()> {
 /// Closes this process's files in /proc to everybody who is not privileged on the host.
 pub(crate) fn become_undumpable() -> Result<()> {
     sys::prctl(PR_SET_DUMPABLE, 0, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")
+}
+
+/// The capabilities of COMMAND, and what PID 1 has beyond them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caps {
+    /// COMMAND's.
+    pub(crate) wanted: u64,
+    /// PID 1's.
+    pub(crate) guard: u64,
+}
+
+impl Caps {
+    /// Comes down to what COMMAND has.
+    pub(crate) fn drop_guard(self) -> Result<()> {
+        if self.guard == 0 { Ok(()) } else { become_set(self.wanted, 0) }
+    }
 }
 
 /// The part of [`GUARD`] that this process can keep beyond what COMMAND has.

@@ -16,7 +16,7 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::stat::{Mode, stat, umask};
 use nix::unistd::{Gid, Uid, chdir, getcwd, getpid, setgid, sethostname, setsid, setuid, write};
 
-use crate::caps::{self, CapEdit};
+use crate::caps::{self, CapEdit, Caps};
 use crate::config::{Config, Op, Want};
 use crate::error::{Context, Error, Result, join};
 use crate::fds::Fds;
@@ -283,13 +283,6 @@ fn requested_caps(config: &Config, host: &Host) -> u64 {
     CapEdit::apply(&config.caps, start)
 }
 
-/// The capabilities of COMMAND, and what PID 1 has beyond them.
-#[derive(Debug, Clone, Copy)]
-struct Caps {
-    wanted: u64,
-    guard: u64,
-}
-
 /// Comes down to what COMMAND is allowed, and to what PID 1 needs.
 fn caps_of_command(config: &Config, host: &Host) -> Result<Caps> {
     let mut wanted = requested_caps(config, host);
@@ -366,9 +359,7 @@ fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Li
         return init.run(pid);
     }
     drop((report, sync, locks));
-    if command.caps.guard != 0 {
-        caps::become_set(command.caps.wanted, 0)?;
-    }
+    command.caps.drop_guard()?;
     if config.switches.die_with_parent {
         die_with(first)?;
     }

@@ -5,6 +5,7 @@
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
+use super::sources::runner_is_root;
 use super::vulnerabilities::{OPERATIONS, nothing_outside_changed, planted};
 use crate::harness::{Case, Exit, Outcome, Result};
 
@@ -42,7 +43,8 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = vec![];
     for (operation, words) in operations() {
         for (obstacle, place) in OBSTACLES {
-            cases.push(case(&format!("{operation}_{obstacle}"), words, place));
+            let case = case(&format!("{operation}_{obstacle}"), words, place);
+            cases.push(if obstacle == "below_closed" { case.needs(runner_is_root) } else { case });
         }
         let component = format!("/in/{}/new", "x".repeat(256));
         cases.push(case(&format!("{operation}_long_name"), words, &component));
@@ -68,7 +70,8 @@ fn case(name: &str, words: &[&str], place: &str) -> Case {
         s.dir("inside/sub")?;
         s.file("inside/file", "")?;
         s.dir("inside/closed")?;
-        s.mode("inside/closed", 0)
+        // Nobody but root could give it away.
+        if runner_is_root().is_ok() { s.mode("inside/closed", 0) } else { Ok(()) }
     });
     // The reference waits for a FIFO's reader, and its words are others.
     case.ours_only().options(words).options([place]).run(["true"]).claim(nothing_outside_changed).claim(refused_or_done)
