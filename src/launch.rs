@@ -149,11 +149,11 @@ fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, 
     if let Some(userns2) = config.fds.userns2 {
         fds.take(userns2).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)).context("Setting userns2 failed")?;
     }
-    if config.fds.userns.is_some() || config.fds.userns2.is_some() {
-        // COMMAND has the same ids in the same user namespace. This process's /proc/PID/root would be a way to the host.
+    if config.fds.userns.is_some() || config.fds.userns2.is_some() || config.namespaces.user != Want::Yes {
+        // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities. This process's /proc/PID/root would be a way to the host.
         caps::become_undumpable()?;
     }
-    caps::drop_all(caller.uid == 0)?;
+    caps::drop_all_but(0, caller.uid == 0)?;
     let json_status = match &info {
         Some(info) => write_info(&config, &mut fds, info)?,
         None => None,

@@ -18,7 +18,12 @@
 
 mod arguments;
 mod cli;
+pub(crate) mod cves;
 mod diagnostics;
+mod escapes;
+mod escapes_planted;
+mod escapes_process;
+mod escapes_race;
 mod filesystem;
 mod identity;
 mod mounts;
@@ -45,6 +50,10 @@ pub(crate) fn all() -> Vec<Case> {
         ("arguments", arguments::cases()),
         ("cli", cli::cases()),
         ("diagnostics", diagnostics::cases()),
+        ("escapes", escapes::cases()),
+        ("escapes_planted", escapes_planted::cases()),
+        ("escapes_process", escapes_process::cases()),
+        ("escapes_race", escapes_race::cases()),
         ("filesystem", filesystem::cases()),
         ("identity", identity::cases()),
         ("mounts", mounts::cases()),

@@ -9,6 +9,7 @@ use super::compare::{Field, differing};
 use super::lab::{Lab, Side};
 use super::report::{Record, Verdict, say};
 use super::{Case, Identity, Outcome, Result, normal, side};
+use crate::cases::cves;
 use crate::differences::DIFFERENCES;
 
 /// All trials.
@@ -109,9 +110,11 @@ fn compare(case: &Case, reference: &Outcome, ours: &Outcome, troubles: &mut Vec<
     if found.is_empty() { Verdict::Same } else { Verdict::Declared }
 }
 
-/// The trials about the cases: every option has one, every declared difference names one, and names are unique.
+/// The trials about the cases: every option has one, every declared difference and every old vulnerability names one, and
+/// names are unique.
 fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
     let (lab, all, named, counted) = (Arc::clone(lab), Arc::clone(cases), Arc::clone(cases), Arc::clone(cases));
+    let told = Arc::clone(cases);
     vec![
         Trial::test("coverage::every_option_has_a_case", move || {
             let options = options(&lab)?;
@@ -122,6 +125,9 @@ fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
             let lost = DIFFERENCES.iter().map(|row| row.case).filter(|name| !named.iter().any(|c| c.name == *name));
             let lost = lost.collect::<Vec<_>>();
             if lost.is_empty() { Ok(()) } else { Err(format!("no such case: {}", lost.join(" ")).into()) }
+        }),
+        Trial::test("coverage::every_vulnerability_has_a_case", move || {
+            cves::troubles(&told.iter().map(AsRef::as_ref)).map_err(Failed::from)
         }),
         Trial::test("coverage::names_are_unique", move || {
             let mut list = counted.iter().map(|case| case.name.as_str()).collect::<Vec<_>>();
