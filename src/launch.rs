@@ -212,7 +212,8 @@ fn userns_offered() -> bool {
         let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
         sys::read_all(file.as_raw_fd(), 4096).ok()
     };
-    let exists = faccessat(AT_FDCWD, c"/proc/self/ns/user", AccessFlags::F_OK, AtFlags::empty()).is_ok();
+    // Whatever else goes wrong here, the clone will say.
+    let exists = faccessat(AT_FDCWD, c"/proc/self/ns/user", AccessFlags::F_OK, AtFlags::empty()) != Err(Errno::ENOENT);
     let off = first_byte(c"/sys/module/user_namespace/parameters/enable").is_some_and(|text| text.first() == Some(&b'N'));
     let none = first_byte(c"/proc/sys/user/max_user_namespaces").is_some_and(|text| text.trim_ascii() == b"0");
     exists && !off && !none
@@ -265,8 +266,11 @@ fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>) -> Result<Option<Pid>> {
         let there = faccessat(proc, c"self/ns/cgroup", AccessFlags::F_OK, AtFlags::empty());
         match (there, wanted.cgroup) {
             (Ok(()), _) => flags |= libc::CLONE_NEWCGROUP,
-            (Err(_), Want::Try) => {}
-            (Err(_), _) => return Err(Error::new("Cannot create new cgroup namespace because the kernel does not support it")),
+            (Err(Errno::ENOENT), Want::Try) => {}
+            (Err(Errno::ENOENT), _) => {
+                return Err(Error::new("Cannot create new cgroup namespace because the kernel does not support it"));
+            }
+            (Err(other), _) => return Err(Error::os("Can't look for cgroup namespaces", other)),
         }
     }
     sys::clone_process(flags).map_err(|errno| clone_failure(errno, wanted.user == Want::Yes))
