@@ -197,7 +197,7 @@ fn watch(config: &Config, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds,
     }
     if let Some(tether) = &outer.tether {
         // A sandbox that has failed by now has said so, and its status is about to be read.
-        signal(tether);
+        signal(tether).context("Can't tell the sandbox to go on")?;
     }
     let Outer { tether, report, executed, pid } = outer;
     // Every fd that is left is closed by its number now.
@@ -351,7 +351,14 @@ fn receive_pid(socket: &OwnedFd) -> Result<Pid> {
 }
 
 /// A byte for whoever is at the other end of a link: that is what all links carry, and on the one to the pid socket the kernel adds
-/// who sent it. If nobody is there any more nobody is interested; in particular it is no SIGPIPE.
-pub(crate) fn signal(link: &OwnedFd) {
-    _ = send(link.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL);
+/// who sent it. If nobody is there any more nobody is interested; in particular it is no SIGPIPE. Any other failure is one, because
+/// somebody waits for the byte.
+pub(crate) fn signal(link: &OwnedFd) -> SysResult<()> {
+    loop {
+        match send(link.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL) {
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(other) => return Err(other),
+        }
+    }
 }

@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -59,7 +60,7 @@ pub(crate) fn enter(config: &Config, host: &Host, old_proc: OwnedFd, mut fds: Fd
         set_death_signal()?;
     }
     if let Some(socket) = links.pid.take() {
-        launch::signal(&socket);
+        launch::signal(&socket).context("Can't show the pid")?;
     }
     for monitors in [config.fds.info, config.fds.json_status, config.fds.userns_block] {
         fds.drop_optional(monitors);
@@ -142,9 +143,12 @@ impl Links {
         // The parent may be in another pid namespace, where getppid(2) shows nothing: its end of the pipe tells.
         let Some(tether) = &self.tether else { return Ok(()) };
         let mut ends = [PollFd::new(tether.as_fd(), PollFlags::empty())];
-        match poll(&mut ends, PollTimeout::ZERO).context("poll")? {
-            0 => Ok(()),
-            _ => Err(Error::reported()),
+        loop {
+            match poll(&mut ends, PollTimeout::ZERO) {
+                Err(Errno::EINTR) => {}
+                Ok(0) => return Ok(()),
+                other => return other.context("poll").and(Err(Error::reported())),
+            }
         }
     }
 }
@@ -371,7 +375,7 @@ fn exec(config: &Config, command: &Command, executed: Option<&OwnedFd>) -> Resul
     }
     // Before the filters, which may refuse the call that cannot raise SIGPIPE. What fails afterwards takes it back by a second byte.
     if let Some(link) = executed {
-        launch::signal(link);
+        launch::signal(link).context("Can't announce COMMAND")?;
     }
     let error = match seccomp::install(&command.programs) {
         Ok(()) => Error::os(join("execvp", file), sys::execvp(file, &argv)),
