@@ -14,7 +14,9 @@ use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, stat, umask};
+use nix::sys::wait::waitpid;
 use nix::unistd::{Gid, Uid, chdir, getcwd, getpid, setgid, sethostname, setsid, setuid, write};
 
 use crate::caps::{self, CapEdit};
@@ -336,14 +338,18 @@ fn become_command(config: &Config, command: Command, mut fds: Fds, mut links: Li
     let locks = init::take_locks(&config.lock_files)?;
     let first = getpid();
     if let Some(pid) = sys::clone_process(0).context("Can't fork for pid 1")? {
-        caps::drop_all(command.root)?;
+        let dropped = caps::drop_all(command.root);
         let Command { programs, proc, .. } = command;
         let init = Init { report, sync, locks };
         // Every fd that is not PID 1's is closed by its number.
         std::mem::forget((proc, fds, links));
         init.close_others();
         sys::ignore_signal(libc::SIGPIPE);
-        seccomp::install(&programs)?;
+        dropped.and_then(|()| seccomp::install(&programs)).inspect_err(|_| {
+            // COMMAND is there already, and must not go on beside a PID 1 that failed.
+            _ = kill(pid, Signal::SIGKILL);
+            _ = waitpid(pid, None);
+        })?;
         return init.run(pid);
     }
     drop((report, sync, locks));
