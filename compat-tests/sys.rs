@@ -505,3 +505,20 @@ pub(crate) fn close_on_exec(fd: RawFd) {
 pub(crate) fn c_string(bytes: &[u8]) -> CString {
     CString::new(bytes.split(|b| *b == 0).next().unwrap_or_default()).unwrap_or_else(|_| CStr::to_owned(c""))
 }
+
+/// Takes over an fd that was passed at a number, and closes it on exec.
+#[allow(dead_code, reason = "the fault injection's")]
+pub(crate) fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
+    fd_flags(fd).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+    close_on_exec(fd);
+    Ok(own(fd))
+}
+
+/// Has a command traced by this process from its exec on.
+#[allow(dead_code, reason = "the fault injection's")]
+pub(crate) fn trace_from_start(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    let trace = || Ok(nix::sys::ptrace::traceme()?);
+    // SAFETY: between fork and exec it makes one system call.
+    unsafe { command.pre_exec(trace) };
+}

@@ -4,14 +4,15 @@ mod case;
 mod compare;
 mod fds;
 pub(crate) mod filter;
-mod lab;
+pub(crate) mod lab;
 mod live;
+pub(crate) mod nested;
 mod normal;
 mod outcome;
 mod places;
-mod report;
+pub(crate) mod report;
 mod scratch;
-mod side;
+pub(crate) mod side;
 mod trial;
 
 pub(crate) use case::{Case, Tweak};
