@@ -1,6 +1,6 @@
 //! The failures after which COMMAND runs all the same, in the sandbox that was asked for, each with its reason.
 //!
-//! A tolerance that is not in this table fails its trial. A row that no tried point needs fails the run.
+//! A tolerance that is not in this table fails its trial. A row that no point needs fails the long form.
 
 use libc::{EACCES, EINVAL, ENOMEM, ENOSYS, EPERM};
 
@@ -39,6 +39,7 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
         role: "0",
         ..row("read", "", &[], "of a switch that the clone obeys, or of a status that PID 1 exits with as well")
     },
+    row("write", "", &[], "of COMMAND's status, which PID 1 exits with as well"),
     row("capset", "", &[EPERM], "root without CAP_SETPCAP may not give capabilities up, and keeps what it was given"),
     Tolerated { seen: &["/"], ..row("openat", "/", &[EACCES], "a mount that cannot be reached needs no flags") },
     Tolerated { seen: CWD, ..row("getcwd", "", &[], ELSEWHERE) },

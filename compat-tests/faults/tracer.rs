@@ -36,7 +36,10 @@ use crate::sys;
 pub(crate) const REPORT: RawFd = 390;
 
 /// How long the processes may take. Only a sandbox that hangs takes that long.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What an interrupted call returns to the kernel's own code, from `-ERESTART_RESTARTBLOCK` to `-ERESTARTSYS`.
+const RESTARTS: std::ops::RangeInclusive<i64> = -516..=-512;
 
 /// What is done to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,8 @@ struct Traced {
     executed: bool,
     /// The errno that the call which it is in is to return.
     pending: Option<i32>,
+    /// Whether a signal has interrupted the last call, which the kernel begins again by itself.
+    again: bool,
 }
 
 /// A run.
@@ -261,10 +266,14 @@ impl Tracer {
         };
         let Some(traced) = self.traced.get_mut(&pid) else { return self.resume(pid, None) };
         if info.op == libc::PTRACE_SYSCALL_INFO_EXIT {
+            traced.again = RESTARTS.contains(&registers.rax.cast_signed());
             if let Some(errno) = traced.pending.take() {
                 registers.rax = i64::from(-errno).cast_unsigned();
                 _ = ptrace::setregs(pid, registers);
             }
+            return self.resume(pid, None);
+        }
+        if std::mem::take(&mut traced.again) {
             return self.resume(pid, None);
         }
         let number = registers.orig_rax.cast_signed();
