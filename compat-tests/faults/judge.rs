@@ -173,12 +173,15 @@ fn names_step(line: &str, errno: i32) -> bool {
     let Some(text) = line.strip_prefix("bwrap: ") else { return false };
     let words = std::io::Error::from_raw_os_error(errno).to_string();
     let words = words.split(" (os error").next().unwrap_or_default();
-    // Programs look for what the first of them says, which is in words of its own.
-    text.len() > words.len() && (text.contains(words) || text.contains(&errno_name(errno)) || text.starts_with(NO_NAMESPACES))
+    let names_cause = text.contains(words) || text.contains(&errno_name(errno));
+    text.len() > words.len() && (names_cause || OWN_WORDS.iter().any(|start| text.starts_with(start)))
 }
 
-/// How the line begins when user namespaces are not permitted.
-const NO_NAMESPACES: &str = "No permissions to create a new namespace, likely because";
+/// How the lines begin that name the cause in other words: programs look for these.
+const OWN_WORDS: [&str; 2] = [
+    "No permissions to create a new namespace, likely because",
+    "Joining the specified user namespace failed, it might not be a descendant",
+];
 
 /// What COMMAND has seen, but for its relatives: they may be dead.
 fn view(outcome: &Outcome) -> String {

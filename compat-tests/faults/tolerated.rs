@@ -41,10 +41,17 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
     },
     row("write", "", &[], "of COMMAND's status, which PID 1 exits with as well"),
     row("capset", "", &[EPERM], "root without CAP_SETPCAP may not give capabilities up, and keeps what it was given"),
+    Tolerated {
+        seen: CAPS,
+        ..row("prctl", "47", &[EPERM], "PR_CAP_AMBIENT: secure bits may forbid it, and COMMAND has less then, never more")
+    },
     Tolerated { seen: &["/"], ..row("openat", "/", &[EACCES], "a mount that cannot be reached needs no flags") },
     Tolerated { seen: CWD, ..row("getcwd", "", &[], ELSEWHERE) },
     Tolerated { seen: CWD, ..row("chdir", "{dir}", &[], ELSEWHERE) },
 ];
+
+/// Capabilities that exec keeps only if they are ambient.
+const CAPS: &[&str] = &["ambient: ", "permitted: ", "effective: "];
 
 /// COMMAND's working directory, and what tells it.
 const CWD: &[&str] = &["PWD", "/", "{dir}"];
