@@ -50,7 +50,7 @@ impl std::fmt::Display for Point {
 const OF_COMMAND: usize = 8;
 
 /// How often the short form tries the same call of the same process with the same argument.
-const ALIKE: usize = 2;
+const ALIKE: usize = 4;
 
 /// All points of a scenario, or those of the short form: one in `share`.
 pub(crate) fn all(calm: &Outcome, report: &str, share: Option<usize>) -> Result<Vec<Point>> {
@@ -82,9 +82,13 @@ fn long(made: &Made) -> Vec<Fault> {
     errors.iter().map(|errno| Fault::Error(*errno)).chain([Fault::Kill]).collect()
 }
 
-/// One error of a call, another one for each call in turn, EINTR where it is to be retried, and the end of its process.
+/// One error of a call, another one for each call in turn, or both where it has two; EINTR where it is to be retried, and the end of
+/// its process.
 fn short(made: &Made, index: usize) -> Vec<Fault> {
     let mut faults = long(made);
+    if faults.len() <= 3 {
+        return faults;
+    }
     let kill = faults.pop();
     let interrupted = Fault::Error(libc::EINTR);
     let retried = faults.contains(&interrupted) && RETRIED.contains(&made.call.name);
