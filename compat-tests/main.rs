@@ -24,5 +24,5 @@ fn main() -> ExitCode {
     if arguments.next().as_deref() == Some("--probe") {
         return probe::run(&arguments.collect::<Vec<_>>());
     }
-    harness::run(cases::all())
+    harness::run(cases::all(), cases::more)
 }

@@ -567,3 +567,20 @@ pub(crate) fn die_with_parent() {
     // SAFETY: no memory is involved.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
 }
+
+/// Takes over an fd that was passed at a number, and closes it on exec.
+#[allow(dead_code, reason = "the fault injection's")]
+pub(crate) fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
+    fd_flags(fd).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+    close_on_exec(fd);
+    Ok(own(fd))
+}
+
+/// Has a command traced by this process from its exec on.
+#[allow(dead_code, reason = "the fault injection's")]
+pub(crate) fn trace_from_start(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    let trace = || Ok(nix::sys::ptrace::traceme()?);
+    // SAFETY: between fork and exec it makes one system call.
+    unsafe { command.pre_exec(trace) };
+}

@@ -8,12 +8,15 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, stat, umask};
+use nix::sys::wait::waitpid;
 use nix::unistd::{Gid, Uid, chdir, getcwd, getpid, setgid, sethostname, setsid, setuid, write};
 
 use crate::caps::{self, CapEdit, Caps};
@@ -59,7 +62,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
         set_death_signal()?;
     }
     if let Some(socket) = links.pid.take() {
-        launch::signal(&socket);
+        launch::signal(&socket).context("Can't show the pid")?;
     }
     for monitors in [config.fds.info, config.fds.json_status, config.fds.userns_block] {
         fds.drop_optional(monitors);
@@ -151,9 +154,12 @@ impl Links {
         // The parent may be in another pid namespace, where getppid(2) shows nothing: its end of the pipe tells.
         let Some(tether) = &self.tether else { return Ok(()) };
         let mut ends = [PollFd::new(tether.as_fd(), PollFlags::empty())];
-        match poll(&mut ends, PollTimeout::ZERO).context("poll")? {
-            0 => Ok(()),
-            _ => Err(Error::reported()),
+        loop {
+            match poll(&mut ends, PollTimeout::ZERO) {
+                Err(Errno::EINTR) => {}
+                Ok(0) => return Ok(()),
+                other => return other.context("poll").and(Err(Error::reported())),
+            }
         }
     }
 }
@@ -351,7 +357,7 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     let locks = init::take_locks(&config.lock_files)?;
     let first = getpid();
     if let Some(pid) = sys::clone_process(0).context("Can't fork for pid 1")? {
-        caps::drop_all_but(command.caps.guard, command.root)?;
+        let dropped = caps::drop_all_but(command.caps.guard, command.root);
         let programs = command.programs;
         let init = Init { report, sync, locks };
         // Every fd that is not PID 1's is closed by its number.
@@ -360,7 +366,11 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
         drop(config);
         sys::trim_heap();
         sys::ignore_signal(libc::SIGPIPE);
-        seccomp::install(&programs)?;
+        dropped.and_then(|()| seccomp::install(&programs)).inspect_err(|_| {
+            // COMMAND is there already, and must not go on beside a PID 1 that failed.
+            _ = kill(pid, Signal::SIGKILL);
+            _ = waitpid(pid, None);
+        })?;
         return init.run(pid);
     }
     drop((report, sync, locks));
@@ -390,7 +400,7 @@ fn exec(config: &Config, command: &Command, executed: Option<&OwnedFd>) -> Resul
     }
     // Before the filters, which may refuse the call that cannot raise SIGPIPE. What fails afterwards takes it back by a second byte.
     if let Some(link) = executed {
-        launch::signal(link);
+        launch::signal(link).context("Can't announce COMMAND")?;
     }
     let error = match seccomp::install(&command.programs) {
         Ok(()) => Error::os(join("execvp", file), sys::execvp(file, &argv)),

@@ -4,6 +4,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+
+use libtest_mimic::{Failed, Trial};
 
 use crate::harness::{Case, Result};
 
@@ -62,8 +65,15 @@ pub(crate) const ROWS: &[Row] = &[
     ),
 ];
 
+/// The trial that holds the table to the cases, and the page to the table.
+pub(crate) fn trial(cases: &Arc<[Arc<Case>]>) -> Trial {
+    let cases = Arc::clone(cases);
+    let name = "coverage::every_vulnerability_has_a_case";
+    Trial::test(name, move || troubles(&cases.iter().map(AsRef::as_ref)).map_err(Failed::from))
+}
+
 /// What is wrong with the table: names without a case, and rows that SECURITY.md does not have as they are here.
-pub(crate) fn troubles<'a>(cases: &(impl Iterator<Item = &'a Case> + Clone)) -> Result<()> {
+fn troubles<'a>(cases: &(impl Iterator<Item = &'a Case> + Clone)) -> Result<()> {
     let exists = |name: &str| match name.strip_suffix('*') {
         Some(start) => cases.clone().any(|case| case.name.starts_with(start)),
         None => cases.clone().any(|case| case.name == name),

@@ -18,7 +18,7 @@
 
 mod arguments;
 mod cli;
-pub(crate) mod cves;
+mod cves;
 mod diagnostics;
 mod escapes;
 mod escapes_planted;
@@ -42,7 +42,16 @@ mod views;
 mod vulnerabilities;
 mod vulnerabilities_process;
 
-use crate::harness::Case;
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+
+use crate::harness::{Case, Lab};
+
+/// The trials that are about more than one case.
+pub(crate) fn more(_: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
+    vec![cves::trial(cases)]
+}
 
 /// All cases, each under the name of its file.
 pub(crate) fn all() -> Vec<Case> {

@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::namespaces::{has_nsenter, two_user_namespaces};
+use crate::harness::nested::{has_nsenter, two_user_namespaces};
 use crate::harness::{Case, Fd, Result, Setup, Tweak};
 
 /// The cases of this file.

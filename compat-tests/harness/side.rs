@@ -99,7 +99,15 @@ fn launch(
         Program::Bwrap { options, command } => {
             let (program, mut words) = lab.command(side);
             words.extend(options.iter().chain(command).map(|word| value(word)));
-            (program, words)
+            match &case.tracer {
+                None => (program, words),
+                Some((tracer, before)) => {
+                    let name = tracer.as_os_str().as_bytes().to_vec();
+                    let before = before.iter().map(|word| word.clone().into_bytes());
+                    let path = program.as_os_str().as_bytes().to_vec();
+                    (tracer.clone(), [name].into_iter().chain(before).chain([path]).chain(words).collect())
+                }
+            }
         }
         Program::Script(text) => (PathBuf::from("/bin/sh"), vec![b"sh".to_vec(), b"-c".to_vec(), value(text.as_ref())]),
     };
