@@ -58,6 +58,8 @@ pub(crate) struct Lab {
     pub(crate) refuse: Vec<String>,
     /// The host's namespaces, as the probe takes them.
     pub(crate) host_namespaces: String,
+    /// How many times longer than usual a case may take.
+    pub(crate) patience: u32,
     /// Whether every outcome is printed, for whoever writes a case.
     pub(crate) show: bool,
     records: Mutex<Vec<Record>>,
@@ -110,6 +112,7 @@ impl Lab {
             identities: if root { vec![Identity::Root, Identity::User] } else { vec![Identity::User] },
             refuse,
             host_namespaces: host_namespaces(),
+            patience: std::env::var("COMPAT_PATIENCE").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1),
             show: std::env::var_os("COMPAT_SHOW").is_some(),
             records: Mutex::default(),
             reference_by_loader,
