@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by what fetches Debian packages of another release: a private apt configuration below a directory. Nothing is installed,
 # no privilege is needed, and the machine's own configuration stays as it is.
 #
@@ -8,6 +9,7 @@
 
 private_apt_open() {
     private_apt_dir=$1
+    # shellcheck disable=SC2016 # apt's own variables
     mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN)' 'Created-By: Packages' |
         awk '$2 == "Debian" && !/security/ { print $1; exit }')}
     [ -n "$mirror" ] || { echo "no Debian mirror in the apt configuration; set DEBIAN_MIRROR" >&2; return 1; }
