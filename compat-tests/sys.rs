@@ -515,6 +515,13 @@ pub(crate) fn close_on_exec(fd: RawFd) {
     unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
 }
 
+/// Whether the kernel knows mount_setattr(2), which came with Linux 5.12.
+pub(crate) fn has_mount_setattr() -> bool {
+    // SAFETY: with no attributes at all the call is refused before it looks at anything.
+    let result = unsafe { libc::syscall(libc::SYS_mount_setattr, -1, ptr::null::<u8>(), 0, ptr::null::<u8>(), 0) };
+    result != -1 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS)
+}
+
 /// A path as the kernel takes it.
 pub(crate) fn c_string(bytes: &[u8]) -> CString {
     CString::new(bytes.split(|b| *b == 0).next().unwrap_or_default()).unwrap_or_else(|_| CStr::to_owned(c""))

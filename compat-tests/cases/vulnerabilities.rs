@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::overlays::kernel_has_overlays;
 use super::sources::runner_is_root;
 use crate::harness::{Case, Fd, Outcome, Result, Setup, Tweak};
 
@@ -117,12 +118,9 @@ fn escapes_in_other_ways() -> Vec<Case> {
         stopped("cve_2026_87766_lock_file", "/oldroot{dir}/outside").ours_only().options(["--lock-file", "/in/to-file"]),
         stopped("cve_2026_87766_chdir", "/oldroot{dir}/outside").options(["--chdir", "/in/link"]),
         // An overlay and devices as well.
-        stopped("cve_2026_87766_overlay", "/oldroot{dir}/outside").options([
-            "--overlay-src",
-            "{dir}/mine",
-            "--tmp-overlay",
-            "/in/link/new",
-        ]),
+        stopped("cve_2026_87766_overlay", "/oldroot{dir}/outside")
+            .options(["--overlay-src", "{dir}/mine", "--tmp-overlay", "/in/link/new"])
+            .needs(kernel_has_overlays),
         stopped("cve_2026_87766_dev", "/oldroot{dir}/outside").options(["--dev", "/in/link/new"]),
         stopped("cve_2026_87766_mqueue", "/oldroot{dir}/outside").options(["--unshare-ipc", "--mqueue", "/in/link/new"]),
         stopped("cve_2026_87766_bind_fd", "/oldroot{dir}/outside").options(["--bind-fd", "7", "/in/link/new"]),
@@ -312,6 +310,7 @@ fn mounts() -> Vec<Case> {
         Case::new("nothing_of_the_base_is_left")
             .options(["--bind", "{dir}", "/", "--proc", "/proc", "--bind-data", "7", "/data", "--overlay-src", "{dir}/low"])
             .options(["--tmp-overlay", "/over"])
+            .needs(kernel_has_overlays)
             .dir("low")
             .dir("proc")
             .fd(7, Fd::memfd("x"))

@@ -42,7 +42,7 @@ fn run_in(lab: &Lab, case: &Case, (side, identity): (Side, Identity), dir: PathB
     let kept = sys::start(&launch).map_err(|e| format!("fork: {e}"))?;
     // The far ends must be the process's alone, or its streams would never end.
     drop(launch);
-    let mut live = Live::new(kept, near, case.timeout)?;
+    let mut live = Live::new(kept, near, case.timeout * lab.patience)?;
     let during = case.during.as_ref().map_or(Ok(()), |during| during(&mut live));
     let (exit, raw) = live.finish()?;
     let outcome = outcome(lab, (side, identity), &setup, exit, raw);
