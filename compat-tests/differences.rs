@@ -72,10 +72,10 @@ fn lacks_a_capability() -> bool {
 
 /// The table.
 pub(crate) const DIFFERENCES: &[Difference] = &[
-    Difference { case: "identity::cap_first", identity: Some(Identity::User), field: Field::Stdout, reason: GUARDED },
+    Difference { identity: Some(Identity::User), ..differs("identity::cap_first", Field::Stdout, GUARDED) },
     differs("identity::cap_first_dropped", Field::Stdout, GUARDED),
     differs("vulnerabilities_process::cve_2016_8659_first_process", Field::Stdout, GUARDED),
-    Difference { case: "views::operating_system_build", identity: Some(Identity::Root), field: Field::Stdout, reason: SETTINGS },
+    Difference { identity: Some(Identity::Root), ..differs("views::operating_system_build", Field::Stdout, SETTINGS) },
     differs("filesystem::file_twice", Field::Tree, NOTHING_LEFT),
     differs("filesystem::file_closed", Field::Tree, NOTHING_LEFT),
     differs("filesystem::data_twice", Field::Tree, NOTHING_LEFT),
