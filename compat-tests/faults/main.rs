@@ -26,6 +26,7 @@ mod points;
 mod probe;
 mod scenarios;
 #[path = "../sys.rs"]
+#[allow(dead_code, reason = "the compat tests use the rest of it")]
 mod sys;
 mod tolerated;
 mod tracer;
