@@ -5,8 +5,10 @@
 //!
 //! - `BWRAP_REFERENCE`: the reference; otherwise `target/reference` is used, which `compat-tests/reference` makes.
 //! - `BWRAP_REFERENCE_REQUIRED=1`: having no reference is an error.
+//! - `COMPAT_BWRAP`: our side, where it is not what Cargo has just built.
 //! - `COMPAT_SIDE=reference|ours`: runs one side only.
 //! - `COMPAT_REFUSE=openat2,mount_setattr`: a seccomp filter answers ENOSYS to these calls of ours.
+//! - `COMPAT_PATIENCE=6`: every case has six times its time, for slow machines.
 //! - `COMPAT_SHOW=1`: prints every outcome, for whoever writes a case.
 //!
 //! This program is also the probe that runs inside the sandboxes (`--probe`).
@@ -24,5 +26,5 @@ fn main() -> ExitCode {
     if arguments.next().as_deref() == Some("--probe") {
         return probe::run(&arguments.collect::<Vec<_>>());
     }
-    harness::run(cases::all())
+    harness::run(cases::all(), cases::more)
 }

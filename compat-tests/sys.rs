@@ -162,7 +162,7 @@ fn set_mask(set: &sigset_t) {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, set, ptr::null_mut()) };
 }
 
-fn leave(code: c_int) -> ! {
+pub(crate) fn leave(code: c_int) -> ! {
     // SAFETY: ends the process at once.
     unsafe { libc::_exit(code) }
 }
@@ -515,7 +515,79 @@ pub(crate) fn close_on_exec(fd: RawFd) {
     unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
 }
 
+/// Whether the kernel knows mount_setattr(2), which came with Linux 5.12.
+pub(crate) fn has_mount_setattr() -> bool {
+    // SAFETY: with no attributes at all the call is refused before it looks at anything.
+    let result = unsafe { libc::syscall(libc::SYS_mount_setattr, -1, ptr::null::<u8>(), 0, ptr::null::<u8>(), 0) };
+    result != -1 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS)
+}
+
 /// A path as the kernel takes it.
 pub(crate) fn c_string(bytes: &[u8]) -> CString {
     CString::new(bytes.split(|b| *b == 0).next().unwrap_or_default()).unwrap_or_else(|_| CStr::to_owned(c""))
+}
+
+/// One argument of a system call, for the probe that tries whatever a hostile program might.
+pub(crate) enum Word<'a> {
+    Number(i64),
+    Text(&'a CStr),
+    In(&'a [u8]),
+    Out(&'a mut [u8]),
+}
+
+/// A system call by its number. Not for calls that change this process's memory or end in another process's.
+pub(crate) fn call(number: c_long, words: &mut [Word<'_>]) -> io::Result<c_long> {
+    let mut raw: [c_long; 6] = [0; 6];
+    let address = |pointer: usize| c_long::try_from(pointer).unwrap_or(-1);
+    for (slot, word) in raw.iter_mut().zip(words) {
+        *slot = match word {
+            Word::Number(number) => *number as c_long,
+            Word::Text(text) => address(text.as_ptr().expose_provenance()),
+            Word::In(bytes) => address(bytes.as_ptr().expose_provenance()),
+            Word::Out(bytes) => address(bytes.as_mut_ptr().expose_provenance()),
+        };
+    }
+    // SAFETY: every address is that of a word, which outlives the call; that its size is right is up to the caller.
+    let result = unsafe { libc::syscall(number, raw[0], raw[1], raw[2], raw[3], raw[4], raw[5]) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Takes an fd that [`call`] has returned.
+pub(crate) fn adopt(number: c_long) -> OwnedFd {
+    own(RawFd::try_from(number).unwrap_or(-1))
+}
+
+/// Does something in a child of its own, and tells whether it said yes. For programs with one thread.
+pub(crate) fn in_child(action: impl FnOnce() -> bool) -> bool {
+    const YES: c_int = 77;
+    // SAFETY: the probe has one thread.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        leave(if action() { YES } else { 0 });
+    }
+    let status = if child < 0 { 0 } else { wait(child) };
+    libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == YES
+}
+
+/// Has this process killed when its parent ends.
+pub(crate) fn die_with_parent() {
+    // SAFETY: no memory is involved.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
+}
+
+/// Takes over an fd that was passed at a number, and closes it on exec.
+#[allow(dead_code, reason = "the fault injection's")]
+pub(crate) fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
+    fd_flags(fd).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+    close_on_exec(fd);
+    Ok(own(fd))
+}
+
+/// Has a command traced by this process from its exec on.
+#[allow(dead_code, reason = "the fault injection's")]
+pub(crate) fn trace_from_start(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    let trace = || Ok(nix::sys::ptrace::traceme()?);
+    // SAFETY: between fork and exec it makes one system call.
+    unsafe { command.pre_exec(trace) };
 }

@@ -11,6 +11,14 @@ use crate::error::{Context, Error, Result};
 use crate::parse::c_number;
 use crate::sys;
 
+/// What makes mounts, and takes them away.
+pub(crate) const SYS_ADMIN: u64 = 1 << Capability::CAP_SYS_ADMIN as u8;
+
+/// What PID 1 keeps, permitted and not effective. The kernel lets nobody look into a process who has less than it: neither at the
+/// environment that `--clearenv` has cleared for COMMAND, nor at its fds, nor at its executable, a file of the host's. Outside of the
+/// initial user namespace this capability allows nothing.
+const GUARD: u64 = 1 << Capability::CAP_WAKE_ALARM as u8;
+
 /// One `--cap-add` or `--cap-drop`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CapEdit {
@@ -70,9 +78,10 @@ pub(crate) fn limit_bounding_set(keep: u64) -> Result<()> {
     Ok(())
 }
 
-/// Makes permitted, effective, inheritable and ambient the same set, so that COMMAND has it whatever file it executes.
-pub(crate) fn become_set(set: u64) -> Result<()> {
-    sys::capset(set).context("capset failed")?;
+/// Makes permitted, effective, inheritable and ambient the same set, so that COMMAND has it whatever file it executes. What is more
+/// than that is permitted only, and does not outlast an exec.
+pub(crate) fn become_set(set: u64, more: u64) -> Result<()> {
+    sys::capset(set, more).context("capset failed")?;
     for number in 0..64 {
         if set & (1 << number) == 0 {
             continue;
@@ -99,9 +108,32 @@ pub(crate) fn become_undumpable() -> Result<()> {
     sys::prctl(PR_SET_DUMPABLE, 0, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")
 }
 
-/// Gives up every capability. Root without CAP_SETPCAP may be refused that, and then keeps what it was given.
-pub(crate) fn drop_all(root: bool) -> Result<()> {
-    match sys::capset(0) {
+/// The capabilities of COMMAND, and what PID 1 has beyond them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caps {
+    /// COMMAND's.
+    pub(crate) wanted: u64,
+    /// PID 1's.
+    pub(crate) guard: u64,
+}
+
+impl Caps {
+    /// Comes down to what COMMAND has.
+    pub(crate) fn drop_guard(self) -> Result<()> {
+        if self.guard == 0 { Ok(()) } else { become_set(self.wanted, 0) }
+    }
+}
+
+/// The part of [`GUARD`] that this process can keep beyond what COMMAND has.
+pub(crate) fn guard(command: u64) -> Result<u64> {
+    let (_, permitted) = sys::capget().context("capget failed")?;
+    Ok(GUARD & permitted & !command)
+}
+
+/// Gives up every capability but what is to stay permitted. Root without CAP_SETPCAP may be refused that, and then keeps what it was
+/// given.
+pub(crate) fn drop_all_but(keep: u64, root: bool) -> Result<()> {
+    match sys::capset(0, keep) {
         Err(Errno::EPERM) if root => Ok(()),
         other => other.context("capset failed"),
     }

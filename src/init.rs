@@ -57,8 +57,8 @@ impl Init {
                         && let Some(code) = exit_code(status)
                     {
                         result = code;
-                        // The monitor may be gone; then nobody is interested.
-                        _ = write(&self.report, &code.to_ne_bytes());
+                        // The monitor may be gone; then nobody is interested. What it does not read here, it reads from our own status.
+                        while write(&self.report, &code.to_ne_bytes()) == Err(Errno::EINTR) {}
                     }
                 }
             }

@@ -14,14 +14,14 @@ use nix::sys::socket::{
     sockopt,
 };
 use nix::sys::stat::Mode;
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, Pid, faccessat, getppid, read};
 
 use crate::caps;
 use crate::config::{Caller, Config, EnvEdit, Want};
 use crate::error::{Context, Error, Result};
 use crate::fds::{Fds, beyond_standard};
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, exit_code};
 use crate::sandbox::{self, Links};
 use crate::status::Info;
 use crate::sys::{self, SysResult};
@@ -90,13 +90,44 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
         return sandbox::enter(config, &host, proc, fds, inner);
     };
     drop(inner);
-    watch(config, start.caller, (proc, fds, outer), child).inspect_err(|error| {
-        if !error.is_reported() {
-            // COMMAND has not started yet, or nothing of it may stay.
-            _ = kill(child, Signal::SIGKILL);
+    let mut last = child;
+    watch(config, start.caller, (proc, fds, outer), &mut last).or_else(|error| {
+        if error.is_reported() {
+            return first_failure().ok_or(error);
         }
-        _ = waitpid(child, None);
+        // COMMAND has not started yet, or nothing of it may stay.
+        for pid in [child, last] {
+            _ = kill(pid, Signal::SIGKILL);
+        }
+        for pid in [child, last] {
+            _ = waitpid(pid, None);
+        }
+        Err(error)
     })
+}
+
+/// The status of the child that has failed: it has said why, unless it was killed.
+fn first_failure() -> Option<i32> {
+    loop {
+        match sys::wait_any() {
+            Ok((_, status)) => {
+                if let Some(code @ 1..) = exit_code(status) {
+                    return Some(code);
+                }
+            }
+            Err(Errno::EINTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// The status of a process that waits at the gate, if it has ended by itself: then it has said why.
+fn failure_at_gate(child: Pid) -> Option<i32> {
+    _ = kill(child, Signal::SIGKILL);
+    match waitpid(child, None) {
+        Ok(WaitStatus::Exited(_, code)) => Some(code),
+        _ => None,
+    }
 }
 
 /// The parent's side of everything that is shared with the sandbox while it is set up.
@@ -126,7 +157,8 @@ impl Links {
         };
         let fds = &config.fds;
         let tells = fds.info.is_some() || fds.json_status.is_some();
-        let gate = tells || fds.userns_block.is_some() || fds.userns.is_some() || fds.userns2.is_some();
+        let joins = fds.userns.is_some() || fds.userns2.is_some() || fds.pidns.is_some();
+        let gate = tells || joins || fds.userns_block.is_some();
         let (tether_out, tether_in) = link(gate || config.switches.die_with_parent)?;
         let (report_out, report_in) = link(config.has_init())?;
         let (executed_out, executed_in) = link(fds.json_status.is_some())?;
@@ -139,22 +171,25 @@ impl Links {
     }
 }
 
-/// The parent after the clone, up to COMMAND's end.
-fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds, Outer), child: Pid) -> Result<i32> {
-    let child = match &outer.pid {
-        Some(socket) => receive_pid(socket)?,
-        None => child,
-    };
+/// The parent after the clone, up to COMMAND's end. `child` is the first process, and may become another one.
+fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds, Outer), child: &mut Pid) -> Result<i32> {
+    if let Some(socket) = &outer.pid {
+        *child = receive_pid(socket)?;
+    }
+    let child = *child;
     let wants_info = config.fds.info.is_some() || config.fds.json_status.is_some();
-    let info = wants_info.then(|| Info::of(proc.as_fd(), child, config.namespaces)).transpose()?;
+    let info = match wants_info.then(|| Info::of(proc.as_fd(), child, config.namespaces)).transpose() {
+        Err(error) => return failure_at_gate(child).ok_or(error),
+        Ok(info) => info,
+    };
     if let Some(userns2) = config.fds.userns2 {
         fds.take(userns2).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)).context("Setting userns2 failed")?;
     }
-    if config.fds.userns.is_some() || config.fds.userns2.is_some() {
-        // COMMAND has the same ids in the same user namespace. This process's /proc/PID/root would be a way to the host.
+    if config.fds.userns.is_some() || config.fds.userns2.is_some() || config.namespaces.user != Want::Yes {
+        // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities. This process's /proc/PID/root would be a way to the host.
         caps::become_undumpable()?;
     }
-    caps::drop_all(caller.uid == 0)?;
+    caps::drop_all_but(0, caller.uid == 0)?;
     let json_status = match &info {
         Some(info) => write_info(&config, &mut fds, info)?,
         None => None,
@@ -164,7 +199,7 @@ fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, 
     }
     if let Some(tether) = &outer.tether {
         // A sandbox that has failed by now has said so, and its status is about to be read.
-        signal(tether);
+        signal(tether).context("Can't tell the sandbox to go on")?;
     }
     let Outer { tether, report, executed, pid } = outer;
     // Every fd that is left is closed by its number now.
@@ -216,7 +251,8 @@ fn userns_offered() -> bool {
         let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
         sys::read_all(file.as_raw_fd(), 4096).ok()
     };
-    let exists = faccessat(AT_FDCWD, c"/proc/self/ns/user", AccessFlags::F_OK, AtFlags::empty()).is_ok();
+    // Whatever else goes wrong here, the clone will say.
+    let exists = faccessat(AT_FDCWD, c"/proc/self/ns/user", AccessFlags::F_OK, AtFlags::empty()) != Err(Errno::ENOENT);
     let off = first_byte(c"/sys/module/user_namespace/parameters/enable").is_some_and(|text| text.first() == Some(&b'N'));
     let none = first_byte(c"/proc/sys/user/max_user_namespaces").is_some_and(|text| text.trim_ascii() == b"0");
     exists && !off && !none
@@ -269,8 +305,11 @@ fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>) -> Result<Option<Pid>> {
         let there = faccessat(proc, c"self/ns/cgroup", AccessFlags::F_OK, AtFlags::empty());
         match (there, wanted.cgroup) {
             (Ok(()), _) => flags |= libc::CLONE_NEWCGROUP,
-            (Err(_), Want::Try) => {}
-            (Err(_), _) => return Err(Error::new("Cannot create new cgroup namespace because the kernel does not support it")),
+            (Err(Errno::ENOENT), Want::Try) => {}
+            (Err(Errno::ENOENT), _) => {
+                return Err(Error::new("Cannot create new cgroup namespace because the kernel does not support it"));
+            }
+            (Err(other), _) => return Err(Error::os("Can't look for cgroup namespaces", other)),
         }
     }
     sys::clone_process(flags).map_err(|errno| clone_failure(errno, wanted.user == Want::Yes))
@@ -316,7 +355,14 @@ fn receive_pid(socket: &OwnedFd) -> Result<Pid> {
 }
 
 /// A byte for whoever is at the other end of a link: that is what all links carry, and on the one to the pid socket the kernel adds
-/// who sent it. If nobody is there any more nobody is interested; in particular it is no SIGPIPE.
-pub(crate) fn signal(link: &OwnedFd) {
-    _ = send(link.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL);
+/// who sent it. If nobody is there any more nobody is interested; in particular it is no SIGPIPE. Any other failure is one, because
+/// somebody waits for the byte.
+pub(crate) fn signal(link: &OwnedFd) -> SysResult<()> {
+    loop {
+        match send(link.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL) {
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(other) => return Err(other),
+        }
+    }
 }

@@ -53,8 +53,12 @@ fn answer(reply: &[u8]) -> SysResult<()> {
 pub(crate) fn set_up() -> Result<()> {
     let netlink = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)
         .context("loopback: Failed to create netlink socket")?;
-    sendto(netlink.as_raw_fd(), &request(), &NetlinkAddr::new(0, 0), MsgFlags::empty())
-        .context("loopback: Failed to send to the kernel")?;
+    loop {
+        match sendto(netlink.as_raw_fd(), &request(), &NetlinkAddr::new(0, 0), MsgFlags::empty()) {
+            Err(Errno::EINTR) => {}
+            other => break other.map(drop).context("loopback: Failed to send to the kernel")?,
+        }
+    }
     let mut reply = [0; 1024];
     let count = loop {
         match recv(netlink.as_raw_fd(), &mut reply, MsgFlags::empty()) {

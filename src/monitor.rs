@@ -47,7 +47,7 @@ impl Monitor {
             None => self.wait()?,
         };
         if let Some(json_status) = self.json_status.take()
-            && self.was_executed()
+            && self.was_executed()?
         {
             status::write_exit_code(json_status.as_fd(), code)?;
         }
@@ -86,16 +86,16 @@ impl Monitor {
     }
 
     /// Whether COMMAND was ever executed. Without that there is no exit code to tell of.
-    fn was_executed(&mut self) -> bool {
-        let Some(pipe) = self.executed.take() else { return false };
+    fn was_executed(&mut self) -> Result<bool> {
+        let Some(pipe) = self.executed.take() else { return Ok(false) };
         let mut bytes = [0; 2];
         let mut seen = 0;
         loop {
             match read(&pipe, &mut bytes) {
-                Ok(0) => return seen == 1,
+                Ok(0) => return Ok(seen == 1),
                 Ok(count) => seen += count,
                 Err(Errno::EINTR) => {}
-                Err(_) => return false,
+                Err(other) => return Err(other).context("Can't hear whether COMMAND was executed"),
             }
         }
     }

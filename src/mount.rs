@@ -230,16 +230,15 @@ impl Line {
     }
 }
 
-/// The `MS_*` flag of an option that belongs to the mount and that a remount would lose if it were not repeated.
+/// The `MS_*` flag of an option that belongs to the mount and that a remount would lose if it were not repeated. How times of access
+/// are kept is not among them: a remount that says nothing about that leaves it, and one that says `nodiratime` would make a
+/// strictatime mount a relatime one, which a user namespace may not do.
 fn mount_flag(option: &[u8]) -> u64 {
     match option {
         b"ro" => libc::MS_RDONLY,
         b"nosuid" => libc::MS_NOSUID,
         b"nodev" => libc::MS_NODEV,
         b"noexec" => libc::MS_NOEXEC,
-        b"noatime" => libc::MS_NOATIME,
-        b"nodiratime" => libc::MS_NODIRATIME,
-        b"relatime" => libc::MS_RELATIME,
         b"nosymfollow" => 256,
         _ => 0,
     }
@@ -300,8 +299,7 @@ fn tree_of(mountinfo: &[u8], root: u64) -> Vec<Line> {
 
 /// Adds attributes to an attached mount by mount(2), for where mount_setattr(2) is missing.
 ///
-/// One reading of the table, then one remount each. A mount that cannot be reached is left alone: neither can COMMAND
-/// reach it. `on_failure` decides about every other failure, and is told the mount point.
+/// One reading of the table, then one remount each. `on_failure` decides about every failure, and is told the mount point.
 pub(crate) fn remount_below(
     proc: BorrowedFd<'_>,
     mount: BorrowedFd<'_>,
@@ -322,7 +320,6 @@ pub(crate) fn remount_below(
         let done = if line.id == root { remount(proc, mount, &line, attributes) } else { remount_point(proc, &line, attributes) };
         match done {
             Ok(()) => {}
-            Err(Errno::EACCES | Errno::ENOENT) if line.id != root => {}
             // The host takes its mounts away when it likes.
             Err(Errno::EINVAL) if line.id != root && is_gone(proc, line.id) => {}
             Err(errno) => on_failure(&line.point, errno)?,
@@ -337,11 +334,15 @@ fn is_gone(proc: BorrowedFd<'_>, id: u64) -> bool {
     table.is_ok_and(|table| !table.split(|&byte| byte == b'\n').filter_map(Line::parse).any(|line| line.id == id))
 }
 
-/// Remounts what lies at a mount point, if it is the mount that the table means. One that another covers has no path: COMMAND cannot
-/// reach it either, unless it is root outside of a user namespace and takes the cover away.
+/// Remounts what lies at a mount point, if it is the mount that the table means. One that cannot be opened is left alone, because
+/// COMMAND cannot reach it either. Neither can it one that another covers, unless it is root outside of a user namespace and takes
+/// the cover away.
 fn remount_point(proc: BorrowedFd<'_>, line: &Line, attributes: Attributes) -> SysResult<()> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let fd = open(line.point.as_c_str(), flags, Mode::empty())?;
+    let fd = match open(line.point.as_c_str(), flags, Mode::empty()) {
+        Err(Errno::EACCES | Errno::ENOENT) => return Ok(()),
+        other => other?,
+    };
     if mount_id(proc, fd.as_fd())? == line.id { remount(proc, fd.as_fd(), line, attributes) } else { Ok(()) }
 }
 
@@ -375,7 +376,7 @@ mod tests {
     #[test]
     fn lines_give_point_and_flags() {
         let line = Line::parse(TABLE.split(|&b| b == b'\n').nth(4).unwrap_or_default());
-        let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC | libc::MS_RELATIME;
+        let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
         assert_eq!(line, Some(Line { id: 30, parent: 21, point: c"/a b".to_owned(), flags }));
         assert_eq!(Line::parse(b"30 21"), None);
         assert_eq!(Line::parse(b""), None);

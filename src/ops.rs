@@ -14,6 +14,7 @@ use crate::fds::close_all;
 use crate::gather::{self, DevParts, Item, Tree};
 use crate::mount::{self, Attributes, Depth, Explain};
 use crate::root::{self, Node, Root};
+use crate::sys::SysResult;
 
 /// What building needs to know.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) used: Vec<OwnedFd>,
     /// The tmpfs that data files are on.
     pub(crate) scratch: Option<OwnedFd>,
+    /// Whether COMMAND is the host's root, without the capability to take a mount away.
+    pub(crate) bare_root: bool,
 }
 
 /// The parts of procfs that steer the kernel.
@@ -140,7 +143,7 @@ impl Builder<'_> {
         self.root.forget_parent();
         let attributes = Attributes::RDONLY.with(Attributes::NOSUID).with(Attributes::NODEV);
         for name in STEERING {
-            match faccessat(&tree.fd, name, AccessFlags::W_OK, AtFlags::empty()) {
+            match self.writable(tree.fd.as_fd(), name) {
                 Ok(()) => self.cover(tree.fd.as_fd(), name, attributes, dest)?,
                 Err(Errno::EACCES | Errno::ENOENT | Errno::EROFS) => {}
                 other => other.at("Can't access", name)?,
@@ -148,6 +151,16 @@ impl Builder<'_> {
         }
         self.used.push(tree.fd);
         Ok(())
+    }
+
+    /// Whether we could write to a part of procfs. The directories of /proc/sys are nobody's to write to, but the files in them are
+    /// the host's root's, whatever its capabilities and its user namespace: one such file tells of all.
+    fn writable(&self, proc: BorrowedFd<'_>, name: &CStr) -> SysResult<()> {
+        let writable = |name: &CStr| faccessat(proc, name, AccessFlags::W_OK, AtFlags::empty());
+        match writable(name) {
+            Err(Errno::EACCES) if self.bare_root && name == c"sys" => writable(c"sys/kernel/core_pattern"),
+            other => other,
+        }
     }
 
     fn dev(&mut self, dest: &CStr, parts: DevParts) -> Result<()> {

@@ -8,15 +8,18 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, stat, umask};
+use nix::sys::wait::waitpid;
 use nix::unistd::{Gid, Uid, chdir, getcwd, getpid, setgid, sethostname, setsid, setuid, write};
 
-use crate::caps::{self, CapEdit};
+use crate::caps::{self, CapEdit, Caps};
 use crate::config::{Config, Op, Want};
 use crate::error::{Context, Error, Result, join};
 use crate::fds::Fds;
@@ -59,7 +62,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
         set_death_signal()?;
     }
     if let Some(socket) = links.pid.take() {
-        launch::signal(&socket);
+        launch::signal(&socket).context("Can't show the pid")?;
     }
     for monitors in [config.fds.info, config.fds.json_status, config.fds.userns_block] {
         fds.drop_optional(monitors);
@@ -93,7 +96,8 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
 
     // Leave, for what the first option puts on `/`, or for an empty tmpfs.
     let lenient = config.switches.not_a_security_boundary;
-    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch };
+    let bare_root = host.caller.uid == 0 && requested_caps(config, host) & caps::SYS_ADMIN == 0;
+    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch, bare_root };
     match (config.ops.first(), items.first_mut()) {
         (Some(op), Some(item)) if op.is_root_bind() && item.is_directory() => builder.start_with(item.take(), c"/")?,
         _ => builder.start_with(Item::Tree(gather::new_root()?), c"/")?,
@@ -112,8 +116,13 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     // Become.
     identity.settle(config, proc, &mut fds)?;
     // The last thing that leads to the host is closed while this process still has capabilities, which keep others from tracing it.
-    let proc = config.exec_label.is_some().then_some(old_proc);
-    caps_of_command(config, host)?;
+    // A label waits for the next exec through a fork, so it needs no /proc later on, when a working directory or a lock file that
+    // somebody has made a link to /proc/self/fd/N would be one.
+    if let Some(label) = &config.exec_label {
+        labels::set_exec_label(proc, label)?;
+    }
+    drop(old_proc);
+    let caps = caps_of_command(config, host)?;
     if config.switches.die_with_parent {
         links.die_with_monitor()?;
     }
@@ -127,7 +136,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
         setsid().context("setsid")?;
     }
     config.landlock.restrict()?;
-    become_command(settled, Command { programs, proc, root: host.caller.uid == 0 }, fds, links)
+    become_command(settled, Command { programs, caps, root: host.caller.uid == 0 }, fds, links)
 }
 
 impl Links {
@@ -146,9 +155,12 @@ impl Links {
         // The parent may be in another pid namespace, where getppid(2) shows nothing: its end of the pipe tells.
         let Some(tether) = &self.tether else { return Ok(()) };
         let mut ends = [PollFd::new(tether.as_fd(), PollFlags::empty())];
-        match poll(&mut ends, PollTimeout::ZERO).context("poll")? {
-            0 => Ok(()),
-            _ => Err(Error::reported()),
+        loop {
+            match poll(&mut ends, PollTimeout::ZERO) {
+                Err(Errno::EINTR) => {}
+                Ok(0) => return Ok(()),
+                other => return other.context("poll").and(Err(Error::reported())),
+            }
         }
     }
 }
@@ -275,10 +287,15 @@ fn working_directory() -> Option<CString> {
     CString::new(physical.into_os_string().into_encoded_bytes()).ok()
 }
 
-/// What COMMAND is allowed.
-fn caps_of_command(config: &Config, host: &Host) -> Result<()> {
+/// The capabilities that COMMAND is to have.
+fn requested_caps(config: &Config, host: &Host) -> u64 {
     let start = if host.caller.uid == 0 { host.caps } else { 0 };
-    let mut wanted = CapEdit::apply(&config.caps, start);
+    CapEdit::apply(&config.caps, start)
+}
+
+/// Comes down to what COMMAND is allowed, and to what PID 1 needs.
+fn caps_of_command(config: &Config, host: &Host) -> Result<Caps> {
+    let mut wanted = requested_caps(config, host);
     if config.namespaces.user == Want::Yes || config.fds.userns.is_some() {
         caps::limit_bounding_set(wanted)?;
     } else {
@@ -286,10 +303,15 @@ fn caps_of_command(config: &Config, host: &Host) -> Result<()> {
         wanted &= host.permitted;
     }
     // Root that asks for nothing keeps what it has, and what exec makes of it.
+    let mut guard = 0;
     if host.caller.uid != 0 || !config.caps.is_empty() {
-        caps::become_set(wanted)?;
+        if config.has_init() {
+            guard = caps::guard(wanted)?;
+        }
+        caps::become_set(wanted, guard)?;
     }
-    caps::become_dumpable()
+    caps::become_dumpable()?;
+    Ok(Caps { wanted, guard })
 }
 
 /// The programs of `--add-seccomp-fd`, or the one of `--seccomp`.
@@ -318,13 +340,13 @@ fn change_directory(config: &Config, cwd: Option<&CStr>) -> Result<()> {
 struct Command {
     /// The filters, installed last.
     programs: Vec<Program>,
-    /// The host's /proc, if there is a label to set by it.
-    proc: Option<OwnedFd>,
+    /// What is left to come down from.
+    caps: Caps,
     /// Whether root called.
     root: bool,
 }
 
-/// The last steps: PID 1 if there is one, labels, filters, exec.
+/// The last steps: PID 1 if there is one, filters, exec.
 fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links: Links) -> Result<i32> {
     let numbers: BTreeSet<_> = config.fds.sync.iter().copied().collect();
     let sync = numbers.into_iter().map(|number| fds.take(number).context("Can't keep sync-fd"));
@@ -336,19 +358,24 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     let locks = init::take_locks(&config.lock_files)?;
     let first = getpid();
     if let Some(pid) = sys::clone_process(0).context("Can't fork for pid 1")? {
-        caps::drop_all(command.root)?;
-        let Command { programs, proc, .. } = command;
+        let dropped = caps::drop_all_but(command.caps.guard, command.root);
+        let programs = command.programs;
         let init = Init { report, sync, locks };
         // Every fd that is not PID 1's is closed by its number.
-        std::mem::forget((proc, fds, links));
+        std::mem::forget((fds, links));
         init.close_others();
         drop(config);
         sys::trim_heap();
         sys::ignore_signal(libc::SIGPIPE);
-        seccomp::install(&programs)?;
+        dropped.and_then(|()| seccomp::install(&programs)).inspect_err(|_| {
+            // COMMAND is there already, and must not go on beside a PID 1 that failed.
+            _ = kill(pid, Signal::SIGKILL);
+            _ = waitpid(pid, None);
+        })?;
         return init.run(pid);
     }
     drop((report, sync, locks));
+    command.caps.drop_guard()?;
     if config.switches.die_with_parent {
         die_with(first)?;
     }
@@ -367,9 +394,6 @@ fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
 
 /// Executes COMMAND.
 fn exec(config: &Config, command: &Command, executed: Option<&OwnedFd>) -> Result<i32> {
-    if let (Some(label), Some(proc)) = (&config.exec_label, &command.proc) {
-        labels::set_exec_label(proc.as_fd(), label)?;
-    }
     // Only here, so that neither PID 1 nor the steps before are held to what is meant for COMMAND.
     config.limits.iter().try_for_each(|limit| limit.set())?;
     let Some(file) = config.command.first() else { return Err(Error::usage()) };
@@ -379,7 +403,7 @@ fn exec(config: &Config, command: &Command, executed: Option<&OwnedFd>) -> Resul
     }
     // Before the filters, which may refuse the call that cannot raise SIGPIPE. What fails afterwards takes it back by a second byte.
     if let Some(link) = executed {
-        launch::signal(link);
+        launch::signal(link).context("Can't announce COMMAND")?;
     }
     let error = match seccomp::install(&command.programs) {
         Ok(()) => Error::os(join("execvp", file), sys::execvp(file, &argv)),

@@ -291,10 +291,12 @@ pub(crate) fn capget() -> SysResult<(u64, u64)> {
     Ok((whole(low.effective, high.effective), whole(low.permitted, high.permitted)))
 }
 
-/// Sets effective, permitted and inheritable to the same set, in one call.
-pub(crate) fn capset(set: u64) -> SysResult<()> {
+/// Sets effective and inheritable to the same set, and permitted to that and more, in one call.
+pub(crate) fn capset(set: u64, more: u64) -> SysResult<()> {
     let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
-    let data = halves(set).map(|half| CapData { effective: half, permitted: half, inheritable: half });
+    let ([low, high], [low_permitted, high_permitted]) = (halves(set), halves(set | more));
+    let half = |set, permitted| CapData { effective: set, permitted, inheritable: set };
+    let data = [half(low, low_permitted), half(high, high_permitted)];
     // SAFETY: version 3 has two halves, and `data` is only read.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
 }

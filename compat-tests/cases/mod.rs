@@ -17,8 +17,14 @@
 //! HOME={dir}/home and LANG=C, the cwd is `{dir}`, and only fds 0, 1 and 2 are open. Nothing may depend on time.
 
 mod arguments;
+mod beyond;
 mod cli;
+mod cves;
 mod diagnostics;
+mod escapes;
+mod escapes_planted;
+mod escapes_process;
+mod escapes_race;
 mod filesystem;
 mod identity;
 mod mounts;
@@ -37,14 +43,28 @@ mod views;
 mod vulnerabilities;
 mod vulnerabilities_process;
 
-use crate::harness::Case;
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+
+use crate::harness::{Case, Lab};
+
+/// The trials that are about more than one case.
+pub(crate) fn more(_: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
+    vec![cves::trial(cases)]
+}
 
 /// All cases, each under the name of its file.
 pub(crate) fn all() -> Vec<Case> {
     let files = [
         ("arguments", arguments::cases()),
+        ("beyond", beyond::cases()),
         ("cli", cli::cases()),
         ("diagnostics", diagnostics::cases()),
+        ("escapes", escapes::cases()),
+        ("escapes_planted", escapes_planted::cases()),
+        ("escapes_process", escapes_process::cases()),
+        ("escapes_race", escapes_race::cases()),
         ("filesystem", filesystem::cases()),
         ("identity", identity::cases()),
         ("mounts", mounts::cases()),

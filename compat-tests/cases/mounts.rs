@@ -208,6 +208,18 @@ fn submounts() -> Vec<Case> {
         )
         .root_only()
         .ok(),
+        // The reference's remount cannot do this; ours can by mount_setattr and without it.
+        script(
+            "submounts_with_strict_times",
+            "unshare --mount --propagation private sh -ec 'mount -t tmpfs -o nodiratime,strictatime t {dir}/box; \
+             exec {bwrap} --unshare-user --ro-bind {dir}/box /a --proc /proc --ro-bind {probe} /probe /probe --probe {namespaces} mounts'"
+                .to_owned(),
+        )
+        .root_only()
+        .ours_only()
+        .tweak(Tweak::Refuse(&["mount_setattr"], libc::ENOSYS))
+        .ok()
+        .claim(|o| o.expect(o.stdout.contains("/a nodev,nodiratime,nosuid,ro "), "the flags of /a")),
         script(
             "mounts_come_but_do_not_go",
             "unshare --mount --propagation private sh -ec 'mount --make-rshared /; mkfifo {dir}/go {dir}/come; mkdir {dir}/sub; \

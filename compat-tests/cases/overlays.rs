@@ -1,15 +1,38 @@
 //! Overlays: their layers, their modes, and paths that the kernel's option syntax would trip over.
 
+use std::process::Command;
+use std::sync::LazyLock;
+
 use super::sources::runner_is_root;
-use crate::harness::{Case, Field};
+use crate::harness::{Case, Field, Result};
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
     [layers(), places(), paths(), failures()].into_iter().flatten().collect()
 }
 
-/// Two layers, and an upper and a work directory.
+/// An overlay of two layers, for kernels that have what it needs.
 fn layered(name: &str) -> Case {
+    with_layers(name).needs(kernel_has_overlays)
+}
+
+/// Whether the kernel takes `userxattr`, and overlays in user namespaces: both came with Linux 5.11. Where that cannot be found out,
+/// the cases run.
+pub(super) fn kernel_has_overlays() -> Result<()> {
+    static REFUSED: LazyLock<bool> = LazyLock::new(|| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "--propagation", "private"]);
+        if !nix::unistd::geteuid().is_root() {
+            unshare.args(["--user", "--map-root-user"]);
+        }
+        let script = "mount -t overlay -o lowerdir=/usr:/etc,userxattr overlay /usr 2>/dev/null || exit 99";
+        unshare.args(["sh", "-c", script]).status().is_ok_and(|status| status.code() == Some(99))
+    });
+    if *REFUSED { Err("the kernel has no overlays with userxattr".to_owned()) } else { Ok(()) }
+}
+
+/// Two layers, and an upper and a work directory.
+fn with_layers(name: &str) -> Case {
     Case::new(name)
         .file("low/both", "low")
         .file("low/only-low", "1")
@@ -169,6 +192,7 @@ fn odd(name: &str, odd: &'static str) -> Case {
         .options(["--overlay-src", &low, "--overlay-src", &high, "--ro-overlay", &format!("/mnt/ro{odd}")])
         .run(["sh", "-ec", "cd /mnt; for d in *; do cd \"$d\"; cat f g; touch new || echo no; cd ..; done 2>&1; ls -b"])
         .status(0)
+        .needs(kernel_has_overlays)
 }
 
 fn paths() -> Vec<Case> {
@@ -184,7 +208,7 @@ fn paths() -> Vec<Case> {
 
 /// A failure with this text.
 fn refused(name: &str, options: &[&str], words: &str) -> Case {
-    layered(name).options(options).run(["true"]).fails(&format!("bwrap: {words}"))
+    with_layers(name).options(options).run(["true"]).fails(&format!("bwrap: {words}"))
 }
 
 /// A failure of the kernel's to mount it.
@@ -222,17 +246,20 @@ fn failures() -> Vec<Case> {
             "overlay_on_a_symlink",
             &["--symlink", "t", "/l", "--overlay-src", "{dir}/low", "--tmp-overlay", "/l"],
             "Can't mount on symlink destination /l",
-        ),
+        )
+        .needs(kernel_has_overlays),
         refused(
             "overlay_on_a_file",
             &["--ro-bind", "{dir}/low/both", "/f", "--overlay-src", "{dir}/low", "--tmp-overlay", "/f"],
             "Destination is not a directory /f",
-        ),
+        )
+        .needs(kernel_has_overlays),
         refused(
             "overlay_read_only",
             &["--ro-bind", "{dir}", "/ro", "--overlay-src", "{dir}/low", "--tmp-overlay", "/ro/none"],
             "Can't create file /ro/none: Read-only file system",
-        ),
+        )
+        .needs(kernel_has_overlays),
         refused(
             "overlay_secret",
             &["--overlay-src", "{dir}/secret/x", "--tmp-overlay", "/a"],

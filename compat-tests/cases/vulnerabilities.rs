@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::overlays::kernel_has_overlays;
 use super::sources::runner_is_root;
 use crate::harness::{Case, Fd, Outcome, Result, Setup, Tweak};
 
@@ -24,7 +25,7 @@ const WAYS: [(&str, &str); 6] = [
 ];
 
 /// Operations on a destination: what they are called, the words before it, and what it is called in a directory.
-const OPERATIONS: [(&str, &[&str], &str); 12] = [
+pub(super) const OPERATIONS: [(&str, &[&str], &str); 12] = [
     ("dir", &["--dir"], "new"),
     ("dir_parents", &["--dir"], "a/b/c"),
     ("file", &["--file", "8"], "new"),
@@ -40,7 +41,7 @@ const OPERATIONS: [(&str, &[&str], &str); 12] = [
 ];
 
 /// A sandbox with one directory of the host, in which somebody has planted symlinks, and an fd to another one left open.
-fn planted(name: &str, target: &'static str) -> Case {
+pub(super) fn planted(name: &str, target: &'static str) -> Case {
     Case::new(name)
         .dir("inside")
         .file("mine/f", "mine")
@@ -64,7 +65,7 @@ fn stopped(name: &str, target: &'static str) -> Case {
     planted(name, target).run(["true"]).status(1).stdout("").claim(move |o| o.expect(!tried(o), "the set-up went on"))
 }
 
-fn nothing_outside_changed(o: &Outcome) -> Result<()> {
+pub(super) fn nothing_outside_changed(o: &Outcome) -> Result<()> {
     let outside = o.tree.iter().filter(|(path, _)| path.starts_with("outside")).collect::<Vec<_>>();
     let expected =
         [("outside", "directory 755 own"), ("outside/file", "file 640 own \"kept\""), ("outside/sub", "directory 755 own")];
@@ -117,12 +118,9 @@ fn escapes_in_other_ways() -> Vec<Case> {
         stopped("cve_2026_87766_lock_file", "/oldroot{dir}/outside").ours_only().options(["--lock-file", "/in/to-file"]),
         stopped("cve_2026_87766_chdir", "/oldroot{dir}/outside").options(["--chdir", "/in/link"]),
         // An overlay and devices as well.
-        stopped("cve_2026_87766_overlay", "/oldroot{dir}/outside").options([
-            "--overlay-src",
-            "{dir}/mine",
-            "--tmp-overlay",
-            "/in/link/new",
-        ]),
+        stopped("cve_2026_87766_overlay", "/oldroot{dir}/outside")
+            .options(["--overlay-src", "{dir}/mine", "--tmp-overlay", "/in/link/new"])
+            .needs(kernel_has_overlays),
         stopped("cve_2026_87766_dev", "/oldroot{dir}/outside").options(["--dev", "/in/link/new"]),
         stopped("cve_2026_87766_mqueue", "/oldroot{dir}/outside").options(["--unshare-ipc", "--mqueue", "/in/link/new"]),
         stopped("cve_2026_87766_bind_fd", "/oldroot{dir}/outside").options(["--bind-fd", "7", "/in/link/new"]),
@@ -312,6 +310,7 @@ fn mounts() -> Vec<Case> {
         Case::new("nothing_of_the_base_is_left")
             .options(["--bind", "{dir}", "/", "--proc", "/proc", "--bind-data", "7", "/data", "--overlay-src", "{dir}/low"])
             .options(["--tmp-overlay", "/over"])
+            .needs(kernel_has_overlays)
             .dir("low")
             .dir("proc")
             .fd(7, Fd::memfd("x"))

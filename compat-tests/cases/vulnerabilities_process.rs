@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::namespaces::{has_nsenter, two_user_namespaces};
+use crate::harness::nested::{has_nsenter, two_user_namespaces};
 use crate::harness::{Case, Fd, Result, Setup, Tweak};
 
 /// The cases of this file.
@@ -28,7 +28,7 @@ fn published() -> Vec<Case> {
     let mut cases = vec![];
     // What COMMAND may see of PID 1 and of the monitor, which is what it may trace.
     let trace = "for p in $P; do for f in root cwd ns/mnt exe fd/0; do readlink /proc/$p/$f >/dev/null && echo $f; done
-                 cat /proc/$p/environ >/dev/null 2>&1 && echo environ; { : </proc/$p/mem; } 2>/dev/null && echo mem; done; echo done";
+                 cat /proc/$p/environ >/dev/null 2>&1 && echo environ; (: </proc/$p/mem) 2>/dev/null && echo mem; done; echo done";
     let first = trace.replace("$P", "1");
     cases.push(
         Case::new("cve_2016_8659_first_process")
@@ -88,7 +88,7 @@ fn copy(s: &mut Setup, mode: u32) -> Result<PathBuf> {
     Ok(copy)
 }
 
-fn may_set_ids() -> Result<()> {
+pub(super) fn may_set_ids() -> Result<()> {
     let mount = nix::sys::statvfs::statvfs("/tmp").map_err(|e| e.to_string())?;
     let nosuid = mount.flags().contains(nix::sys::statvfs::FsFlags::ST_NOSUID);
     let root = nix::unistd::geteuid().is_root();
@@ -182,7 +182,7 @@ fn interrupted() -> Vec<Case> {
     cases
 }
 
-fn has_unshare() -> Result<()> {
+pub(super) fn has_unshare() -> Result<()> {
     let found = ["unshare", "setpriv"].iter().all(|tool| Command::new(tool).arg("--version").output().is_ok());
     if found && nix::unistd::geteuid().is_root() { Ok(()) } else { Err("needs root, unshare and setpriv".to_owned()) }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::compare::Field;
@@ -61,6 +62,8 @@ pub(crate) struct Case {
     pub(crate) blurs: Vec<(Field, Blur)>,
     pub(crate) needs: Option<fn() -> Result<()>>,
     pub(crate) unrefused: Option<&'static str>,
+    /// A program that is executed instead, with its words; it is given `bwrap`'s path and its words after them.
+    pub(crate) tracer: Option<(PathBuf, Vec<String>)>,
 }
 
 impl Case {
@@ -88,6 +91,7 @@ impl Case {
             blurs: vec![],
             needs: None,
             unrefused: None,
+            tracer: None,
         }
     }
 

@@ -36,13 +36,15 @@ pub(crate) struct Difference {
     /// Whom it concerns; everybody if none.
     pub(crate) identity: Option<Identity>,
     pub(crate) field: Field,
+    /// Whether the surroundings are such that there is a difference.
+    pub(crate) arises: fn() -> bool,
     pub(crate) reason: &'static str,
 }
 
 impl Difference {
     /// Whether the row speaks about this run.
     pub(crate) fn concerns(&self, case: &str, identity: Identity) -> bool {
-        self.case == case && self.identity.is_none_or(|i| i == identity)
+        self.case == case && self.identity.is_none_or(|i| i == identity) && (self.arises)()
     }
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct Lab {
     pub(crate) refuse: Vec<String>,
     /// The host's namespaces, as the probe takes them.
     pub(crate) host_namespaces: String,
+    /// How many times longer than usual a case may take.
+    pub(crate) patience: u32,
     /// Whether every outcome is printed, for whoever writes a case.
     pub(crate) show: bool,
     records: Mutex<Vec<Record>>,
@@ -98,7 +100,7 @@ impl Lab {
             sides.push(Side::Ours);
         }
         fs::create_dir(place.join("ours")).map_err(|e| e.to_string())?;
-        copy(Path::new(env!("CARGO_BIN_EXE_bwrap")), &place.join("ours/bwrap"))?;
+        copy(&find_ours(), &place.join("ours/bwrap"))?;
         copy(&std::env::current_exe().map_err(|e| e.to_string())?, &place.join("probe"))?;
         let refuse = std::env::var("COMPAT_REFUSE").unwrap_or_default();
         let refuse = refuse.split(',').filter(|w| !w.is_empty()).map(str::to_owned).collect::<Vec<_>>();
@@ -110,6 +112,7 @@ impl Lab {
             identities: if root { vec![Identity::Root, Identity::User] } else { vec![Identity::User] },
             refuse,
             host_namespaces: host_namespaces(),
+            patience: std::env::var("COMPAT_PATIENCE").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1),
             show: std::env::var_os("COMPAT_SHOW").is_some(),
             records: Mutex::default(),
             reference_by_loader,
@@ -163,6 +166,11 @@ impl Lab {
 pub(crate) fn target_directory() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| manifest.join("target"), |dir| manifest.join(dir))
+}
+
+/// The `bwrap` that Cargo built with this program, or another one where this program was carried elsewhere.
+fn find_ours() -> PathBuf {
+    std::env::var_os("COMPAT_BWRAP").map_or_else(|| env!("CARGO_BIN_EXE_bwrap").into(), PathBuf::from)
 }
 
 fn find_reference() -> Result<Option<PathBuf>> {

@@ -4,20 +4,21 @@ mod case;
 mod compare;
 mod fds;
 pub(crate) mod filter;
-mod lab;
+pub(crate) mod lab;
 mod live;
+pub(crate) mod nested;
 mod normal;
 mod outcome;
 mod places;
-mod report;
+pub(crate) mod report;
 mod scratch;
-mod side;
+pub(crate) mod side;
 mod trial;
 
 pub(crate) use case::{Case, Tweak};
 pub(crate) use compare::{Difference, Field};
 pub(crate) use fds::Fd;
-pub(crate) use lab::Identity;
+pub(crate) use lab::{Identity, Lab};
 pub(crate) use live::Live;
 pub(crate) use normal::{options, text};
 pub(crate) use outcome::{Exit, Outcome};
@@ -26,22 +27,27 @@ pub(crate) use scratch::Setup;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Trial};
 
 /// The result of anything that may go wrong in the harness; the words are for whoever reads the failure.
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
-/// Runs what the command line selects and writes the report.
-pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
+/// Makes the trials that need more than cases.
+pub(crate) type More = fn(&Arc<Lab>, &Arc<[Arc<Case>]>) -> Vec<Trial>;
+
+/// Runs what the command line selects of the cases, and of the trials that need more than cases, and writes the report.
+pub(crate) fn run(cases: Vec<Case>, more: More) -> ExitCode {
     let arguments = Arguments::from_args();
-    let lab = match lab::Lab::open() {
+    let lab = match Lab::open() {
         Ok(lab) => Arc::new(lab),
         Err(error) => {
             report::say(&format!("compat: {error}\n"));
             return ExitCode::FAILURE;
         }
     };
-    let trials = trial::all(&lab, cases);
+    let cases = cases.into_iter().map(Arc::new).collect();
+    let mut trials = trial::all(&lab, &cases);
+    trials.extend(more(&lab, &cases));
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
         report::write(&lab, &arguments);

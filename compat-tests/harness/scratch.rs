@@ -9,6 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::{Result, case, normal};
 use crate::sys;
 
@@ -88,9 +91,10 @@ impl Setup {
     /// The maps are lines of `uid_map` and `gid_map`; an empty one is not written.
     pub(crate) fn namespaces(&self, flags: i32, uid_map: &str, gid_map: &str) -> Result<Namespaces> {
         let (pid, ready) = sys::idle_in(flags, self.takes).map_err(|e| format!("namespaces: {e}"))?;
-        let namespaces = Namespaces { pid };
-        if !matches!(sys::read_news(&ready), Some(sys::News::Started(_))) {
-            return Err("namespaces: refused".to_owned());
+        let mut namespaces = Namespaces { pid, first: -1 };
+        match sys::read_news(&ready) {
+            Some(sys::News::Started(first)) => namespaces.first = first,
+            _ => return Err("namespaces: refused".to_owned()),
         }
         let write = |name: &str, text: &str| {
             let path = PathBuf::from(format!("/proc/{pid}/{name}"));
@@ -134,6 +138,8 @@ fn give(path: &Path, setup: &Setup) -> Result<()> {
 /// An idle process in namespaces of its own.
 pub(crate) struct Namespaces {
     pub(crate) pid: i32,
+    /// PID 1 of its pid namespace, if it has one. It asks to die with the other, which may be gone before it has asked.
+    first: i32,
 }
 
 impl Namespaces {
@@ -146,6 +152,9 @@ impl Namespaces {
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
+        if self.first > 0 {
+            _ = kill(Pid::from_raw(self.first), Signal::SIGKILL);
+        }
         sys::end(self.pid);
     }
 }

@@ -42,7 +42,7 @@ fn run_in(lab: &Lab, case: &Case, (side, identity): (Side, Identity), dir: PathB
     let kept = sys::start(&launch).map_err(|e| format!("fork: {e}"))?;
     // The far ends must be the process's alone, or its streams would never end.
     drop(launch);
-    let mut live = Live::new(kept, near, case.timeout)?;
+    let mut live = Live::new(kept, near, case.timeout * lab.patience)?;
     let during = case.during.as_ref().map_or(Ok(()), |during| during(&mut live));
     let (exit, raw) = live.finish()?;
     let outcome = outcome(lab, (side, identity), &setup, exit, raw);
@@ -99,7 +99,15 @@ fn launch(
         Program::Bwrap { options, command } => {
             let (program, mut words) = lab.command(side);
             words.extend(options.iter().chain(command).map(|word| value(word)));
-            (program, words)
+            match &case.tracer {
+                None => (program, words),
+                Some((tracer, before)) => {
+                    let name = tracer.as_os_str().as_bytes().to_vec();
+                    let before = before.iter().map(|word| word.clone().into_bytes());
+                    let path = program.as_os_str().as_bytes().to_vec();
+                    (tracer.clone(), [name].into_iter().chain(before).chain([path]).chain(words).collect())
+                }
+            }
         }
         Program::Script(text) => (PathBuf::from("/bin/sh"), vec![b"sh".to_vec(), b"-c".to_vec(), value(text.as_ref())]),
     };

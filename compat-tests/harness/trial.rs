@@ -11,11 +11,17 @@ use super::report::{Record, Verdict, say};
 use super::{Case, Identity, Outcome, Result, normal, side};
 use crate::differences::DIFFERENCES;
 
-/// All trials.
-pub(crate) fn all(lab: &Arc<Lab>, cases: Vec<Case>) -> Vec<Trial> {
-    let cases = cases.into_iter().map(Arc::new).collect::<Arc<[_]>>();
-    let mut trials = about_cases(lab, &cases);
-    for case in cases.iter() {
+/// The trials of cases, and those about the cases.
+pub(crate) fn all(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
+    let mut trials = about_cases(lab, cases);
+    trials.extend(of_cases(lab, cases));
+    trials
+}
+
+/// A trial of every case and identity.
+pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>]) -> Vec<Trial> {
+    let mut trials = vec![];
+    for case in cases {
         for &identity in lab.identities.iter().filter(|identity| case.identities.contains(identity)) {
             let (lab, case) = (Arc::clone(lab), Arc::clone(case));
             let name = format!("{}::{}", case.name, identity.name());

@@ -71,6 +71,20 @@ pub(super) fn descriptors() -> Vec<String> {
         .collect()
 }
 
+/// The flags of the mount that a path is on.
+pub(super) fn flags(path: &str) -> Vec<String> {
+    use nix::sys::statvfs::FsFlags;
+    match nix::sys::statvfs::statvfs(path) {
+        Ok(mount) => {
+            let flags = mount.flags();
+            let names = [(FsFlags::ST_RDONLY, "ro"), (FsFlags::ST_NOSUID, "nosuid"), (FsFlags::ST_NODEV, "nodev")];
+            let set = names.into_iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| name);
+            vec![format!("{path}: {}", set.collect::<Vec<_>>().join(","))]
+        }
+        Err(error) => vec![unknown(path, &error)],
+    }
+}
+
 /// A directory's entries, or all that is below it on the same file system.
 pub(super) fn list(path: &str, deep: bool) -> Vec<String> {
     let mut lines = vec![];

@@ -2,21 +2,33 @@
 //!
 //! It is linked statically, so it runs in any root, and each view makes do without /proc as far as system calls can tell.
 //! `--probe NAMESPACES VIEW…`, where NAMESPACES are the host's, as the harness's `{namespaces}` says, and a view is one of
-//! `ids maps caps security namespaces mounts env cwd process signals limits fds hostname network list:PATH tree:PATH`.
+//! `ids maps caps security namespaces mounts env cwd process signals limits fds hostname network flags:PATH list:PATH tree:PATH`,
+//! or one of the adversary's: `escape:KIND:WORDS`, see [`escape`], and `race:…`, see [`race`].
 
+mod escape;
+mod escape_misc;
+mod escape_process;
+pub(crate) mod escape_root;
+mod escape_write;
 mod files;
 mod process;
+pub(crate) mod race;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 /// Runs what the words say.
 pub(crate) fn run(words: &[String]) -> ExitCode {
+    if let Some(("with-key", rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return escape_misc::with_key(rest);
+    }
     let host = words.first().map_or("", String::as_str);
     let mut text = String::new();
     for view in words.iter().skip(1) {
         let lines = show(view, host);
-        for line in [format!("[{view}]")].into_iter().chain(lines) {
+        // What an adversary is given differs from run to run.
+        let name = view.strip_prefix("escape:").and_then(|view| view.split(':').next()).unwrap_or(view);
+        for line in [format!("[{name}]")].into_iter().chain(lines) {
             text.push_str(&line);
             text.push('\n');
         }
@@ -41,6 +53,10 @@ fn show(view: &str, host: &str) -> Vec<String> {
         "hostname" => process::host_name(),
         "network" => process::network(),
         _ => match view.split_once(':') {
+            Some(("escape", what)) => escape::run(what),
+            Some(("race", what)) => race::run(what),
+            Some(("flags", path)) => files::flags(path),
+            Some(("tcp", port)) => process::tcp(port),
             Some(("list", path)) => files::list(path, false),
             Some(("tree", path)) => files::list(path, true),
             _ => vec!["no such view".to_owned()],

@@ -156,6 +156,23 @@ pub(super) fn limits() -> Vec<String> {
     limits.map(|(name, (soft, hard))| format!("{name}: {} {}", value(soft), value(hard))).collect()
 }
 
+/// What connecting to a port of this host does, and binding it, over IPv4 and IPv6.
+pub(super) fn tcp(port: &str) -> Vec<String> {
+    let word = |result: std::io::Result<()>| match result {
+        Ok(()) => "ok".to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => "refused".to_owned(),
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => "denied".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let both = |does: fn(String) -> std::io::Result<()>| {
+        ["127.0.0.1", "[::1]"].map(|host| word(does(format!("{host}:{port}")))).join(" ")
+    };
+    vec![
+        format!("tcp {port} connect: {}", both(|to| std::net::TcpStream::connect(to).map(drop))),
+        format!("tcp {port} bind: {}", both(|to| std::net::TcpListener::bind(to).map(drop))),
+    ]
+}
+
 pub(super) fn host_name() -> Vec<String> {
     nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).into_iter().collect()
 }

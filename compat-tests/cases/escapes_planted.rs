@@ -1,0 +1,83 @@
+//! Hostile contents of a directory that a sandbox is built on: FIFOs, loops, links to nowhere, closed directories, endless names.
+//!
+//! Symlinks that lead outside are in `vulnerabilities.rs`. Here it is about what might make the set-up wait, follow or go wrong.
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use super::sources::runner_is_root;
+use super::vulnerabilities::{OPERATIONS, nothing_outside_changed, planted};
+use crate::harness::{Case, Exit, Outcome, Result};
+
+/// The operations on a destination, with those that vulnerabilities.rs has apart.
+pub(super) fn operations() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    let more: [(&str, &[&str]); 5] = [
+        ("dev", &["--dev"]),
+        ("mqueue", &["--unshare-ipc", "--mqueue"]),
+        ("overlay", &["--overlay-src", "{dir}/mine", "--tmp-overlay"]),
+        ("ro_bind_data", &["--perms", "0666", "--ro-bind-data", "8"]),
+        ("bind_fd", &["--bind-fd", "7"]),
+    ];
+    let known = OPERATIONS.into_iter().filter(|(name, ..)| !matches!(*name, "dir_parents" | "file_existing"));
+    known.map(|(name, words, _)| (name, words)).chain(more)
+}
+
+/// What is in the way, at which place.
+const OBSTACLES: [(&str, &str); 12] = [
+    ("fifo", "/in/fifo"),
+    ("below_fifo", "/in/fifo/new"),
+    ("loop", "/in/loop-a"),
+    ("below_loop", "/in/loop-a/new"),
+    ("below_itself", "/in/itself/new/er"),
+    ("below_nothing", "/in/nothing/new"),
+    ("below_chain", "/in/chain-0/new"),
+    ("below_closed", "/in/closed/new"),
+    ("below_file", "/in/file/new"),
+    ("device", "/proc/kcore"),
+    ("below_process", "/proc/self/fd/new"),
+    ("below_memory", "/proc/self/mem/new"),
+];
+
+/// The cases of this file.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = vec![];
+    for (operation, words) in operations() {
+        for (obstacle, place) in OBSTACLES {
+            let case = case(&format!("{operation}_{obstacle}"), words, place);
+            cases.push(if obstacle == "below_closed" { case.needs(runner_is_root) } else { case });
+        }
+        let component = format!("/in/{}/new", "x".repeat(256));
+        cases.push(case(&format!("{operation}_long_name"), words, &component));
+        let path = format!("/in{}/new", "/x".repeat(2100));
+        cases.push(case(&format!("{operation}_long_path"), words, &path));
+        let depth = format!("/in{}", "/sub/..".repeat(580));
+        cases.push(case(&format!("{operation}_long_way"), words, &format!("{depth}/new")));
+    }
+    cases
+}
+
+/// An operation where something hostile is: it is done or it is refused, it never waits, and nothing outside changes.
+fn case(name: &str, words: &[&str], place: &str) -> Case {
+    let case = planted(name, "{dir}/outside").setup(|s| {
+        mkfifo(&s.path("inside/fifo"), Mode::S_IRWXU).map_err(|e| e.to_string())?;
+        for (target, link) in [("loop-b", "loop-a"), ("loop-a", "loop-b"), ("itself", "itself"), ("none/at/all", "nothing")] {
+            s.symlink(target, &format!("inside/{link}"))?;
+        }
+        for number in 0..50 {
+            s.symlink(&format!("chain-{}", number + 1), &format!("inside/chain-{number}"))?;
+        }
+        s.dir("inside/chain-50")?;
+        s.dir("inside/sub")?;
+        s.file("inside/file", "")?;
+        s.dir("inside/closed")?;
+        // Nobody but root could give it away.
+        if runner_is_root().is_ok() { s.mode("inside/closed", 0) } else { Ok(()) }
+    });
+    // The reference waits for a FIFO's reader, and its words are others.
+    case.ours_only().options(words).options([place]).run(["true"]).claim(nothing_outside_changed).claim(refused_or_done)
+}
+
+fn refused_or_done(o: &Outcome) -> Result<()> {
+    o.expect_exit(Exit::Code(1))?;
+    o.expect(o.stderr.starts_with("bwrap: ") && o.stderr.lines().count() == 1, "not one line of explanation")
+}

@@ -1,0 +1,210 @@
+//! The sandboxes whose set-up is disturbed. Together they take every step of it.
+
+use std::fs;
+
+use crate::harness::nested::{has_nsenter, two_user_namespaces};
+use crate::harness::{Case, Fd, Result, Setup, Tweak, filter};
+
+/// What COMMAND looks at: all that makes a sandbox.
+const VIEWS: [&str; 12] =
+    ["ids", "maps", "caps", "security", "namespaces", "mounts", "env", "cwd", "process", "limits", "fds", "hostname"];
+
+/// One of them.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// Of how many points the short form takes one.
+    pub(crate) share: usize,
+    /// The case, given the uid and gid of who runs it.
+    pub(crate) case: fn((u32, u32)) -> Result<Case>,
+}
+
+/// All of them.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "plain", share: 1, case: |_| Ok(seen("plain").on_host().run(PROBE).run(VIEWS)) },
+    Scenario { name: "typical", share: 1, case: |_| Ok(typical("typical")) },
+    Scenario { name: "everything", share: 3, case: |_| everything("everything") },
+    Scenario { name: "refused_typical", share: 3, case: |_| Ok(refused(typical("refused_typical"))) },
+    Scenario { name: "refused_everything", share: 7, case: |_| Ok(refused(everything("refused_everything")?)) },
+    Scenario { name: "overlays", share: 3, case: |_| Ok(overlays()) },
+    Scenario { name: "root_of_our_own", share: 3, case: |_| Ok(own_root()) },
+    Scenario { name: "held_outside", share: 3, case: |_| Ok(held_outside()) },
+    Scenario { name: "first_process", share: 3, case: |_| Ok(first_process()) },
+    Scenario { name: "userns", share: 3, case: |_| Ok(joined("userns", &["--unshare-pid", "--proc", "/proc"])) },
+    Scenario { name: "pidns", share: 3, case: |_| Ok(joined("pidns", &["--pidns", "6", "--proc", "/proc", "--info-fd", "28"])) },
+    Scenario {
+        name: "pidns_below",
+        share: 3,
+        case: |_| Ok(joined("pidns_below", &["--pidns", "6", "--unshare-pid", "--die-with-parent"])),
+    },
+    Scenario { name: "userns2", share: 3, case: |_| Ok(below()) },
+    Scenario { name: "maps_by_others", share: 3, case: |owner| Ok(maps_by_others(owner)) },
+];
+
+/// The probe where it is outside, and where the sandboxes with a `/tmp` of their own have it.
+const PROBE: [&str; 3] = ["{probe}", "--probe", "{namespaces}"];
+const BOUND_PROBE: [&str; 3] = ["/tmp/probe", "--probe", "{namespaces}"];
+const BIND_PROBE: [&str; 3] = ["--ro-bind", "{probe}", "/tmp/probe"];
+
+fn seen(name: &str) -> Case {
+    Case::new(name)
+}
+
+fn typical(name: &str) -> Case {
+    let options =
+        ["--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"];
+    seen(name).options(options).options(BIND_PROBE).run(BOUND_PROBE).run(VIEWS)
+}
+
+/// A caller's filter that knows neither of two newer calls.
+fn refused(case: Case) -> Case {
+    case.tweak(Tweak::Refuse(&["openat2", "mount_setattr"], libc::ENOSYS))
+}
+
+/// Nearly all options in one.
+fn everything(name: &str) -> Result<Case> {
+    let program = filter::bytes(&filter::refuse(&["reboot"], libc::EPERM)?);
+    let more =
+        ["--perms", "0711", "--size", "1048576", "--tmpfs", "/tmp/small", "--symlink", "to", "/tmp/link", "--mqueue", "/tmp/mq"];
+    let namespaces = ["--unshare-user", "--unshare-all", "--disable-userns", "--hostname", "inside", "--uid", "7", "--gid", "8"];
+    let processes = ["--die-with-parent", "--new-session", "--cap-add", "cap_net_raw", "--argv0", "named", "--chdir", "/tmp/d"];
+    let fds = ["--sync-fd", "24", "--block-fd", "25", "--seccomp", "26", "--info-fd", "27", "--json-status-fd", "28"];
+    let content = ["--file", "21", "/tmp/f", "--perms", "0640", "--bind-data", "22", "/tmp/g", "--ro-bind-data", "23", "/tmp/h"];
+    Ok(seen(name)
+        .options(namespaces)
+        .options(processes)
+        .options(fds)
+        .options(["--clearenv", "--setenv", "A", "b", "--unsetenv", "C"])
+        .options(["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"])
+        .options(BIND_PROBE)
+        .options(["--dir", "/tmp/d", "--bind", "{dir}/host", "/tmp/host", "--ro-bind", "{dir}/from", "/tmp/host/new"])
+        .options(["--bind-fd", "20", "/tmp/by-fd", "--ro-bind-try", "{dir}/missing", "/tmp/missing"])
+        .options(content)
+        .options(["--args", "29", "--remount-ro", "/tmp/host", "--chmod", "0751", "/tmp/d", "--lock-file", "/tmp/f"])
+        .run(BOUND_PROBE)
+        .run(VIEWS)
+        .run(["tree:/tmp"])
+        .dir("host")
+        .dir("from")
+        .fd(20, Fd::o_path("{dir}/from"))
+        .fd(21, Fd::pipe("content"))
+        .fd(22, Fd::memfd("content"))
+        .fd(23, Fd::File(b"content".to_vec()))
+        .fd(24, Fd::path("/dev/null"))
+        .fd(25, Fd::pipe("x"))
+        .fd(26, Fd::memfd(program))
+        .fd(27, Fd::Capture)
+        .fd(28, Fd::Capture)
+        .fd(29, Fd::args(&more)))
+}
+
+/// The three kinds of overlay.
+fn overlays() -> Case {
+    let layers = ["--overlay-src", "{dir}/low", "--overlay-src", "{dir}/high"];
+    seen("overlays")
+        .dir("low")
+        .dir("high")
+        .dir("up")
+        .dir("work")
+        .options(["--unshare-user", "--ro-bind", "/", "/", "--tmpfs", "/tmp"])
+        .options(BIND_PROBE)
+        .options(layers)
+        .options(["--ro-overlay", "/tmp/a"])
+        .options(layers)
+        .options(["--tmp-overlay", "/tmp/b"])
+        .options(layers)
+        .options(["--overlay", "{dir}/up", "{dir}/work", "/tmp/c"])
+        .run(BOUND_PROBE)
+        .run(VIEWS)
+}
+
+/// No bind on `/`, so the new root is a tmpfs and every parent is made.
+fn own_root() -> Case {
+    seen("root_of_our_own")
+        .options(["--unshare-all", "--share-net", "--ro-bind", "/usr", "/a/b/usr", "--symlink", "a/b/usr", "/usr"])
+        .options([
+            "--proc",
+            "/proc",
+            "--ro-bind",
+            "{probe}",
+            "/usr2/bin/probe",
+            "--symlink",
+            "usr2",
+            "/link",
+            "--dir",
+            "/link/x/y",
+        ])
+        .options(["--bind", "{dir}", "/link/x/y"])
+        .run(["/usr2/bin/probe", "--probe", "{namespaces}"])
+        .run(VIEWS)
+        .run(["list:/"])
+}
+
+/// PID 1 without a pid namespace, for a lock and an fd.
+fn held_outside() -> Case {
+    seen("held_outside")
+        .file("lock", "")
+        .on_host()
+        .options(["--lock-file", "{dir}/lock", "--sync-fd", "24", "--json-status-fd", "28"])
+        .fd(24, Fd::path("/dev/null"))
+        .fd(28, Fd::Capture)
+        .run(PROBE)
+        .run(VIEWS)
+}
+
+/// COMMAND as PID 1, with capabilities of its own.
+fn first_process() -> Case {
+    seen("first_process")
+        .on_host()
+        .options(["--unshare-user", "--unshare-pid", "--as-pid-1", "--uid", "0", "--gid", "0", "--cap-add", "ALL", "--cap-drop"])
+        .options(["cap_sys_admin", "--json-status-fd", "28", "--die-with-parent", "--sync-fd", "24"])
+        .fd(24, Fd::path("/dev/null"))
+        .fd(28, Fd::Capture)
+        .run(PROBE)
+        .run(VIEWS)
+}
+
+/// Namespaces that exist already: users at 5, pids at 6.
+fn joined(name: &str, options: &[&str]) -> Case {
+    seen(name).options(["--userns", "5"]).options(options).on_host().setup(namespaces).fd(28, Fd::Capture).run(PROBE).run(VIEWS)
+}
+
+/// A user namespace to begin in, and one below it to end in.
+fn below() -> Case {
+    seen("userns2")
+        .options(["--userns", "5", "--userns2", "6", "--json-status-fd", "28"])
+        .on_host()
+        .needs(has_nsenter)
+        .setup(two_user_namespaces)
+        .fd(28, Fd::Capture)
+        .run(PROBE)
+        .run(VIEWS)
+}
+
+fn namespaces(s: &mut Setup) -> Result<()> {
+    let map = |id: u32| format!("0 {id} 1");
+    let outer = s.namespaces(libc::CLONE_NEWUSER | libc::CLONE_NEWPID, &map(s.uid), &map(s.gid))?;
+    s.pass(5, outer.open("user")?);
+    s.pass(6, outer.open("pid_for_children")?);
+    s.hold(outer);
+    Ok(())
+}
+
+/// The maps are written from outside, as newuidmap does.
+fn maps_by_others((uid, gid): (u32, u32)) -> Case {
+    seen("maps_by_others")
+        .options(["--unshare-user", "--userns-block-fd", "9", "--info-fd", "28", "--dev", "/dev"])
+        .options(["--ro-bind", "/", "/"])
+        .fd(9, Fd::Held)
+        .fd(28, Fd::Capture)
+        .during(move |live| {
+            // Where the fault comes first there is nobody to write for.
+            let Ok(pid) = live.wait_for_number(28, "child-pid") else { return Ok(()) };
+            let files = [("uid_map", format!("0 {uid} 1")), ("setgroups", "deny".to_owned()), ("gid_map", format!("0 {gid} 1"))];
+            if files.into_iter().all(|(name, text)| fs::write(format!("/proc/{pid}/{name}"), text).is_ok()) {
+                live.write(9, b"x");
+            }
+            live.close(9)
+        })
+        .run(PROBE)
+        .run(VIEWS)
+}

@@ -1,0 +1,78 @@
+//! The failures after which COMMAND runs all the same, in the sandbox that was asked for, each with its reason.
+//!
+//! A tolerance that is not in this table fails its trial. A row that no point needs fails the long form.
+
+use libc::{EACCES, ENOSPC, ENOSYS, EPERM, EUSERS};
+
+use super::points::Point;
+
+/// One row.
+pub(crate) struct Tolerated {
+    pub(crate) call: &'static str,
+    /// How the call's shown argument begins.
+    pub(crate) detail: &'static str,
+    /// Which errors; all if none is named.
+    pub(crate) errors: &'static [i32],
+    /// Whose call; anybody's if empty.
+    role: &'static str,
+    /// How the lines begin that COMMAND then sees otherwise.
+    seen: &'static [&'static str],
+    pub(crate) reason: &'static str,
+}
+
+/// All rows.
+pub(crate) const TOLERATED: &[Tolerated] = &[
+    row("close", "", &[], "the fd is gone, whatever close says"),
+    row("close_range", "", &[], "then they are closed one by one"),
+    row("ioctl", "21505", &[], "TCGETS: what does not say that it is a terminal is none"),
+    row("openat2", "", &[ENOSYS], "then the path is walked component by component"),
+    row("mount_setattr", "", &[ENOSYS], "then the mount is remounted"),
+    row("statx", "", &[ENOSYS, EPERM], "then fdinfo tells the mount"),
+    row("unshare", "", &[EPERM, ENOSPC, EUSERS], "--disable-userns: that is the answer it looks for"),
+    Tolerated { role: "0", ..row("openat", "/proc/sys/user/", &[], CLONE_TELLS) },
+    Tolerated { role: "0", ..row("openat", "/sys/module/user_namespace/", &[], CLONE_TELLS) },
+    Tolerated { role: "0", ..row("faccessat2", "/proc/self/ns/user", &[], CLONE_TELLS) },
+    Tolerated {
+        role: "0",
+        ..row("read", "", &[], "of a switch that the clone obeys, or of a status that PID 1 exits with as well")
+    },
+    row("write", "", &[], "of COMMAND's status, which PID 1 exits with as well"),
+    row("capset", "", &[EPERM], "root without CAP_SETPCAP may not give capabilities up, and keeps what it was given"),
+    Tolerated {
+        seen: CAPS,
+        ..row("prctl", "47", &[EPERM], "PR_CAP_AMBIENT: secure bits may forbid it, and COMMAND has less then, never more")
+    },
+    Tolerated { seen: &["/"], ..row("openat", "/", &[EACCES], "a mount that cannot be reached needs no flags") },
+    Tolerated { seen: CWD, ..row("getcwd", "", &[], ELSEWHERE) },
+    Tolerated { seen: CWD, ..row("chdir", "{dir}", &[], ELSEWHERE) },
+];
+
+/// Capabilities that exec keeps only if they are ambient.
+const CAPS: &[&str] = &["ambient: ", "permitted: ", "effective: "];
+
+/// COMMAND's working directory, and what tells it.
+const CWD: &[&str] = &["PWD", "/", "{dir}"];
+
+/// Why it may be another one.
+const ELSEWHERE: &str = "where the caller's directory cannot be entered, HOME is next, and then /";
+
+/// Why the host's switches need not be readable.
+const CLONE_TELLS: &str = "whether there are user namespaces the clone tells";
+
+const fn row(call: &'static str, detail: &'static str, errors: &'static [i32], reason: &'static str) -> Tolerated {
+    Tolerated { call, detail, errors, role: "", seen: &[], reason }
+}
+
+impl Tolerated {
+    /// Whether the row speaks about this failure.
+    pub(crate) fn concerns(&self, point: &Point, errno: i32) -> bool {
+        let role = self.role.is_empty() || self.role == point.place.role;
+        let call = self.call == point.call.name && point.detail.starts_with(self.detail);
+        role && call && (self.errors.is_empty() || self.errors.contains(&errno))
+    }
+
+    /// Whether these lines, with their signs, may be different.
+    pub(crate) fn excuses(&self, lines: &[String]) -> bool {
+        lines.iter().all(|line| self.seen.iter().any(|start| line.trim_start_matches(['+', '-']).starts_with(start)))
+    }
+}
