@@ -50,6 +50,9 @@ const GUARDED: &str = "PID 1 cannot be looked into by COMMAND; the reference's s
 const SETTINGS: &str =
     "/proc/sys is read-only for the host's root without CAP_SYS_ADMIN; the reference leaves core_pattern to it";
 
+/// The reference is ended by SIGXFSZ, unless it is PID 1.
+const TOO_LARGE: &str = "a file that may not become that large is an error with a line, not a silent end by a signal";
+
 /// A row for both identities.
 const fn differs(case: &'static str, field: Field, reason: &'static str) -> Difference {
     Difference { case, identity: None, field, arises: || true, reason }
@@ -86,6 +89,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     differs("mounts::bind_on_the_root_by_dots", Field::Stdout, DOTS),
     differs("mounts::bind_on_the_root_by_dots", Field::Stderr, DOTS),
     differs("mounts::bind_on_the_root_by_dots", Field::Tree, DOTS),
+    differs("resources::file_size", Field::Exit, TOO_LARGE),
+    differs("resources::file_size", Field::Stderr, TOO_LARGE),
     differs("sources::namespaces", Field::Exit, "a magic link is a source like any other"),
     differs("sources::namespaces", Field::Stderr, "a magic link is a source like any other"),
     differs("mounts::remount_ro_not_a_mount", Field::Stderr, "the reference names its system call and a path of its own"),

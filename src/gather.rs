@@ -13,6 +13,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open, openat, readlinkat};
+use nix::libc;
 use nix::mount::MsFlags;
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, mkdirat};
 
@@ -21,7 +22,7 @@ use crate::error::{Context, Error, Result, errno, join};
 use crate::fds::Fds;
 use crate::mount::{self, Attributes, Depth, Explain, Failure, Fresh};
 use crate::root::Node;
-use crate::sys::SysResult;
+use crate::sys::{self, SysResult};
 
 /// A detached mount.
 #[derive(Debug)]
@@ -380,7 +381,7 @@ pub(crate) fn fresh_tree(
 pub(crate) fn copy(from: OwnedFd, to: OwnedFd, dest: &CStr) -> Result<()> {
     let (mut from, mut to) = (File::from(from), File::from(to));
     let mut buffer = [0; 16 * 1024];
-    let mut all = || loop {
+    let all = || loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(count) => to.write_all(buffer.get(..count).unwrap_or_default())?,
@@ -388,7 +389,8 @@ pub(crate) fn copy(from: OwnedFd, to: OwnedFd, dest: &CStr) -> Result<()> {
             Err(error) => return Err(error),
         }
     };
-    all().map_err(|error| errno(&error)).at("Can't write data to file", dest)
+    // Beyond RLIMIT_FSIZE the signal would end this process without a word; the error has one.
+    sys::while_ignored(libc::SIGXFSZ, all).map_err(|error| errno(&error)).at("Can't write data to file", dest)
 }
 
 /// A tmpfs on top of the host's /proc, gone with the old tree. /proc is the one directory that is sure to be there, and the one

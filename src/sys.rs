@@ -371,6 +371,16 @@ pub(crate) fn ignore_signal(signal: c_int) {
     _ = unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// Does something while a signal is ignored.
+pub(crate) fn while_ignored<T>(signal: c_int, act: impl FnOnce() -> T) -> T {
+    // SAFETY: SIG_IGN runs no code of ours.
+    let before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    let result = act();
+    // SAFETY: this is what it was before, and no handler of ours.
+    _ = unsafe { libc::signal(signal, before) };
+    result
+}
+
 /// A read lock on a whole file, without waiting, see `F_SETLK` in fcntl(2).
 pub(crate) fn lock_shared(file: BorrowedFd<'_>) -> SysResult<()> {
     // SAFETY: a flock structure is plain integers, for which zero is valid.

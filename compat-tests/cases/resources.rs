@@ -55,6 +55,13 @@ fn files() -> Vec<Case> {
             .run(["sh", "-c", "ulimit -n"])
             .tweak(limit(libc::RLIMIT_NOFILE, 8, 64))
             .ok(),
+        Case::new("file_size")
+            .on_host()
+            .options(["--tmpfs", "/srv", "--file", "3", "/srv/f"])
+            .fd(3, Fd::memfd("some text"))
+            .run(["echo", "hi"])
+            .tweak(limit(libc::RLIMIT_FSIZE, 4, 4))
+            .stdout(""),
         // Inherited fds above the limit.
         Case::new("files_inherited")
             .on_host()
