@@ -163,6 +163,12 @@ fn say(level: u8, text: &[u8]) {
     _ = io::stderr().write_all(&line);
 }
 
+/// The last words of a process that has no memory left, and so they take none.
+pub(crate) fn say_out_of_memory() {
+    let line: &[u8] = if LEVEL_PREFIX.load(Ordering::Relaxed) { b"<3>bwrap: Out of memory\n" } else { b"bwrap: Out of memory\n" };
+    _ = nix::unistd::write(io::stderr(), line);
+}
+
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(&self.what))

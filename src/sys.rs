@@ -4,6 +4,7 @@
 //! here decides anything.
 #![allow(unsafe_code)]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{CStr, CString, c_char, c_int, c_ulong, c_void};
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -34,6 +35,47 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         words.push(unsafe { CStr::from_ptr(word) });
     }
     crate::run(words)
+}
+
+/// The C library's allocator. Rust's answer to its refusal would be a crash with a trace; ours is a diagnostic and status 1.
+struct Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+impl Allocator {
+    /// Passes memory on; without any this is the end.
+    fn some(memory: *mut u8) -> *mut u8 {
+        if memory.is_null() {
+            crate::error::say_out_of_memory();
+            // SAFETY: ends the process at once.
+            unsafe { libc::_exit(1) };
+        }
+        memory
+    }
+}
+
+// SAFETY: everything is left to the C library's allocator.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: what the caller promises.
+        Self::some(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: what the caller promises.
+        Self::some(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: what the caller promises.
+        Self::some(unsafe { System.realloc(memory, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: what the caller promises.
+        unsafe { System.dealloc(memory, layout) };
+    }
 }
 
 /// The C convention: -1 and errno.
