@@ -13,7 +13,7 @@ mod places;
 pub(crate) mod report;
 mod scratch;
 pub(crate) mod side;
-mod trial;
+pub(crate) mod trial;
 
 pub(crate) use case::{Case, Tweak};
 pub(crate) use compare::{Difference, Field};
