@@ -20,6 +20,7 @@ mod limits;
 mod loopback;
 mod monitor;
 mod mount;
+mod mountinfo;
 mod ops;
 mod options;
 mod parse;

@@ -4,7 +4,7 @@
 //! The one exception is a kernel (before 5.12) or filter without mount_setattr(2); then [`remount_below`] sets the flags
 //! right after attaching. See open_tree(2), mount_setattr(2), fsopen(2), move_mount(2).
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -14,6 +14,7 @@ use nix::mount::MsFlags;
 use nix::sys::stat::Mode;
 
 use crate::error::Error;
+use crate::mountinfo::{Line, tree_of};
 use crate::sys::{self, SysResult};
 
 /// Flags of a mount, as `MOUNT_ATTR_*` bits. They are only ever added.
@@ -210,59 +211,6 @@ pub(crate) fn add_attributes(mount: BorrowedFd<'_>, attributes: Attributes, dept
     sys::mount_setattr(mount, libc::AT_EMPTY_PATH | depth.flag(), attributes.0).map_err(Call::MountSetattr.failed())
 }
 
-/// One line of /proc/self/mountinfo, as far as remounting needs it, see proc_pid_mountinfo(5).
-#[derive(Debug, PartialEq, Eq)]
-struct Line {
-    id: u64,
-    parent: u64,
-    point: CString,
-    flags: u64,
-}
-
-impl Line {
-    fn parse(line: &[u8]) -> Option<Self> {
-        let mut fields = line.split(|&byte| byte == b' ');
-        let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
-        let (id, parent) = (number()?, number()?);
-        let point = CString::new(unescape(fields.nth(2)?)).ok()?;
-        let flags = fields.next()?.split(|&byte| byte == b',').map(mount_flag).fold(0, std::ops::BitOr::bitor);
-        Some(Self { id, parent, point, flags })
-    }
-}
-
-/// The `MS_*` flag of an option that belongs to the mount and that a remount would lose if it were not repeated. How times of access
-/// are kept is not among them: a remount that says nothing about that leaves it, and one that says `nodiratime` would make a
-/// strictatime mount a relatime one, which a user namespace may not do.
-fn mount_flag(option: &[u8]) -> u64 {
-    match option {
-        b"ro" => libc::MS_RDONLY,
-        b"nosuid" => libc::MS_NOSUID,
-        b"nodev" => libc::MS_NODEV,
-        b"noexec" => libc::MS_NOEXEC,
-        b"nosymfollow" => 256,
-        _ => 0,
-    }
-}
-
-/// The kernel writes blanks, tabs, newlines and backslashes in paths as `\ooo`.
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut rest = text;
-    loop {
-        rest = match rest {
-            [] => return plain,
-            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] => {
-                plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                tail
-            }
-            [byte, tail @ ..] => {
-                plain.push(*byte);
-                tail
-            }
-        };
-    }
-}
-
 /// The id of the mount that an fd is on, as mountinfo counts.
 pub(crate) fn mount_id(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<u64> {
     match sys::mount_id(fd, c"", libc::AT_EMPTY_PATH) {
@@ -279,22 +227,6 @@ pub(crate) fn mount_id(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<u6
 fn read_file(dir: BorrowedFd<'_>, path: &str) -> SysResult<Vec<u8>> {
     let file = openat(dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     sys::read_all(file.as_raw_fd(), usize::MAX)
-}
-
-/// A mount and all mounts below it, with the flags they have, in any order.
-fn tree_of(mountinfo: &[u8], root: u64) -> Vec<Line> {
-    let (mut tree, mut others): (Vec<_>, Vec<_>) =
-        mountinfo.split(|&byte| byte == b'\n').filter_map(Line::parse).partition(|line| line.id == root);
-    // The table is in the order of ids, and a mount may be older than the one it is mounted on.
-    loop {
-        let (below, rest): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|line| tree.iter().any(|known| known.id == line.parent));
-        if below.is_empty() {
-            return tree;
-        }
-        tree.extend(below);
-        others = rest;
-    }
 }
 
 /// Adds attributes to an attached mount by mount(2), for where mount_setattr(2) is missing.
@@ -359,41 +291,4 @@ fn remount(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>, line: &Line, attributes: At
     let result = nix::mount::mount(None::<&CStr>, path.as_str(), None::<&CStr>, flags, None::<&CStr>);
     nix::unistd::chdir(c"/")?;
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TABLE: &[u8] = b"38 39 0:6 / /y/z rw - tmpfs tmpfs rw\n\
-        39 40 0:6 / /y rw - tmpfs tmpfs rw\n\
-        40 1 0:6 / / rw - tmpfs tmpfs rw\n\
-        21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n\
-        30 21 0:3 / /a\\040b ro,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw\n\
-        31 30 0:4 / /a\\040b/c rw,noatime - tmpfs tmpfs rw\n\
-        32 21 0:5 /x /d rw,relatime master:3 - tmpfs tmpfs rw\n";
-
-    #[test]
-    fn lines_give_point_and_flags() {
-        let line = Line::parse(TABLE.split(|&b| b == b'\n').nth(4).unwrap_or_default());
-        let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-        assert_eq!(line, Some(Line { id: 30, parent: 21, point: c"/a b".to_owned(), flags }));
-        assert_eq!(Line::parse(b"30 21"), None);
-        assert_eq!(Line::parse(b""), None);
-    }
-
-    #[test]
-    fn a_tree_is_a_mount_and_what_is_below() {
-        let ids = |root| tree_of(TABLE, root).iter().map(|line| line.id).collect::<Vec<_>>();
-        assert_eq!(ids(30), [30, 31]);
-        assert_eq!(ids(21), [21, 30, 32, 31]);
-        assert_eq!(ids(32), [32]);
-        assert_eq!(ids(40), [40, 39, 38], "in whatever order they stand");
-        assert!(ids(99).is_empty());
-    }
-
-    #[test]
-    fn escapes_are_undone() {
-        assert_eq!(unescape(b"a\\040b\\134\\x\\09"), b"a b\\\\x\\09");
-    }
 }
