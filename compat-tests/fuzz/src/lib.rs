@@ -1,0 +1,116 @@
+//! Fuzzing of all that reads bytes from outside: the command line, `--args`, seccomp programs and the mount table.
+//!
+//! The modules are the program's own, taken by their path and unchanged. Below them stands a [`sys`] whose fds are pieces of
+//! memory, so that no number in an input reaches a real fd. What is asserted: nothing panics, and a second parser, written
+//! the plainest way, takes the same inputs and understands the same by them ([`model`]).
+//!
+//! ```sh
+//! cargo install cargo-fuzz    # once; and apt-get install g++
+//! cd compat-tests/fuzz
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run words -- -max_total_time=300 -close_fd_mask=2 -detect_leaks=0 -rss_limit_mb=8192
+//! ```
+//!
+//! The targets are `words`, `args`, `seccomp` and `mountinfo`. The parser keeps what it has read until the process ends, which
+//! libFuzzer would call a leak; its warnings would fill the screen. `cargo test --no-default-features` runs every target over
+//! inputs from a small generator, without libFuzzer.
+#![expect(dead_code, reason = "the program's modules have more in them than what is fuzzed")]
+
+#[path = "../../../src/caps.rs"]
+mod caps;
+#[path = "../../../src/config.rs"]
+mod config;
+#[path = "../../../src/error.rs"]
+mod error;
+mod ids;
+#[path = "../../../src/labels.rs"]
+mod labels;
+mod model;
+#[path = "../../../src/mountinfo.rs"]
+mod mountinfo;
+#[path = "../../../src/options.rs"]
+mod options;
+#[path = "../../../src/parse.rs"]
+mod parse;
+mod points;
+#[path = "../../../src/seccomp.rs"]
+mod seccomp;
+mod sys;
+mod table;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
+
+use config::Word;
+use parse::Request;
+
+/// The command line: the input is its words. The fds 7 to 9 hold something.
+pub fn words(input: &[u8]) {
+    let words = model::words(input, true);
+    let files = [(7, vec![6; 15]), (8, vec![6; 16]), (9, b"--perms\x000700\0--dir\0/x\0y".to_vec())];
+    compare(&words, &files);
+}
+
+/// The content of two `--args` fds; a byte of 255 parts them.
+pub fn args(input: &[u8]) {
+    let content = |part: Option<&[u8]>| {
+        let part = part.unwrap_or_default();
+        let mut content = model::words(part, false).join(&0);
+        // With or without the final NUL, as the input has it.
+        content.extend(part.last().filter(|&&byte| byte == 0));
+        content
+    };
+    let mut parts = input.splitn(2, |&byte| byte == 0xff);
+    let files = [(9, content(parts.next())), (8, content(parts.next()))];
+    let words = ["--args", "9", "--dir", "/between", "--args", "8", "--", "command"];
+    compare(&words.map(|word| word.as_bytes().to_vec()), &files);
+}
+
+/// Parses by both parsers.
+fn compare(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) {
+    sys::open(files);
+    let ours = match parse::parse(&words.iter().map(|word| kept(word)).collect::<Vec<_>>()) {
+        Ok(Request::Run(config)) => table::of_config(&config),
+        Ok(Request::Help) => "help".to_owned(),
+        Ok(Request::Version) => "version".to_owned(),
+        Err(error) => format!("error: {error}"),
+    };
+    let expected = model::parse(words, files);
+    // How an error is put is the business of the compat cases, that it is one is ours.
+    let same = if expected == "error" { ours.starts_with("error: ") } else { ours == expected };
+    assert!(same, "{words:?}\nby the parser: {ours}\nby the model: {expected}");
+}
+
+/// A word that lives as long as one of argv's; equal ones are kept once.
+fn kept(word: &[u8]) -> Word {
+    thread_local!(static KEPT: RefCell<BTreeSet<Word>> = const { RefCell::new(BTreeSet::new()) });
+    let word = CString::new(word).unwrap_or_default();
+    KEPT.with_borrow_mut(|kept| {
+        if let Some(known) = kept.get(word.as_c_str()) {
+            return *known;
+        }
+        let new: &'static CStr = Box::leak(word.into_boxed_c_str());
+        kept.insert(new);
+        new
+    })
+}
+
+/// A seccomp program: taken as it is or refused, never cut.
+pub fn seccomp(input: &[u8]) {
+    sys::open(&[(9, input.to_vec())]);
+    let program = seccomp::read(9);
+    assert_eq!(program.is_ok(), input.len() % 8 == 0 && input.len() / 8 <= 4096, "{} bytes", input.len());
+    let Ok(program) = program else { return };
+    let bytes = program.iter().flat_map(|row| {
+        let ([c0, c1], [k0, k1, k2, k3]) = (row.code.to_ne_bytes(), row.k.to_ne_bytes());
+        [c0, c1, row.jt, row.jf, k0, k1, k2, k3]
+    });
+    assert!(bytes.eq(input.iter().copied()), "a program has changed");
+}
+
+/// The mount table: the input is one, and it is a mount point, which has to survive being written into a table.
+pub fn mountinfo(input: &[u8]) {
+    points::check_tree(input);
+    let path = input.iter().copied().take_while(|&byte| byte != 0).collect::<Vec<_>>();
+    points::check_point(&path);
+}

@@ -1,0 +1,148 @@
+//! Every target over inputs from a small generator: a short run where there is no libFuzzer. `FUZZ_RUNS` says how many.
+
+use bleb_fuzz as fuzz;
+
+/// splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit as u64).unwrap_or_default()
+    }
+
+    fn pick<'a>(&mut self, list: &[&'a [u8]]) -> &'a [u8] {
+        list[self.below(list.len())]
+    }
+}
+
+fn runs() -> usize {
+    std::env::var("FUZZ_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(3000)
+}
+
+/// Words that options take, good and bad.
+const WORDS: [&[u8]; 24] = [
+    b"/a",
+    b"b/..",
+    b"",
+    b"x",
+    b"--",
+    b"-",
+    b"7",
+    b"8",
+    b"9",
+    b"-1",
+    b"+7",
+    b" 8",
+    b"-0",
+    b"0700",
+    b"8000",
+    b"0x10",
+    b"08",
+    b"2147483647",
+    b"2147483648",
+    b"4294967295",
+    b"18446744073709551616",
+    b"A=B",
+    b"cap_net_RAW",
+    b"all",
+];
+
+fn command_line(random: &mut Random, end: &[u8]) -> Vec<u8> {
+    let mut input = vec![];
+    for _ in 0..random.below(9) {
+        // An option by its short form, then mostly as many words as it takes.
+        input.push(0x80 + u8::try_from(random.below(69)).unwrap_or_default());
+        for _ in 0..[1, 1, 1, 2, 2, 0, 3][random.below(7)] {
+            input.push(0);
+            input.extend(random.pick(&WORDS));
+        }
+        input.push(0);
+    }
+    if random.below(200) == 0 {
+        input.extend(b"\xfe\0\xfe\0\xfe\0");
+    }
+    input.extend(end);
+    input
+}
+
+/// The warnings of the parser are no news here.
+fn be_silent() {
+    let null = std::fs::OpenOptions::new().write(true).open("/dev/null").expect("/dev/null");
+    nix::unistd::dup2_stderr(null).expect("stderr");
+}
+
+#[test]
+fn words() {
+    be_silent();
+    let mut random = Random(1);
+    for _ in 0..runs() {
+        let input = command_line(&mut random, b"command\0--dir");
+        fuzz::words(&input);
+    }
+}
+
+#[test]
+fn args() {
+    be_silent();
+    let mut random = Random(2);
+    for _ in 0..runs() {
+        let first = command_line(&mut random, b"");
+        let second = command_line(&mut random, b"x");
+        fuzz::args(&[first, b"\xff".to_vec(), second].concat());
+    }
+}
+
+#[test]
+fn seccomp() {
+    let mut random = Random(3);
+    for _ in 0..runs() {
+        let length = match random.below(10) {
+            0 => 32760 + random.below(20),
+            _ => random.below(100),
+        };
+        fuzz::seccomp(&(0..length).map(|_| random.next().to_le_bytes()[0]).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn mountinfo() {
+    let parts: [&[u8]; 16] = [
+        b"\\040",
+        b"\\134",
+        b"\\",
+        b"\\0",
+        b"\\400",
+        b" ",
+        b" ",
+        b" ",
+        b" rw",
+        b"/",
+        b"/a",
+        b"#",
+        b"\t",
+        b"\xff",
+        b"1",
+        b"ro,nodev",
+    ];
+    let mut random = Random(4);
+    for _ in 0..runs() {
+        let mut input = vec![];
+        for _ in 0..random.below(12) {
+            if random.below(3) > 0 {
+                input.extend(format!("{} {} 0:1 / ", random.below(9), random.below(9)).bytes());
+            }
+            for _ in 0..random.below(6) {
+                input.extend(random.pick(&parts));
+            }
+            input.push(b'\n');
+        }
+        fuzz::mountinfo(&input);
+    }
+}
