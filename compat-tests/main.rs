@@ -11,10 +11,13 @@
 //! - `COMPAT_PATIENCE=6`: every case has six times its time, for slow machines.
 //! - `COMPAT_SHOW=1`: prints every outcome, for whoever writes a case.
 //!
+//! The random option lists of [`differential`] have an environment of their own.
+//!
 //! This program is also the probe that runs inside the sandboxes (`--probe`).
 
 mod cases;
 mod differences;
+mod differential;
 mod harness;
 mod probe;
 mod sys;

@@ -200,11 +200,11 @@ impl Builder<'_> {
     fn remount_ro(&mut self, dest: &CStr) -> Result<()> {
         let what = "Can't remount readonly on";
         let mount = self.root.existing_mount_point(dest)?;
-        match mount::add_attributes(mount.as_fd(), Attributes::RDONLY, Depth::One) {
+        // As with --ro-bind, nodes and set-uid bits lose their effect, also where --dev-bind has let them have it.
+        let attributes = Attributes::RDONLY.with(Attributes::NOSUID).with(Attributes::NODEV);
+        match mount::add_attributes(mount.as_fd(), attributes, Depth::One) {
             Err(failure) if failure.errno == Errno::ENOSYS => {
-                mount::remount_below(self.proc, mount.as_fd(), Attributes::RDONLY, Depth::One, |_, errno| {
-                    Err(errno).at(what, dest)
-                })
+                mount::remount_below(self.proc, mount.as_fd(), attributes, Depth::One, |_, errno| Err(errno).at(what, dest))
             }
             other => other.explain(|| join(what, dest)),
         }
@@ -214,7 +214,8 @@ impl Builder<'_> {
         let file = root::existing(path).at("Can't open", path)?;
         // An O_PATH fd cannot be chmodded itself; its entry in /proc leads to exactly this file.
         let entry = format!("self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        let shown = if perms == 0 { "0".to_owned() } else { format!("0{perms:o}") };
         fchmodat(self.proc, entry.as_str(), Mode::from_bits_truncate(perms), FchmodatFlags::FollowSymlink)
-            .at(&format!("Can't chmod {perms:#05o}").replacen("0o", "0", 1), path)
+            .at(&format!("Can't chmod {shown}"), path)
     }
 }

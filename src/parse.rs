@@ -213,9 +213,7 @@ impl Parser {
         if !self.config.seccomp_programs.is_empty() {
             return Err(Error::new("--seccomp cannot be combined with --add-seccomp-fd"));
         }
-        let fd = values.fd()?;
-        values.last_wins(&mut self.config.fds.seccomp, fd);
-        Ok(())
+        values.last_wins(&mut self.config.fds.seccomp, Values::fd)
     }
 
     /// `--add-seccomp-fd FD`, whose program is read at once.
@@ -315,11 +313,13 @@ impl Values<'_> {
         }
     }
 
-    /// Records a value of which only the last counts, with a warning if it is not the first.
-    pub(crate) fn last_wins<T>(&self, slot: &mut Option<T>, value: T) {
-        if slot.replace(value).is_some() {
+    /// Records a value of which only the last counts, with a warning if it is not the first, also where it then turns out to be wrong.
+    pub(crate) fn last_wins<T>(&mut self, slot: &mut Option<T>, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<()> {
+        if slot.is_some() {
             warn(format_args!("Only the last {} option will take effect", self.option));
         }
+        *slot = Some(read(self)?);
+        Ok(())
     }
 }
 

@@ -242,7 +242,7 @@ fn odd_paths() -> Vec<Case> {
 }
 
 fn destinations() -> Vec<Case> {
-    let rows: [(&str, &[&str], &str); 21] = [
+    let rows: [(&str, &[&str], &str); 23] = [
         ("no_source", &["--ro-bind", "/no", "/tmp/x"], "Can't find source path /no: No such file or directory"),
         (
             "source_below_file",
@@ -259,6 +259,8 @@ fn destinations() -> Vec<Case> {
         ("data_on_directory", &["--file", "0", "/etc"], "Can't create file /etc: Is a directory"),
         ("dir_on_read_only", &["--dir", "/etc/new"], "Can't create file /etc/new: Read-only file system"),
         ("chmod_missing", &["--chmod", "700", "/no"], "Can't open /no: No such file or directory"),
+        ("chmod_to_nothing", &["--chmod", "0", "/etc/passwd"], "Can't chmod 0 /etc/passwd: Read-only file system"),
+        ("chmod_to_little", &["--chmod", "7", "/etc/passwd"], "Can't chmod 07 /etc/passwd: Read-only file system"),
         ("chmod_read_only", &["--chmod", "700", "/etc/passwd"], "Can't chmod 0700 /etc/passwd: Read-only file system"),
         ("remount_missing", &["--remount-ro", "/no"], "Can't create file /no: No such file or directory"),
         (

@@ -43,15 +43,22 @@ mod views;
 mod vulnerabilities;
 mod vulnerabilities_process;
 
+pub(crate) use namespaces::joined_user_and_pid;
+pub(crate) use overlays::{without_layers, without_whiteouts};
+pub(crate) use views::{VIEWS, without_data_names};
+
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
 
+use crate::differential;
 use crate::harness::{Case, Lab};
 
 /// The trials that are about more than one case.
-pub(crate) fn more(_: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
-    vec![cves::trial(cases)]
+pub(crate) fn more(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
+    let mut trials = differential::trials(lab);
+    trials.push(cves::trial(cases));
+    trials
 }
 
 /// All cases, each under the name of its file.

@@ -154,6 +154,8 @@ fn remounts() -> Vec<Case> {
             .dir("box/proc")
             .file("box/probe", "")
             .ok(),
+        shown("remount_ro_devices", &["--dev-bind", "/dev", "/d", "--remount-ro", "/d"]).ok(),
+        shown("remount_ro_mqueue", &["--unshare-ipc", "--mqueue", "/q", "--remount-ro", "/q"]).ok(),
         shown("remount_ro_words", &["--tmpfs", "/a", "--tmpfs", "/b", "--remount-ro", "a", "--remount-ro", "/a/../b/."]),
         refused(
             "remount_ro_then_write",

@@ -85,7 +85,8 @@ pub(super) fn joined_user_at_5(s: &mut Setup) -> Result<()> {
     Ok(())
 }
 
-fn joined_user_and_pid(s: &mut Setup) -> Result<()> {
+/// A user namespace of the identity and a pid namespace in it, whose fds are passed at 5 and 6.
+pub(crate) fn joined_user_and_pid(s: &mut Setup) -> Result<()> {
     let flags = libc::CLONE_NEWUSER | libc::CLONE_NEWPID;
     let n = s.namespaces(flags, &format!("0 {} 1", s.uid), &format!("0 {} 1", s.gid))?;
     s.pass(5, n.open("user")?);

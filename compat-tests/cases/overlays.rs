@@ -46,12 +46,12 @@ fn with_layers(name: &str) -> Case {
 }
 
 /// Cuts off an overlay's options.
-fn without_layers(text: &str) -> String {
+pub(crate) fn without_layers(text: &str) -> String {
     text.lines().map(|line| line.split(" overlay overlay /").next().unwrap_or(line).to_owned() + "\n").collect()
 }
 
 /// Leaves out the kernel's own whiteout in the work directory, whose name is a counter's.
-fn without_whiteouts(text: &str) -> String {
+pub(crate) fn without_whiteouts(text: &str) -> String {
     text.lines().filter(|line| !line.starts_with("work/work/#")).map(|line| line.to_owned() + "\n").collect()
 }
 

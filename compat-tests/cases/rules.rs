@@ -195,6 +195,13 @@ fn twice() -> Vec<Case> {
         cases.push(two);
         cases.push(fails(&format!("thrice_{}", plain(words[0])), &three, &format!("{line}\n{line}\n{end}")));
     }
+    // The warning comes before the second value is looked at.
+    for (option, kind) in [("--info-fd", "fd"), ("--seccomp", "fd"), ("--uid", "uid"), ("--gid", "gid")] {
+        let line = format!("bwrap: Only the last {option} option will take effect\nbwrap: Invalid {kind}: x");
+        cases.push(fails(&format!("twice_then_wrong_{}", plain(option)), &[option, "0", option, "x"], &line));
+    }
+    let line = "bwrap: Only the last --chdir option will take effect\nbwrap: --chdir does not take an empty path argument";
+    cases.push(fails("twice_then_wrong_chdir", &["--chdir", "/", "--chdir", ""], line));
     for words in quiet {
         let name = format!("twice_{}", plain(words[0]));
         cases.push(fails(&name, &[words, words, &["--nope"]].concat(), "bwrap: Unknown option --nope"));

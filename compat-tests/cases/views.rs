@@ -8,7 +8,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// All views that any sandbox has.
-const VIEWS: [&str; 14] = [
+pub(crate) const VIEWS: [&str; 14] = [
     "ids",
     "maps",
     "caps",
@@ -91,7 +91,7 @@ const FLATPAK: &str = "\
     --disable-userns --unshare-user";
 
 /// The name of a data file, which is gone, ends in six characters that mean nothing.
-fn without_data_names(text: &str) -> String {
+pub(crate) fn without_data_names(text: &str) -> String {
     let mut parts = text.split("/bindfile");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + "/bindfile" + part.get(6..).unwrap_or_default())

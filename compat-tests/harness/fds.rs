@@ -12,6 +12,7 @@ use nix::unistd::pipe2;
 use super::Result;
 
 /// What is behind a number.
+#[derive(Clone)]
 pub(crate) enum Fd {
     /// A memfd with this content, at its start.
     Memfd(Vec<u8>),

@@ -16,13 +16,15 @@ pub(crate) mod side;
 pub(crate) mod trial;
 
 pub(crate) use case::{Case, Tweak};
-pub(crate) use compare::{Difference, Field};
+pub(crate) use compare::{Difference, Field, differing};
 pub(crate) use fds::Fd;
 pub(crate) use lab::{Identity, Lab};
 pub(crate) use live::Live;
 pub(crate) use normal::{options, text};
 pub(crate) use outcome::{Exit, Outcome};
+pub(crate) use report::say;
 pub(crate) use scratch::Setup;
+pub(crate) use trial::both;
 
 use std::process::ExitCode;
 use std::sync::Arc;

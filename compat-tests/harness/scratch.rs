@@ -57,7 +57,7 @@ impl Setup {
     }
 
     pub(crate) fn symlink(&mut self, target: &str, name: &str) -> Result<()> {
-        let target = case::expand(target.as_ref(), &self.values);
+        let target = self.expand(target.as_ref());
         at(&self.path(name), symlink(std::ffi::OsStr::from_bytes(&target), self.path(name)))
     }
 
@@ -69,6 +69,11 @@ impl Setup {
     pub(crate) fn keep_for_root(&mut self, name: &str) {
         let path = self.path(name);
         self.kept_by_root.push(path);
+    }
+
+    /// Puts in the values of placeholders.
+    pub(crate) fn expand(&self, text: &std::ffi::OsStr) -> Vec<u8> {
+        case::expand(text, &self.values)
     }
 
     /// Passes an fd to `bwrap` at this number.

@@ -171,7 +171,7 @@ fn outcome(
         stdout: text(1),
         stderr: text(2),
         fds: raw.iter().filter(|(number, _)| **number > 2).map(|(number, bytes)| (*number, plain(bytes))).collect(),
-        tree: tree.into_iter().map(|(path, line)| (path, normalise(&line, &names))).collect(),
+        tree: tree.into_iter().map(|(path, line)| (normalise(&path, &names), normalise(&line, &names))).collect(),
         values: setup.values.iter().filter(|(name, _)| name != "dir").cloned().collect(),
         raw,
         side,

@@ -87,6 +87,12 @@ fn judge(lab: &Lab, case: &Case, identity: Identity) -> (Verdict, Vec<String>, b
     (if broken { Verdict::Failed } else { verdict }, troubles, our_fault)
 }
 
+/// The outcomes of the reference and of ours.
+pub(crate) fn both(lab: &Lab, case: &Case, identity: Identity) -> Result<(Outcome, Outcome)> {
+    let one = |side: Side| side::run(lab, case, side, identity, |outcome| outcome).map_err(|e| format!("{}: {e}", side.name()));
+    Ok((one(Side::Reference)?, one(Side::Ours)?))
+}
+
 fn claims(case: &Case, outcome: &Outcome) -> Result<()> {
     for claim in &case.claims {
         claim(outcome).map_err(|words| format!("{words}\n{outcome}"))?;

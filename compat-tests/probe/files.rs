@@ -99,6 +99,21 @@ pub(super) fn list(path: &str, deep: bool) -> Vec<String> {
     lines
 }
 
+/// All that is below a directory on the same file system, with what short files hold.
+pub(super) fn contents(path: &str) -> Vec<String> {
+    let mut lines = list(path, true);
+    for line in &mut lines {
+        let Some((name, _)) = line.split_once(": file ") else { continue };
+        if fs::metadata(name).is_ok_and(|meta| meta.len() > 4096) {
+            continue;
+        }
+        let content = fs::read(name).map(|content| harness::text(&content));
+        let content = content.map_or_else(|error| error.kind().to_string(), |text| format!("{text:?}"));
+        *line = format!("{line} {content}");
+    }
+    lines
+}
+
 fn add(dir: &Path, deep: Option<u64>, lines: &mut Vec<String>) {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,

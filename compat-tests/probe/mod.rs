@@ -3,6 +3,7 @@
 //! It is linked statically, so it runs in any root, and each view makes do without /proc as far as system calls can tell.
 //! `--probe NAMESPACES VIEW…`, where NAMESPACES are the host's, as the harness's `{namespaces}` says, and a view is one of
 //! `ids maps caps security namespaces mounts env cwd process signals limits fds hostname network flags:PATH list:PATH tree:PATH`,
+//! `contents:PATH`, `tcp:PORT`,
 //! or one of the adversary's: `escape:KIND:WORDS`, see [`escape`], and `race:…`, see [`race`].
 
 mod escape;
@@ -59,6 +60,7 @@ fn show(view: &str, host: &str) -> Vec<String> {
             Some(("tcp", port)) => process::tcp(port),
             Some(("list", path)) => files::list(path, false),
             Some(("tree", path)) => files::list(path, true),
+            Some(("contents", path)) => files::contents(path),
             _ => vec!["no such view".to_owned()],
         },
     }

@@ -7,7 +7,8 @@
 //! ```sh
 //! cargo install cargo-fuzz    # once; and apt-get install g++
 //! cd compat-tests/fuzz
-//! RUSTC_BOOTSTRAP=1 cargo fuzz run words -- -max_total_time=300 -close_fd_mask=2 -detect_leaks=0 -rss_limit_mb=8192
+//! export RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0    # or a nightly toolchain
+//! cargo fuzz run --fuzz-dir . words -- -max_total_time=300 -close_fd_mask=2 -rss_limit_mb=8192
 //! ```
 //!
 //! The targets are `words`, `args`, `seccomp` and `mountinfo`. The parser keeps what it has read until the process ends, which

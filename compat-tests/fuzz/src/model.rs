@@ -79,13 +79,12 @@ pub(crate) const OPTIONS: [(&str, &str); 68] = [
 ];
 
 /// The words of an input, parted by NUL bytes. One byte of 128 or more alone is short for an option, so that a fuzzer finds
-/// them easily, and 254 for as many words as reach the limit on their number in three steps.
+/// them easily.
 pub(crate) fn words(input: &[u8], final_nul_ends: bool) -> Vec<Vec<u8>> {
     let mut words = vec![];
     let input = if final_nul_ends { input } else { input.strip_suffix(&[0]).unwrap_or(input) };
     for part in input.split(|&byte| byte == 0) {
         match part {
-            [0xfe] => words.extend(std::iter::repeat_n(b"--clearenv".to_vec(), 3000)),
             [short @ 0x80..=0xff] => match OPTIONS.get(usize::from(short & 0x7f)) {
                 Some((name, _)) => words.push(name.as_bytes().to_vec()),
                 None => words.push(part.to_vec()),

@@ -1,26 +1,10 @@
 //! Every target over inputs from a small generator: a short run where there is no libFuzzer. `FUZZ_RUNS` says how many.
 
+#[path = "../../differential/random.rs"]
+mod random;
+
 use bleb_fuzz as fuzz;
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap_or_default()
-    }
-
-    fn pick<'a>(&mut self, list: &[&'a [u8]]) -> &'a [u8] {
-        list[self.below(list.len())]
-    }
-}
+use random::Random;
 
 fn runs() -> usize {
     std::env::var("FUZZ_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(3000)
@@ -54,7 +38,7 @@ const WORDS: [&[u8]; 24] = [
     b"all",
 ];
 
-fn command_line(random: &mut Random, end: &[u8]) -> Vec<u8> {
+fn command_line(random: &Random, end: &[u8]) -> Vec<u8> {
     let mut input = vec![];
     for _ in 0..random.below(9) {
         // An option by its short form, then mostly as many words as it takes.
@@ -65,8 +49,10 @@ fn command_line(random: &mut Random, end: &[u8]) -> Vec<u8> {
         }
         input.push(0);
     }
-    if random.below(200) == 0 {
-        input.extend(b"\xfe\0\xfe\0\xfe\0");
+    // As many options as the limit on their number, and one fewer or more.
+    if random.below(1000) == 0 {
+        let clear = b"--clearenv\0".repeat(8999 + random.below(3) - input.iter().filter(|&&byte| byte == 0).count());
+        input.extend(clear);
     }
     input.extend(end);
     input
@@ -81,9 +67,9 @@ fn be_silent() {
 #[test]
 fn words() {
     be_silent();
-    let mut random = Random(1);
+    let random = Random::of(1, 0);
     for _ in 0..runs() {
-        let input = command_line(&mut random, b"command\0--dir");
+        let input = command_line(&random, b"command\0--dir");
         fuzz::words(&input);
     }
 }
@@ -91,23 +77,20 @@ fn words() {
 #[test]
 fn args() {
     be_silent();
-    let mut random = Random(2);
+    let random = Random::of(2, 0);
     for _ in 0..runs() {
-        let first = command_line(&mut random, b"");
-        let second = command_line(&mut random, b"x");
+        let first = command_line(&random, b"");
+        let second = command_line(&random, b"x");
         fuzz::args(&[first, b"\xff".to_vec(), second].concat());
     }
 }
 
 #[test]
 fn seccomp() {
-    let mut random = Random(3);
+    let random = Random::of(3, 0);
     for _ in 0..runs() {
-        let length = match random.below(10) {
-            0 => 32760 + random.below(20),
-            _ => random.below(100),
-        };
-        fuzz::seccomp(&(0..length).map(|_| random.next().to_le_bytes()[0]).collect::<Vec<_>>());
+        let length = if random.percent(10) { 32760 + random.below(20) } else { random.below(100) };
+        fuzz::seccomp(&(0..length).map(|_| u8::try_from(random.below(256)).unwrap_or_default()).collect::<Vec<_>>());
     }
 }
 
@@ -131,7 +114,7 @@ fn mountinfo() {
         b"1",
         b"ro,nodev",
     ];
-    let mut random = Random(4);
+    let random = Random::of(4, 0);
     for _ in 0..runs() {
         let mut input = vec![];
         for _ in 0..random.below(12) {

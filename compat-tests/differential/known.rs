@@ -1,0 +1,146 @@
+//! The differences that are intended, as rules about a plan and what came of it. Those of whole cases are in `differences.rs`.
+
+use super::plan::Plan;
+use crate::harness::{Case, Exit, Field, Identity, Outcome};
+
+/// Takes out of both sides' texts what may differ without meaning anything, as the cases about the same options do.
+pub(super) fn blurs(plan: &Plan, case: Case) -> Case {
+    let mut case = case;
+    if plan.has("--bind-data") || plan.has("--ro-bind-data") {
+        case = case.blur(Field::Stdout, crate::cases::without_data_names);
+    }
+    if plan.has("--overlay") || plan.has("--tmp-overlay") || plan.has("--ro-overlay") {
+        case = case.blur(Field::Stdout, crate::cases::without_layers).blur(Field::Tree, crate::cases::without_whiteouts);
+    }
+    case
+}
+
+/// A rule: the reason, and whether it explains that a field differs.
+type Rule = (&'static str, fn(&Plan, Field, &Outcome, &Outcome) -> bool);
+
+const RULES: [Rule; 10] = [
+    ("the reference crashes where --args parts --overlay-src and its overlay", crash),
+    ("a mount whose source has no name any more can be made read-only", unlinked),
+    ("the error names the destination and the layers as the caller did", overlay_words),
+    ("sources are gathered before anything is made, and so is their error", gathered_first),
+    ("a failed set-up has made nothing but what came before the failure", left_behind),
+    ("the reference names its system call and a path of its own", not_a_mount),
+    ("what cannot be mounted on is named, whatever was to be mounted", mounted_on),
+    ("one file system may be mounted twice at one place", mounted_twice),
+    ("a root that may not be entered is said to be one, before COMMAND is looked for", shut_root),
+    ("root that asks for more than it has gets what there is, in all sets", more_than_there_is),
+];
+
+/// Why this field differs, if that is intended.
+pub(super) fn reason(plan: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> Option<&'static str> {
+    RULES.iter().find(|(_, explains)| explains(plan, field, reference, ours)).map(|(reason, _)| *reason)
+}
+
+/// The reference prints `(null)` and its own fds; the errno is the same.
+fn overlay_words(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
+    let cut = |text: &str, start: &str| {
+        let rest = text.split_once(start)?.1;
+        Some(rest.rsplit_once(": ")?.1.to_owned())
+    };
+    let start = "bwrap: Can't make overlay mount on ";
+    let theirs = cut(&reference.stderr, &format!("{start}(null) with options "));
+    field == Field::Stderr && theirs.is_some() && theirs == cut(&ours.stderr, start)
+}
+
+/// The errors of what comes from the host.
+const OF_SOURCES: [&str; 4] =
+    ["Can't make overlay mount on ", "Can't find source path ", "Can't bind mount ", "Can't write data to file "];
+
+/// The errors of destinations.
+const OF_DESTINATIONS: [&str; 9] = [
+    "Can't mkdir ",
+    "Can't create ",
+    "Can't make symlink ",
+    "Can't mount on symlink ",
+    "Can't mount on ",
+    "Destination is not ",
+    "Can't get type of ",
+    "Can't chmod ",
+    "Can't remount ",
+];
+
+/// What is said on stderr after any warnings.
+fn last_error(outcome: &Outcome) -> Option<&str> {
+    let line = outcome.stderr.lines().last()?;
+    (outcome.exit == Exit::Code(1)).then(|| line.split_once("bwrap: ").map(|(_, error)| error))?
+}
+
+/// Both set-ups failed: ours in gathering, and the reference at a destination that is worked off before.
+fn gathered_first(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
+    let (Some(theirs), Some(own)) = (last_error(reference), last_error(ours)) else { return false };
+    let is = |starts: &[&str], text: &str| starts.iter().any(|start| text.starts_with(start));
+    field == Field::Stderr && is(&OF_DESTINATIONS, theirs) && is(&OF_SOURCES, own)
+}
+
+/// Both set-ups failed. The reference has made, emptied or chmodded things at destinations; ours at most the kernel's own directory of
+/// an overlay.
+fn left_behind(plan: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
+    if field != Field::Tree || last_error(reference).is_none() || last_error(ours).is_none() {
+        return false;
+    }
+    let explained = |path: &str| match (reference.tree.get(path), ours.tree.get(path)) {
+        (theirs, own) if theirs == own => true,
+        (Some(_), None) => true,
+        (Some(theirs), Some(_)) => theirs.ends_with(" \"\"") || plan.has("--chmod") && path.starts_with("root/"),
+        (None, _) => path == "work/work",
+    };
+    reference.tree.keys().chain(ours.tree.keys()).all(|path| explained(path))
+}
+
+/// A null pointer.
+fn crash(plan: &Plan, _: Field, reference: &Outcome, _: &Outcome) -> bool {
+    reference.exit == Exit::Signal(libc::SIGSEGV) && plan.has("--args") && plan.has("--overlay-src")
+}
+
+/// A data file's name ends in ` (deleted)`, and the reference looks for that.
+fn unlinked(plan: &Plan, _: Field, reference: &Outcome, _: &Outcome) -> bool {
+    let data = plan.has("--bind-data") || plan.has("--ro-bind-data");
+    let lost = last_error(reference).is_some_and(|error| error.ends_with(" (deleted)\": No such file or directory"));
+    data && plan.has("--remount-ro") && lost
+}
+
+/// The same destination and the same errno.
+fn mounted_on(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
+    let (Some(theirs), Some(own)) = (last_error(reference), last_error(ours)) else { return false };
+    let Some((dest, errno)) = own.strip_prefix("Can't mount on ").and_then(|rest| rest.rsplit_once(": ")) else { return false };
+    field == Field::Stderr && theirs.ends_with(&format!(" on {dest}: Unable to mount source on destination: {errno}"))
+}
+
+/// mount(2) refuses what move_mount(2) does.
+fn mounted_twice(plan: &Plan, _: Field, reference: &Outcome, _: &Outcome) -> bool {
+    let times = |name: &str| plan.options().filter(|words| words.first().is_some_and(|word| word == name)).count();
+    let refused = |name: &str| {
+        let start = format!("Can't mount {name} on ");
+        last_error(reference).is_some_and(|error| error.starts_with(&start) && error.ends_with(": Device or resource busy"))
+    };
+    ["proc", "mqueue"].into_iter().any(|name| refused(name) && times(&format!("--{name}")) > 1)
+}
+
+/// Nothing below such a root can be executed.
+fn shut_root(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
+    let not_found =
+        last_error(reference).is_some_and(|error| error.starts_with("execvp ") && error.ends_with(": Permission denied"));
+    field == Field::Stderr && not_found && last_error(ours) == Some("Can't chdir to /: Permission denied")
+}
+
+/// The reference gives up as a whole.
+fn more_than_there_is(plan: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
+    let others = |outcome: &Outcome| {
+        let text = crate::cases::without_data_names(&crate::cases::without_layers(&outcome.stdout));
+        let lines = text.lines().filter(|line| !line.starts_with("inheritable: ") && !line.starts_with("ambient: "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let root = ours.identity == Identity::Root && !ours.stdout.contains("\nuser: own\n");
+    field == Field::Stdout && root && plan.has("--cap-add") && others(reference) == others(ours)
+}
+
+/// `--remount-ro` of what is no mount.
+fn not_a_mount(plan: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
+    let (Some(theirs), Some(own)) = (last_error(reference), last_error(ours)) else { return false };
+    field == Field::Stderr && plan.has("--remount-ro") && theirs.contains("remount") && own.contains("remount")
+}
