@@ -36,7 +36,7 @@ use crate::sys;
 pub(crate) const REPORT: RawFd = 390;
 
 /// How long the processes may take. Only a sandbox that hangs takes that long.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What an interrupted call returns to the kernel's own code, from `-ERESTART_RESTARTBLOCK` to `-ERESTARTSYS`.
 const RESTARTS: std::ops::RangeInclusive<i64> = -516..=-512;
