@@ -46,6 +46,7 @@ use Detail::{Nothing, Number, Text};
 pub(crate) const CALLS: &[Call] = &[
     call("access", libc::SYS_access, Text(0), &[]),
     call("arch_prctl", libc::SYS_arch_prctl, Nothing, &[]),
+    call("bind", libc::SYS_bind, Nothing, &[ENOMEM]),
     call("brk", libc::SYS_brk, Nothing, &[ENOMEM]),
     call("capget", libc::SYS_capget, Nothing, &[EPERM]),
     call("capset", libc::SYS_capset, Nothing, &[EPERM, ENOMEM]),

@@ -104,7 +104,13 @@ impl Campaign {
         }
         let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let mounted = mounts();
-        let broken = self.points(index, scenario, identity)?;
+        let broken = match self.points(index, scenario, identity) {
+            // It cannot do without openat2, for one.
+            Err(words) if self.side == Side::Reference => {
+                return Ok(Completion::ignored_with(words.lines().next().unwrap_or_default()));
+            }
+            other => other?,
+        };
         let left =
             mounts().lines().filter(|line| !mounted.lines().any(|old| old == *line)).map(str::to_owned).collect::<Vec<_>>();
         let mut words = broken.clone();

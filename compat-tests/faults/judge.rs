@@ -183,11 +183,19 @@ const OWN_WORDS: [&str; 2] = [
     "Joining the specified user namespace failed, it might not be a descendant",
 ];
 
-/// What COMMAND has seen, but for its relatives: they may be dead.
+/// What COMMAND has seen, but for its relatives, which may be dead, and the names that the reference makes up for data files.
 fn view(outcome: &Outcome) -> String {
     let relatives = ["parent: ", "group: ", "parent's command: "];
     let lines = outcome.stdout.lines().filter(|line| !relatives.iter().any(|start| line.starts_with(start)));
-    lines.map(|line| line.to_owned() + "\n").collect()
+    lines.map(|line| without_name(line) + "\n").collect()
+}
+
+/// Cuts six random characters off.
+fn without_name(line: &str) -> String {
+    match line.split_once("/bindfile") {
+        Some((before, rest)) => format!("{before}/bindfile{}", rest.get(6..).unwrap_or_default()),
+        None => line.to_owned(),
+    }
 }
 
 /// What was written to captured fds.
