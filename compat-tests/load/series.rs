@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Output, Stdio};
 
+use nix::sys::statvfs::{FsFlags, statvfs};
+
 use crate::cgroups::{Controller, Group};
 use crate::harness::Result;
 use crate::stage::{Stage, at, describe, failed, figure, succeeded, words};
@@ -56,6 +58,15 @@ pub(crate) fn hello(stage: &Stage, arrangement: &str) -> Result<Output> {
     let output = at("spawn", stage.bwrap(words(arrangement)).args(["echo", "hi"]).output())?;
     stage.alone()?;
     Ok(output)
+}
+
+/// Whether there are limits to set: a container may have a /proc/sys that is read-only.
+pub(crate) fn need_limits() -> Result<()> {
+    let flags = at("/proc/sys", statvfs("/proc/sys").map(|facts| facts.flags()))?;
+    if !fs::exists("/proc/sys/user/max_user_namespaces").unwrap_or(false) || flags.contains(FsFlags::ST_RDONLY) {
+        return Err("/proc/sys/user cannot be written to here".to_owned());
+    }
+    Ok(())
 }
 
 /// Sets a limit of the user namespace that the stage has to itself.
