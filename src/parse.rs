@@ -155,19 +155,13 @@ impl Parser {
     }
 
     /// `--perms`
-    pub(crate) fn set_perms(&mut self, perms: u32) -> Result<()> {
-        match self.perms.replace(perms) {
-            None => Ok(()),
-            Some(_) => Err(Error::new("--perms given twice for the same action")),
-        }
+    pub(crate) fn set_perms(&mut self, values: &mut Values<'_>) -> Result<()> {
+        values.once(&mut self.perms, Values::octal)
     }
 
     /// `--size`
-    pub(crate) fn set_size(&mut self, size: u64) -> Result<()> {
-        match self.size.replace(size) {
-            None => Ok(()),
-            Some(_) => Err(Error::new("--size given twice for the same action")),
-        }
+    pub(crate) fn set_size(&mut self, values: &mut Values<'_>) -> Result<()> {
+        values.once(&mut self.size, Values::size)
     }
 
     /// The mode for the operation at hand: that of the `--perms` before it, or the default.
@@ -311,6 +305,15 @@ impl Values<'_> {
             Some(size) if size > LIMIT => Err(Error::new(format!("--size (for tmpfs) is limited to {LIMIT}"))),
             Some(size) => Ok(size),
         }
+    }
+
+    /// Records a modifier, which may be given once for an action; that is looked at before the value is.
+    fn once<T>(&mut self, slot: &mut Option<T>, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<()> {
+        if slot.is_some() {
+            return Err(Error::new(format!("{} given twice for the same action", self.option)));
+        }
+        *slot = Some(read(self)?);
+        Ok(())
     }
 
     /// Records a value of which only the last counts, with a warning if it is not the first, also where it then turns out to be wrong.

@@ -200,6 +200,10 @@ fn twice() -> Vec<Case> {
         let line = format!("bwrap: Only the last {option} option will take effect\nbwrap: Invalid {kind}: x");
         cases.push(fails(&format!("twice_then_wrong_{}", plain(option)), &[option, "0", option, "x"], &line));
     }
+    for (name, words) in [("perms", ["--perms", "0700", "--perms", "9"]), ("size", ["--size", "5", "--size", "x"])] {
+        let line = format!("bwrap: --{name} given twice for the same action");
+        cases.push(fails(&format!("twice_then_wrong_{name}"), &words, &line));
+    }
     let line = "bwrap: Only the last --chdir option will take effect\nbwrap: --chdir does not take an empty path argument";
     cases.push(fails("twice_then_wrong_chdir", &["--chdir", "/", "--chdir", ""], line));
     for words in quiet {

@@ -120,17 +120,20 @@ impl Maker<'_> {
 
     /// Joins namespaces instead of making them.
     fn join(&mut self) {
-        let own = |words: &Words| words.first().is_some_and(|name| name == "--unshare-all" || name == "--unshare-user");
-        self.plan.pieces.retain(|piece| !matches!(piece, Piece::Words(words) if own(words)));
+        self.without(&["--unshare-all", "--unshare-user"]);
         self.plan.joins = true;
         self.push(["--userns", "5"]);
         if self.random.percent(50) {
-            // The reference never returns from a pid namespace below another whose first process is COMMAND.
-            self.plan
-                .pieces
-                .retain(|piece| !matches!(piece, Piece::Words(words) if words.first().is_some_and(|w| w == "--as-pid-1")));
+            // The reference may never return from a pid namespace below another.
+            self.without(&["--unshare-pid", "--as-pid-1"]);
             self.push(["--pidns", "6"]);
         }
+    }
+
+    /// Takes options away.
+    fn without(&mut self, names: &[&str]) {
+        let is_one = |words: &Words| words.first().is_some_and(|first| names.iter().any(|name| first == name));
+        self.plan.pieces.retain(|piece| !matches!(piece, Piece::Words(words) if is_one(words)));
     }
 
     /// Moves some neighbouring options into an `--args` fd.

@@ -18,7 +18,7 @@ pub(super) fn blurs(plan: &Plan, case: Case) -> Case {
 /// A rule: the reason, and whether it explains that a field differs.
 type Rule = (&'static str, fn(&Plan, Field, &Outcome, &Outcome) -> bool);
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     ("the reference crashes where --args parts --overlay-src and its overlay", crash),
     ("a mount whose source has no name any more can be made read-only", unlinked),
     ("the error names the destination and the layers as the caller did", overlay_words),
@@ -26,6 +26,7 @@ const RULES: [Rule; 10] = [
     ("a failed set-up has made nothing but what came before the failure", left_behind),
     ("the reference names its system call and a path of its own", not_a_mount),
     ("what cannot be mounted on is named, whatever was to be mounted", mounted_on),
+    ("an id that is asked for is taken or an error, also the caller's own in a namespace where it is another", own_id),
     ("one file system may be mounted twice at one place", mounted_twice),
     ("a root that may not be entered is said to be one, before COMMAND is looked for", shut_root),
     ("root that asks for more than it has gets what there is, in all sets", more_than_there_is),
@@ -52,7 +53,7 @@ const OF_SOURCES: [&str; 4] =
     ["Can't make overlay mount on ", "Can't find source path ", "Can't bind mount ", "Can't write data to file "];
 
 /// The errors of destinations.
-const OF_DESTINATIONS: [&str; 9] = [
+const OF_DESTINATIONS: [&str; 10] = [
     "Can't mkdir ",
     "Can't create ",
     "Can't make symlink ",
@@ -60,6 +61,7 @@ const OF_DESTINATIONS: [&str; 9] = [
     "Can't mount on ",
     "Destination is not ",
     "Can't get type of ",
+    "Can't open ",
     "Can't chmod ",
     "Can't remount ",
 ];
@@ -109,6 +111,12 @@ fn mounted_on(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bo
     let (Some(theirs), Some(own)) = (last_error(reference), last_error(ours)) else { return false };
     let Some((dest, errno)) = own.strip_prefix("Can't mount on ").and_then(|rest| rest.rsplit_once(": ")) else { return false };
     field == Field::Stderr && theirs.ends_with(&format!(" on {dest}: Unable to mount source on destination: {errno}"))
+}
+
+/// The reference compares what is asked for with the id outside, and then leaves the one inside as it is.
+fn own_id(plan: &Plan, _: Field, _: &Outcome, ours: &Outcome) -> bool {
+    let own = |kind: &str| ours.expand(&format!("unable to switch to {kind} {{{kind}}}: Invalid argument"));
+    plan.joins && last_error(ours).is_some_and(|error| error == own("uid") || error == own("gid"))
 }
 
 /// mount(2) refuses what move_mount(2) does.

@@ -7,12 +7,12 @@
 //! ```sh
 //! cargo install cargo-fuzz    # once; and apt-get install g++
 //! cd compat-tests/fuzz
-//! export RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0    # or a nightly toolchain
-//! cargo fuzz run --fuzz-dir . words -- -max_total_time=300 -close_fd_mask=2 -rss_limit_mb=8192
+//! export RUSTC_BOOTSTRAP=1    # or a nightly toolchain
+//! cargo fuzz run -s none --fuzz-dir . words -- -max_len=512 -max_total_time=300 -close_fd_mask=2 -rss_limit_mb=8192
 //! ```
 //!
 //! The targets are `words`, `args`, `seccomp` and `mountinfo`. The parser keeps what it has read until the process ends, which
-//! libFuzzer would call a leak; its warnings would fill the screen. `cargo test --no-default-features` runs every target over
+//! the address sanitizer would call a leak, and there is no unsafe code here for it to watch; its warnings would fill the screen. `cargo test --no-default-features` runs every target over
 //! inputs from a small generator, without libFuzzer.
 #![expect(dead_code, reason = "the program's modules have more in them than what is fuzzed")]
 
