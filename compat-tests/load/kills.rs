@@ -79,8 +79,9 @@ fn send(pid: u32, signal: Signal) -> Result<()> {
     at("kill", kill(Pid::from_raw(pid.cast_signed()), signal))
 }
 
-/// Whether COMMAND has said nothing; to be asked when nobody is left who could.
-fn was_early(child: &mut Child) -> Result<bool> {
+/// Whether COMMAND has said nothing, once nobody is left who could.
+fn was_early(stage: &Stage, child: &mut Child) -> Result<bool> {
+    stage.alone()?;
     let mut text = vec![];
     at("read", child.stdout.take().ok_or("no stdout")?.read_to_end(&mut text))?;
     Ok(text.is_empty())
@@ -99,7 +100,7 @@ pub(crate) fn monitor(stage: &mut Stage) -> Result<()> {
         if status.signal() != Some(signal as i32) {
             return Err(format!("should end by {signal}: {status}"));
         }
-        was_early(&mut child)
+        was_early(stage, &mut child)
     })
 }
 
@@ -128,6 +129,7 @@ pub(crate) fn launcher(stage: &mut Stage) -> Result<()> {
         pause(delay);
         at("kill", child.kill())?;
         at("wait", child.wait())?;
+        stage.alone()?;
         let mut rest = String::new();
         at("read", stdout.read_to_string(&mut rest))?;
         Ok(early && rest.is_empty())
@@ -142,7 +144,7 @@ fn has_no_new_privileges(pid: &str) -> bool {
 pub(crate) fn any_process(stage: &mut Stage) -> Result<()> {
     let count = stage.count(120, 2000);
     rounds(stage, "SIGKILL to any process", count, |stage, arrangement, delay| {
-        let mut child = start(stage, arrangement, &["sleep", "1000"])?;
+        let mut child = start(stage, arrangement, &RUNS_ON)?;
         pause(delay);
         let first = children(child.id());
         let below = first.iter().flat_map(|pid| children(*pid)).collect::<Vec<_>>();
@@ -151,7 +153,10 @@ pub(crate) fn any_process(stage: &mut Stage) -> Result<()> {
         send(victim.unwrap_or(child.id()), Signal::SIGKILL)?;
         let status = at("wait", child.wait())?;
         let is_right = if victim.is_some() { status.code() == Some(137) } else { status.signal() == Some(libc::SIGKILL) };
-        if is_right { Ok(victims.len() < 2) } else { Err(format!("{victim:?} of {victims:?} was killed: {status}")) }
+        if !is_right {
+            return Err(format!("{victim:?} of {victims:?} was killed: {status}"));
+        }
+        was_early(stage, &mut child)
     })
 }
 
@@ -174,6 +179,6 @@ pub(crate) fn stopped_monitor(stage: &mut Stage) -> Result<()> {
         }
         send(child.id(), Signal::SIGKILL)?;
         at("wait", child.wait())?;
-        was_early(&mut child)
+        was_early(stage, &mut child)
     })
 }
