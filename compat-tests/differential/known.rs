@@ -18,7 +18,8 @@ pub(super) fn blurs(plan: &Plan, case: Case) -> Case {
 /// A rule: the reason, and whether it explains that a field differs.
 type Rule = (&'static str, fn(&Plan, Field, &Outcome, &Outcome) -> bool);
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 13] = [
+    ("/proc/sys is read-only for the host's root without CAP_SYS_ADMIN", settings),
     ("the reference crashes where --args parts --overlay-src and its overlay", crash),
     ("a mount whose source has no name any more can be made read-only", unlinked),
     ("the error names the destination and the layers as the caller did", overlay_words),
@@ -26,6 +27,7 @@ const RULES: [Rule; 11] = [
     ("a failed set-up has made nothing but what came before the failure", left_behind),
     ("the reference names its system call and a path of its own", not_a_mount),
     ("what cannot be mounted on is named, whatever was to be mounted", mounted_on),
+    ("an fd that is used up cannot be held or waited for any more", used_up),
     ("an id that is asked for is taken or an error, also the caller's own in a namespace where it is another", own_id),
     ("one file system may be mounted twice at one place", mounted_twice),
     ("a root that may not be entered is said to be one, before COMMAND is looked for", shut_root),
@@ -94,6 +96,14 @@ fn left_behind(plan: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -
     reference.tree.keys().chain(ours.tree.keys()).all(|path| explained(path))
 }
 
+/// One mount more, and nothing else.
+fn settings(plan: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
+    let cover = |line: &str| line.ends_with(" proc proc /sys rw") && line.contains("/sys nodev,nosuid,relatime,ro ");
+    let without = |outcome: &Outcome| outcome.stdout.lines().filter(|line| !cover(line)).map(str::to_owned).collect::<Vec<_>>();
+    let root = ours.identity == Identity::Root && plan.has("--proc");
+    root && field == Field::Stdout && without(reference) == without(ours)
+}
+
 /// A null pointer.
 fn crash(plan: &Plan, _: Field, reference: &Outcome, _: &Outcome) -> bool {
     reference.exit == Exit::Signal(libc::SIGSEGV) && plan.has("--args") && plan.has("--overlay-src")
@@ -111,6 +121,13 @@ fn mounted_on(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bo
     let (Some(theirs), Some(own)) = (last_error(reference), last_error(ours)) else { return false };
     let Some((dest, errno)) = own.strip_prefix("Can't mount on ").and_then(|rest| rest.rsplit_once(": ")) else { return false };
     field == Field::Stderr && theirs.ends_with(&format!(" on {dest}: Unable to mount source on destination: {errno}"))
+}
+
+/// The reference does not look whether it still has it.
+fn used_up(plan: &Plan, _: Field, _: &Outcome, ours: &Outcome) -> bool {
+    let lost =
+        |name: &str| last_error(ours).is_some_and(|error| error.contains(name) && error.ends_with(": Bad file descriptor"));
+    plan.has("--sync-fd") && lost("sync-fd") || plan.has("--block-fd") && lost("block-fd")
 }
 
 /// The reference compares what is asked for with the id outside, and then leaves the one inside as it is.

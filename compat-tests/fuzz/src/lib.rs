@@ -11,9 +11,9 @@
 //! cargo fuzz run -s none --fuzz-dir . words -- -max_len=512 -max_total_time=300 -close_fd_mask=2 -rss_limit_mb=8192
 //! ```
 //!
-//! The targets are `words`, `args`, `seccomp` and `mountinfo`. The parser keeps what it has read until the process ends, which
-//! the address sanitizer would call a leak, and there is no unsafe code here for it to watch; its warnings would fill the screen. `cargo test --no-default-features` runs every target over
-//! inputs from a small generator, without libFuzzer.
+//! The targets are `words`, `args`, `seccomp` and `mountinfo`. No sanitizer is needed: there is no unsafe code here, and what the
+//! parser keeps until the process ends would be called a leak. Its warnings would fill the screen, so stderr is closed.
+//! `cargo test --no-default-features` runs every target over inputs from a small generator, without libFuzzer.
 #![expect(dead_code, reason = "the program's modules have more in them than what is fuzzed")]
 
 #[path = "../../../src/caps.rs"]
