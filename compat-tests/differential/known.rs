@@ -81,19 +81,17 @@ fn gathered_first(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -
     field == Field::Stderr && is(&OF_DESTINATIONS, theirs) && is(&OF_SOURCES, own)
 }
 
-/// Both set-ups failed. The reference has made, emptied or chmodded things at destinations; ours at most the kernel's own directory of
-/// an overlay.
-fn left_behind(plan: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
-    if field != Field::Tree || last_error(reference).is_none() || last_error(ours).is_none() {
-        return false;
-    }
+/// Both set-ups failed: ours in gathering, and then it has made nothing but the kernel's own directory of an overlay, or later, and then
+/// the reference may have emptied or made a file for content that it cannot read.
+fn left_behind(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
+    let (Some(_), Some(own_error)) = (last_error(reference), last_error(ours)) else { return false };
+    let gathering = OF_SOURCES.iter().any(|start| own_error.starts_with(start));
     let explained = |path: &str| match (reference.tree.get(path), ours.tree.get(path)) {
         (theirs, own) if theirs == own => true,
-        (Some(_), None) => true,
-        (Some(theirs), Some(_)) => theirs.ends_with(" \"\"") || plan.has("--chmod") && path.starts_with("root/"),
         (None, _) => path == "work/work",
+        (Some(theirs), own) => gathering || own.is_none() || theirs.ends_with(" \"\""),
     };
-    reference.tree.keys().chain(ours.tree.keys()).all(|path| explained(path))
+    field == Field::Tree && reference.tree.keys().chain(ours.tree.keys()).all(|path| explained(path))
 }
 
 /// One mount more, and nothing else.

@@ -87,21 +87,12 @@ pub(super) fn flags(path: &str) -> Vec<String> {
 
 /// A directory's entries, or all that is below it on the same file system.
 pub(super) fn list(path: &str, deep: bool) -> Vec<String> {
-    let mut lines = vec![];
-    let top = Path::new(path);
-    match fs::symlink_metadata(top) {
-        Ok(meta) => {
-            lines.push(describe(top, &meta));
-            add(top, deep.then_some(meta.dev()), &mut lines);
-        }
-        Err(error) => lines.push(unknown(path, &error)),
-    }
-    lines
+    lines(path, deep, usize::MAX)
 }
 
-/// All that is below a directory on the same file system, with what short files hold.
+/// What is below a directory on the same file system, with what short files hold; not much of it where there is much.
 pub(super) fn contents(path: &str) -> Vec<String> {
-    let mut lines = list(path, true);
+    let mut lines = lines(path, true, 200);
     for line in &mut lines {
         let Some((name, _)) = line.split_once(": file ") else { continue };
         if fs::metadata(name).is_ok_and(|meta| meta.len() > 4096) {
@@ -114,7 +105,20 @@ pub(super) fn contents(path: &str) -> Vec<String> {
     lines
 }
 
-fn add(dir: &Path, deep: Option<u64>, lines: &mut Vec<String>) {
+fn lines(path: &str, deep: bool, most: usize) -> Vec<String> {
+    let mut lines = vec![];
+    let top = Path::new(path);
+    match fs::symlink_metadata(top) {
+        Ok(meta) => {
+            lines.push(describe(top, &meta));
+            add(top, deep.then_some(meta.dev()), most, &mut lines);
+        }
+        Err(error) => lines.push(unknown(path, &error)),
+    }
+    lines
+}
+
+fn add(dir: &Path, deep: Option<u64>, most: usize, lines: &mut Vec<String>) {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return,
@@ -123,10 +127,13 @@ fn add(dir: &Path, deep: Option<u64>, lines: &mut Vec<String>) {
     let mut paths = entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>();
     paths.sort();
     for path in paths {
+        if lines.len() >= most {
+            return;
+        }
         let Ok(meta) = fs::symlink_metadata(&path) else { continue };
         lines.push(describe(&path, &meta));
         if meta.is_dir() && deep == Some(meta.dev()) {
-            add(&path, deep, lines);
+            add(&path, deep, most, lines);
         }
     }
 }
