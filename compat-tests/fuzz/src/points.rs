@@ -17,9 +17,9 @@ pub(crate) fn check_point(path: &[u8]) {
         }
     }
     assert_eq!(unescape(&escaped), path, "escaped and back");
-    let line = [b"31 30 0:4 /root ", escaped.as_slice(), b" ro,noatime shared:1 - tmpfs tmpfs rw"].concat();
+    let line = [b"31 30 0:4 /root ", escaped.as_slice(), b" ro,noexec shared:1 - tmpfs tmpfs rw"].concat();
     let Some(read) = Line::parse(&line) else { panic!("not a line: {:?}", line.escape_ascii().to_string()) };
-    assert_eq!((read.id, read.parent, read.point.to_bytes(), read.flags), (31, 30, path, 1 | 1024));
+    assert_eq!((read.id, read.parent, read.point.to_bytes(), read.flags), (31, 30, path, 1 | 8));
     let table = [b"30 1 0:3 / / rw - tmpfs tmpfs rw\n", line.as_slice(), b"\n"].concat();
     assert_eq!(tree_of(&table, 30).len(), 2, "the line stands alone");
 }

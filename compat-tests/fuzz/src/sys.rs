@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc::{c_int, c_ulong, sock_filter};
@@ -33,8 +34,48 @@ pub(crate) fn prctl(_: c_int, _: c_ulong, _: c_ulong) -> SysResult<c_int> {
 }
 
 /// Refused.
-pub(crate) fn capset(_: u64) -> SysResult<()> {
+pub(crate) fn capset(_: u64, _: u64) -> SysResult<()> {
     Err(Errno::ENOSYS)
+}
+
+/// Refused.
+pub(crate) fn capget() -> SysResult<(u64, u64)> {
+    Err(Errno::ENOSYS)
+}
+
+/// What Landlock would restrict.
+pub(crate) struct LandlockRuleset {
+    /// Nothing.
+    pub(crate) handled_access_fs: u64,
+    /// Ports.
+    pub(crate) handled_access_net: u64,
+    /// Scopes.
+    pub(crate) scoped: u64,
+}
+
+/// Refused.
+pub(crate) fn landlock_abi() -> SysResult<c_int> {
+    Err(Errno::ENOSYS)
+}
+
+/// Refused.
+pub(crate) fn landlock_create(_: LandlockRuleset) -> SysResult<OwnedFd> {
+    Err(Errno::ENOSYS)
+}
+
+/// Refused.
+pub(crate) fn landlock_allow_port(_: BorrowedFd<'_>, _: u16, _: u64) -> SysResult<()> {
+    Err(Errno::ENOSYS)
+}
+
+/// Refused.
+pub(crate) fn landlock_restrict(_: BorrowedFd<'_>) -> SysResult<()> {
+    Err(Errno::ENOSYS)
+}
+
+/// No kernel's.
+pub(crate) fn kernel_release() -> String {
+    String::new()
 }
 
 /// Refused.
