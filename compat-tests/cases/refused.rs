@@ -1,6 +1,7 @@
 //! Callers and containers that refuse some system calls, and kernels that refuse namespaces.
 
 use crate::harness::{Case, Fd, Field, Outcome, Result, Tweak};
+use crate::sys;
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
@@ -86,6 +87,11 @@ fn done_without() -> Vec<Case> {
     ]
 }
 
+/// Kernels before 5.12 set flags by mount(2).
+fn has_mount_setattr() -> Result<()> {
+    if sys::has_mount_setattr() { Ok(()) } else { Err("the kernel has no mount_setattr".to_owned()) }
+}
+
 /// What nothing can be done without: the error names the call, COMMAND does not run, and nothing is left. The reference does
 /// without these calls.
 fn needed() -> Vec<Case> {
@@ -121,7 +127,8 @@ fn needed() -> Vec<Case> {
     let forbidden = |case: Case| case.ours_only().tweak(Tweak::Refuse(&["mount"], libc::EPERM));
     let made_slave = "bwrap: Failed to make / slave: Operation not permitted";
     cases.push(forbidden(Case::new("mount_forbidden").on_host().run(["true"])).root_only().fails(made_slave));
-    let in_a_namespace = typical("mount_forbidden_in_a_user_namespace").unrefused("flags are set by mount(2) then");
+    let in_a_namespace =
+        typical("mount_forbidden_in_a_user_namespace").unrefused("flags are set by mount(2) then").needs(has_mount_setattr);
     cases.push(forbidden(in_a_namespace).ok());
     cases
 }

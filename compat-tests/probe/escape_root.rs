@@ -319,10 +319,10 @@ fn mount_lists(attempts: &mut Attempts) {
         let Some(newest) = known.iter().max() else { return false };
         (newest.saturating_sub(2000)..newest + 50).filter(|id| !known.contains(id)).any(|id| {
             let mut answer = vec![0; 4096];
-            // STATMOUNT_FS_TYPE: below every root there is the kernel's own, which is nobody's.
+            // STATMOUNT_FS_TYPE: below every root there is the kernel's own, which is nobody's. Since Linux 7.0 it is a nullfs.
             let asked = request(id, 0x20);
             let words = &mut [Word::In(&asked), Word::Out(&mut answer), Word::Number(4096), Word::Number(0)];
-            call(STATMOUNT, words).is_ok() && !answer.windows(6).any(|word| word == b"rootfs")
+            call(STATMOUNT, words).is_ok() && !answer.windows(6).any(|word| word == b"rootfs" || word == b"nullfs")
         })
     });
 }
