@@ -18,7 +18,7 @@ pub(super) fn blurs(plan: &Plan, case: Case) -> Case {
 /// A rule: the reason, and whether it explains that a field differs.
 type Rule = (&'static str, fn(&Plan, Field, &Outcome, &Outcome) -> bool);
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 17] = [
     ("/proc/sys is read-only for the host's root without CAP_SYS_ADMIN", settings),
     ("the reference crashes where --args parts --overlay-src and its overlay", crash),
     ("a mount whose source has no name any more can be made read-only", unlinked),
@@ -29,6 +29,10 @@ const RULES: [Rule; 13] = [
     ("what cannot be mounted on is named, whatever was to be mounted", mounted_on),
     ("an fd that is used up cannot be held or waited for any more", used_up),
     ("an id that is asked for is taken or an error, also the caller's own in a namespace where it is another", own_id),
+    ("of two ids that cannot be taken the group is tried first, for afterwards it might not be allowed", group_first),
+    ("COMMAND does not run before its locks are held, or when they cannot be", no_lock),
+    ("locks are taken with the rights of the set-up, before they are given up", locked_early),
+    ("an fd that another option has used up is no source any more", used_source),
     ("one file system may be mounted twice at one place", mounted_twice),
     ("a root that may not be entered is said to be one, before COMMAND is looked for", shut_root),
     ("root that asks for more than it has gets what there is, in all sets", more_than_there_is),
@@ -51,8 +55,13 @@ fn overlay_words(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) ->
 }
 
 /// The errors of what comes from the host.
-const OF_SOURCES: [&str; 4] =
-    ["Can't make overlay mount on ", "Can't find source path ", "Can't bind mount ", "Can't write data to file "];
+const OF_SOURCES: [&str; 5] = [
+    "Can't make overlay mount on ",
+    "Can't find source path ",
+    "Can't bind mount ",
+    "Can't stat fd ",
+    "Can't write data to file ",
+];
 
 /// The errors of destinations.
 const OF_DESTINATIONS: [&str; 10] = [
@@ -74,11 +83,14 @@ fn last_error(outcome: &Outcome) -> Option<&str> {
     (outcome.exit == Exit::Code(1)).then(|| line.split_once("bwrap: ").map(|(_, error)| error))?
 }
 
-/// Both set-ups failed: ours in gathering, and the reference at a destination that is worked off before.
+/// Both set-ups failed: ours in gathering, and the reference at something that it works off before.
 fn gathered_first(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
     let (Some(theirs), Some(own)) = (last_error(reference), last_error(ours)) else { return false };
     let is = |starts: &[&str], text: &str| starts.iter().any(|start| text.starts_with(start));
-    field == Field::Stderr && is(&OF_DESTINATIONS, theirs) && is(&OF_SOURCES, own)
+    // Not the same thing with another errno.
+    let named = |text: &str| text.rsplit_once(": ").map_or_else(|| text.to_owned(), |(named, _)| named.to_owned());
+    let another = (is(&OF_DESTINATIONS, theirs) || is(&OF_SOURCES, theirs)) && named(theirs) != named(own);
+    field == Field::Stderr && another && is(&OF_SOURCES, own)
 }
 
 /// Both set-ups failed: ours in gathering, and then it has made nothing but the kernel's own directory of an overlay, or later, and then
@@ -134,6 +146,31 @@ fn own_id(plan: &Plan, _: Field, _: &Outcome, ours: &Outcome) -> bool {
     plan.joins && last_error(ours).is_some_and(|error| error == own("uid") || error == own("gid"))
 }
 
+/// The reference takes the user's id first.
+fn group_first(plan: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
+    let starts =
+        |outcome, kind: &str| last_error(outcome).is_some_and(|error| error.starts_with(&format!("unable to switch to {kind} ")));
+    field == Field::Stderr && plan.has("--uid") && plan.has("--gid") && starts(reference, "uid") && starts(ours, "gid")
+}
+
+/// The reference's PID 1 takes locks while COMMAND runs already, so what comes of it is a matter of luck.
+fn no_lock(plan: &Plan, _: Field, _: &Outcome, ours: &Outcome) -> bool {
+    let lost = ["Unable to open lock file ", "Unable to lock file "];
+    plan.has("--lock-file") && last_error(ours).is_some_and(|error| lost.iter().any(|start| error.starts_with(start)))
+}
+
+/// The reference's PID 1 has no capabilities any more when it opens the file.
+fn locked_early(plan: &Plan, _: Field, reference: &Outcome, _: &Outcome) -> bool {
+    let refused = |line: &str| line.contains("bwrap: Unable to open lock file ") && line.ends_with(": Permission denied");
+    plan.has("--lock-file") && reference.stderr.lines().any(refused)
+}
+
+/// The reference has closed it, and then whatever it has opened under the same number is the source, or nothing.
+fn used_source(plan: &Plan, _: Field, _: &Outcome, ours: &Outcome) -> bool {
+    let number = last_error(ours).and_then(|error| error.strip_prefix("Can't stat fd ")?.strip_suffix(": Bad file descriptor"));
+    number.is_some_and(|number| plan.options().flatten().filter(|word| *word == number).count() > 1)
+}
+
 /// mount(2) refuses what move_mount(2) does.
 fn mounted_twice(plan: &Plan, _: Field, reference: &Outcome, _: &Outcome) -> bool {
     let times = |name: &str| plan.options().filter(|words| words.first().is_some_and(|word| word == name)).count();
@@ -151,15 +188,17 @@ fn shut_root(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> boo
     field == Field::Stderr && not_found && last_error(ours) == Some("Can't chdir to /: Permission denied")
 }
 
-/// The reference gives up as a whole.
+/// The reference then changes no set at all, not even for `--cap-drop`: none of its set is inheritable.
 fn more_than_there_is(plan: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
     let others = |outcome: &Outcome| {
         let text = crate::cases::without_data_names(&crate::cases::without_layers(&outcome.stdout));
-        let lines = text.lines().filter(|line| !line.starts_with("inheritable: ") && !line.starts_with("ambient: "));
+        let sets = ["inheritable: ", "permitted: ", "effective: ", "ambient: "];
+        let lines = text.lines().filter(|line| !sets.iter().any(|set| line.starts_with(set)));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     let root = ours.identity == Identity::Root && !ours.stdout.contains("\nuser: own\n");
-    field == Field::Stdout && root && plan.has("--cap-add") && others(reference) == others(ours)
+    let unchanged = reference.stdout.contains("\ninheritable: \n");
+    field == Field::Stdout && root && unchanged && plan.has("--cap-add") && others(reference) == others(ours)
 }
 
 /// `--remount-ro` of what is no mount.
