@@ -29,7 +29,7 @@ use plan::Plan;
 use random::Random;
 
 /// How many runs an identity has by default.
-const RUNS: u64 = 200;
+const RUNS: u64 = 600;
 /// The runs are shared out among this many trials, which run beside each other.
 const TRIALS: u64 = 8;
 /// How often a difference is looked at again.
