@@ -106,12 +106,18 @@ fn left_behind(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> b
     field == Field::Tree && reference.tree.keys().chain(ours.tree.keys()).all(|path| explained(path))
 }
 
+/// What was printed, without what [`blurs`] takes out, and without these lines.
+fn others(outcome: &Outcome, left_out: impl Fn(&str) -> bool) -> Vec<String> {
+    let text = crate::cases::without_data_names(&crate::cases::without_layers(&outcome.stdout));
+    text.lines().filter(|line| !left_out(line)).map(str::to_owned).collect()
+}
+
 /// One mount more, and nothing else.
 fn settings(plan: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
-    let cover = |line: &str| line.ends_with(" proc proc /sys rw") && line.contains("/sys nodev,nosuid,relatime,ro ");
-    let without = |outcome: &Outcome| outcome.stdout.lines().filter(|line| !cover(line)).map(str::to_owned).collect::<Vec<_>>();
+    let flags = [" nodev,nosuid,relatime,ro ", " nodev,noexec,nosuid,relatime,ro "];
+    let cover = |line: &str| line.ends_with(" proc proc /sys rw") && flags.iter().any(|flags| line.contains(flags));
     let root = ours.identity == Identity::Root && plan.has("--proc");
-    root && field == Field::Stdout && without(reference) == without(ours)
+    root && field == Field::Stdout && others(reference, cover) == others(ours, cover)
 }
 
 /// A null pointer.
@@ -190,15 +196,11 @@ fn shut_root(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> boo
 
 /// The reference then changes no set at all, not even for `--cap-drop`: none of its set is inheritable.
 fn more_than_there_is(plan: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
-    let others = |outcome: &Outcome| {
-        let text = crate::cases::without_data_names(&crate::cases::without_layers(&outcome.stdout));
-        let sets = ["inheritable: ", "permitted: ", "effective: ", "ambient: "];
-        let lines = text.lines().filter(|line| !sets.iter().any(|set| line.starts_with(set)));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
+    let sets = ["inheritable: ", "permitted: ", "effective: ", "ambient: "];
+    let set = |line: &str| sets.iter().any(|set| line.starts_with(set));
     let root = ours.identity == Identity::Root && !ours.stdout.contains("\nuser: own\n");
     let unchanged = reference.stdout.contains("\ninheritable: \n");
-    field == Field::Stdout && root && unchanged && plan.has("--cap-add") && others(reference) == others(ours)
+    field == Field::Stdout && root && unchanged && plan.has("--cap-add") && others(reference, set) == others(ours, set)
 }
 
 /// `--remount-ro` of what is no mount.
