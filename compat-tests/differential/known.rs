@@ -18,7 +18,8 @@ pub(super) fn blurs(plan: &Plan, case: Case) -> Case {
 /// A rule: the reason, and whether it explains that a field differs.
 type Rule = (&'static str, fn(&Plan, Field, &Outcome, &Outcome) -> bool);
 
-const RULES: [Rule; 17] = [
+const RULES: [Rule; 18] = [
+    ("the kernel lists mounts on one path in the order in which they were made, not in which they lie", made_in_order),
     ("/proc/sys is read-only for the host's root without CAP_SYS_ADMIN", settings),
     ("the reference crashes where --args parts --overlay-src and its overlay", crash),
     ("a mount whose source has no name any more can be made read-only", unlinked),
@@ -110,6 +111,17 @@ fn left_behind(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> b
 fn others(outcome: &Outcome, left_out: impl Fn(&str) -> bool) -> Vec<String> {
     let text = crate::cases::without_data_names(&crate::cases::without_layers(&outcome.stdout));
     text.lines().filter(|line| !left_out(line)).map(str::to_owned).collect()
+}
+
+/// The same lines, and only those about mounts stand elsewhere.
+fn made_in_order(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) -> bool {
+    let is_mount = |line: &str| line.starts_with('/') && line.contains(" private ");
+    let mounts = |outcome| {
+        let mut lines = others(outcome, |line| !is_mount(line));
+        lines.sort();
+        lines
+    };
+    field == Field::Stdout && others(reference, is_mount) == others(ours, is_mount) && mounts(reference) == mounts(ours)
 }
 
 /// One mount more, and nothing else.

@@ -4,7 +4,7 @@
 //!
 //! - `DIFFERENTIAL_SEED`: another sequence of runs; the default is always the same.
 //! - `DIFFERENTIAL_RUNS`: how many runs for each identity.
-//! - `DIFFERENTIAL_RUN`: only the run of this number, whose outcomes are printed.
+//! - `DIFFERENTIAL_RUN`: only the run of this number, whose script is printed; with `COMPAT_SHOW=1` the outcomes too.
 //!
 //! A difference is looked at again, for the reference's processes race with each other, then the option list is made smaller
 //! while it differs, and printed as a shell script.
@@ -164,6 +164,9 @@ struct Verdict {
 fn compare(lab: &Lab, plan: &Plan, identity: Identity) -> Result<Verdict, String> {
     let case = plan.case("differential");
     let (reference, ours) = both(lab, &case, identity)?;
+    if lab.show {
+        say(&format!("{reference}{ours}"));
+    }
     let mut declared = vec![];
     let mut differs = vec![];
     for (field, text) in differing(&case, &reference, &ours) {
