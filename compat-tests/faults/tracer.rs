@@ -13,6 +13,7 @@
 //! - `end STATUS`: how the first process ended.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd, RawFd};
@@ -252,9 +253,15 @@ impl Tracer {
         if pid == self.main {
             self.status = Some(status);
         } else if !self.traced.contains_key(&pid) {
-            // Its end was seen before; this time it is ours to wait for.
-            let role = self.roles.get(&pid).cloned().unwrap_or_default();
-            self.say(&format!("orphan {role} {status}"));
+            // Its end was seen before; this time it is ours to wait for. Unless its parent was killed before it could tell of it: then this
+            // is the first time, as for any other.
+            match self.roles.entry(pid) {
+                Entry::Occupied(known) => {
+                    let line = format!("orphan {} {status}", known.get());
+                    self.say(&line);
+                }
+                Entry::Vacant(unknown) => _ = unknown.insert("of_nobody".to_owned()),
+            }
         }
         self.traced.remove(&pid);
     }
