@@ -52,7 +52,8 @@ use std::sync::Arc;
 use libtest_mimic::Trial;
 
 use crate::differential;
-use crate::harness::{Case, Lab};
+use crate::harness::{Case, Lab, Result};
+use crate::sys;
 
 /// The trials that are about more than one case.
 pub(crate) fn more(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
@@ -97,6 +98,11 @@ pub(crate) fn all() -> Vec<Case> {
         })
     };
     files.into_iter().flat_map(named).collect()
+}
+
+/// For what needs mount_setattr(2): kernels before 5.12 set flags by mount(2), after attaching.
+fn has_mount_setattr() -> Result<()> {
+    if sys::has_mount_setattr() { Ok(()) } else { Err("the kernel has no mount_setattr".to_owned()) }
 }
 
 /// The first line of the help, which is all of it that is compared.

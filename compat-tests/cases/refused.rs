@@ -1,7 +1,7 @@
 //! Callers and containers that refuse some system calls, and kernels that refuse namespaces.
 
+use super::has_mount_setattr;
 use crate::harness::{Case, Fd, Field, Outcome, Result, Tweak};
-use crate::sys;
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
@@ -85,11 +85,6 @@ fn done_without() -> Vec<Case> {
             .run(["{probe}", "--probe", "{namespaces}", "mounts", "fds"])
             .ok(),
     ]
-}
-
-/// Kernels before 5.12 set flags by mount(2).
-fn has_mount_setattr() -> Result<()> {
-    if sys::has_mount_setattr() { Ok(()) } else { Err("the kernel has no mount_setattr".to_owned()) }
 }
 
 /// What nothing can be done without: the error names the call, COMMAND does not run, and nothing is left. The reference does

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
+use super::has_mount_setattr;
 use crate::harness::{Case, Outcome, Result};
-use crate::sys;
 
 /// The system calls that one bind may cost: clone the tree, see what it is, set its flags, make the mount point, attach.
 const PER_BIND: usize = 5;
@@ -50,9 +50,8 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn can_be_counted() -> Result<()> {
-    if !sys::has_mount_setattr() {
-        return Err("the kernel has no mount_setattr, and the detour takes more calls".to_owned());
-    }
+    // The detour takes more calls.
+    has_mount_setattr()?;
     let works = Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
     if works { Ok(()) } else { Err("needs strace".to_owned()) }
 }
