@@ -349,7 +349,7 @@ fn mount_overlay(point: &str, options: &str) -> SysResult<()> {
 }
 
 /// The flags of a bind; they are added to what its source has.
-const fn bind_attributes(access: Access, devices: Devices) -> Attributes {
+pub(crate) const fn bind_attributes(access: Access, devices: Devices) -> Attributes {
     let attributes = match devices {
         Devices::Refused => Attributes::NOSUID.with(Attributes::NODEV),
         Devices::Allowed => Attributes::NOSUID,

@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::write;
 
 use crate::error::{Context, Error, Result};
-use crate::sys::{SysResult, read_all};
+use crate::sys::{SysResult, read_all, uninterrupted};
 
 /// The one line of an id map: the id inside and the id outside it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +40,8 @@ pub(crate) enum Groups {
 /// Writes text to an existing file below a directory, in one write.
 pub(crate) fn write_file(dir: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> SysResult<()> {
     let file = openat(dir, path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    loop {
-        match write(&file, text) {
-            Ok(count) if count == text.len() => return Ok(()),
-            Ok(_) => return Err(Errno::EIO),
-            Err(Errno::EINTR) => {}
-            Err(other) => return Err(other),
-        }
-    }
+    let count = uninterrupted(|| write(&file, text))?;
+    if count == text.len() { Ok(()) } else { Err(Errno::EIO) }
 }
 
 /// Writes this process's own maps through an open /proc.

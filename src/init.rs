@@ -48,8 +48,7 @@ impl Init {
     pub(crate) fn run(self, command: Pid) -> Result<i32> {
         let mut result = 1;
         loop {
-            match sys::wait_any() {
-                Err(Errno::EINTR) => {}
+            match sys::uninterrupted(sys::wait_any) {
                 Err(Errno::ECHILD) => return Ok(result),
                 Err(other) => return Err(other).context("init wait()"),
                 Ok((pid, status)) => {
@@ -58,7 +57,7 @@ impl Init {
                     {
                         result = code;
                         // The monitor may be gone; then nobody is interested. What it does not read here, it reads from our own status.
-                        while write(&self.report, &code.to_ne_bytes()) == Err(Errno::EINTR) {}
+                        _ = sys::uninterrupted(|| write(&self.report, &code.to_ne_bytes()));
                     }
                 }
             }

@@ -14,7 +14,7 @@ use nix::sys::socket::{
     sockopt,
 };
 use nix::sys::stat::Mode;
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{AccessFlags, Pid, faccessat, getppid, read};
 
 use crate::caps;
@@ -108,24 +108,23 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
 
 /// The status of the child that has failed: it has said why, unless it was killed.
 fn first_failure() -> Option<i32> {
-    loop {
-        match sys::wait_any() {
-            Ok((_, status)) => {
-                if let Some(code @ 1..) = exit_code(status) {
-                    return Some(code);
-                }
-            }
-            Err(Errno::EINTR) => {}
-            Err(_) => return None,
+    while let Ok((_, status)) = sys::uninterrupted(sys::wait_any) {
+        if let Some(code @ 1..) = exit_code(status) {
+            return Some(code);
         }
     }
+    None
 }
 
-/// The status of a process that waits at the gate, if it has ended by itself: then it has said why.
+/// The status of a process that waits at the gate, if it has ended by itself: then it has said why. Else it is killed, and left to be
+/// reaped with all others: until then its pid is nobody else's.
 fn failure_at_gate(child: Pid) -> Option<i32> {
     _ = kill(child, Signal::SIGKILL);
-    match waitpid(child, None) {
-        Ok(WaitStatus::Exited(_, code)) => Some(code),
+    match waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+        Ok(WaitStatus::Exited(_, code)) => {
+            _ = waitpid(child, None);
+            Some(code)
+        }
         _ => None,
     }
 }
@@ -186,7 +185,8 @@ fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, 
         fds.take(userns2).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)).context("Setting userns2 failed")?;
     }
     if config.fds.userns.is_some() || config.fds.userns2.is_some() || config.namespaces.user != Want::Yes {
-        // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities. This process's /proc/PID/root would be a way to the host.
+        // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities. This process's /proc/PID/root would be
+        // a way to the host.
         caps::become_undumpable()?;
     }
     caps::drop_all_but(0, caller.uid == 0)?;
@@ -223,12 +223,7 @@ fn write_info(config: &Config, fds: &mut Fds, info: &Info) -> Result<Option<Owne
 
 /// Waits for a byte, or for the end of the file.
 pub(crate) fn wait_for_byte(fd: &OwnedFd) -> SysResult<usize> {
-    loop {
-        match read(fd, &mut [0]) {
-            Err(Errno::EINTR) => {}
-            other => return other,
-        }
-    }
+    sys::uninterrupted(|| read(fd, &mut [0]))
 }
 
 /// Has the kernel kill this process when its parent ends. A change of credentials takes that back.
@@ -358,11 +353,8 @@ fn receive_pid(socket: &OwnedFd) -> Result<Pid> {
 /// who sent it. If nobody is there any more nobody is interested; in particular it is no SIGPIPE. Any other failure is one, because
 /// somebody waits for the byte.
 pub(crate) fn signal(link: &OwnedFd) -> SysResult<()> {
-    loop {
-        match send(link.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL) {
-            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(()),
-            Err(Errno::EINTR) => {}
-            Err(other) => return Err(other),
-        }
+    match sys::uninterrupted(|| send(link.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL)) {
+        Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+        Err(other) => Err(other),
     }
 }

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket};
 
 use crate::error::{Context, Result};
-use crate::sys::SysResult;
+use crate::sys::{SysResult, uninterrupted};
 
 /// `lo` is the first interface of every network namespace.
 const LOOPBACK_INDEX: u32 = 1;
@@ -53,19 +53,12 @@ fn answer(reply: &[u8]) -> SysResult<()> {
 pub(crate) fn set_up() -> Result<()> {
     let netlink = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)
         .context("loopback: Failed to create netlink socket")?;
-    loop {
-        match sendto(netlink.as_raw_fd(), &request(), &NetlinkAddr::new(0, 0), MsgFlags::empty()) {
-            Err(Errno::EINTR) => {}
-            other => break other.map(drop).context("loopback: Failed to send to the kernel")?,
-        }
-    }
+    let request = request();
+    uninterrupted(|| sendto(netlink.as_raw_fd(), &request, &NetlinkAddr::new(0, 0), MsgFlags::empty()))
+        .context("loopback: Failed to send to the kernel")?;
     let mut reply = [0; 1024];
-    let count = loop {
-        match recv(netlink.as_raw_fd(), &mut reply, MsgFlags::empty()) {
-            Err(Errno::EINTR) => {}
-            other => break other.context("loopback: Failed to hear from the kernel")?,
-        }
-    };
+    let count = uninterrupted(|| recv(netlink.as_raw_fd(), &mut reply, MsgFlags::empty()))
+        .context("loopback: Failed to hear from the kernel")?;
     answer(reply.get(..count).unwrap_or_default()).context("loopback: Failed RTM_NEWLINK")
 }
 

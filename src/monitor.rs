@@ -2,7 +2,6 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{Pid, read};
 
@@ -58,12 +57,9 @@ impl Monitor {
     fn reported(&self) -> Option<i32> {
         let report = self.report.as_ref()?;
         let mut code = [0; 4];
-        loop {
-            match read(report, &mut code) {
-                Ok(4) => return Some(i32::from_ne_bytes(code)),
-                Err(Errno::EINTR) => {}
-                _ => return None,
-            }
+        match sys::uninterrupted(|| read(report, &mut code)) {
+            Ok(4) => Some(i32::from_ne_bytes(code)),
+            _ => None,
         }
     }
 
@@ -71,16 +67,11 @@ impl Monitor {
     /// into another pid namespace.
     fn wait(&self) -> Result<i32> {
         loop {
-            match sys::wait_any() {
-                Err(Errno::EINTR) => {}
-                Err(other) => return Err(other).context("Can't wait for the sandbox"),
-                Ok((pid, status)) => {
-                    if pid == self.child
-                        && let Some(code) = exit_code(status)
-                    {
-                        return Ok(code);
-                    }
-                }
+            let (pid, status) = sys::uninterrupted(sys::wait_any).context("Can't wait for the sandbox")?;
+            if pid == self.child
+                && let Some(code) = exit_code(status)
+            {
+                return Ok(code);
             }
         }
     }
@@ -91,11 +82,9 @@ impl Monitor {
         let mut bytes = [0; 2];
         let mut seen = 0;
         loop {
-            match read(&pipe, &mut bytes) {
-                Ok(0) => return Ok(seen == 1),
-                Ok(count) => seen += count,
-                Err(Errno::EINTR) => {}
-                Err(other) => return Err(other).context("Can't hear whether COMMAND was executed"),
+            match sys::uninterrupted(|| read(&pipe, &mut bytes)).context("Can't hear whether COMMAND was executed")? {
+                0 => return Ok(seen == 1),
+                count => seen += count,
             }
         }
     }

@@ -8,7 +8,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, mkdirat, mknodat};
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, symlinkat, unlinkat};
 
-use crate::config::Op;
+use crate::config::{Access, Devices, Op};
 use crate::error::{Context, Error, Result, describe, join, warn};
 use crate::fds::close_all;
 use crate::gather::{self, DevParts, Item, Tree};
@@ -141,7 +141,7 @@ impl Builder<'_> {
         self.root.attach(tree.fd.as_fd(), dest, tree.node, 0)?;
         self.set_flags(&tree, Depth::Recursive, dest)?;
         self.root.forget_parent();
-        let attributes = Attributes::RDONLY.with(Attributes::NOSUID).with(Attributes::NODEV);
+        let attributes = gather::bind_attributes(Access::ReadOnly, Devices::Refused);
         for name in STEERING {
             match self.writable(tree.fd.as_fd(), name) {
                 Ok(()) => self.cover(tree.fd.as_fd(), name, attributes, dest)?,
@@ -201,7 +201,7 @@ impl Builder<'_> {
         let what = "Can't remount readonly on";
         let mount = self.root.existing_mount_point(dest)?;
         // As with --ro-bind, nodes and set-uid bits lose their effect, also where --dev-bind has let them have it.
-        let attributes = Attributes::RDONLY.with(Attributes::NOSUID).with(Attributes::NODEV);
+        let attributes = gather::bind_attributes(Access::ReadOnly, Devices::Refused);
         match mount::add_attributes(mount.as_fd(), attributes, Depth::One) {
             Err(failure) if failure.errno == Errno::ENOSYS => {
                 mount::remount_below(self.proc, mount.as_fd(), attributes, Depth::One, |_, errno| Err(errno).at(what, dest))

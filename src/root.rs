@@ -128,7 +128,7 @@ impl<'a> Root<'a> {
             });
         }
         let (point, is_named) = (place.open(dest)?, place.is_named());
-        if node == Node::Directory && self.is_root(dest, point.as_fd())? {
+        if !is_named && node == Node::Directory && self.is_root(dest, point.as_fd())? {
             return self.replace(mount);
         }
         mount::attach(mount, point.as_fd()).map_err(|failure| mismatch(failure, node, point.as_fd(), dest))?;
@@ -145,12 +145,9 @@ impl<'a> Root<'a> {
         leave_for(self.proc, mount)
     }
 
-    /// Whether a destination is `/` itself. Only one that ends in a dot can be, and only one with names in it needs a look.
+    /// Whether a destination that ends in a dot, as only that can be, is `/` itself. Only one with names in it needs a look.
     fn is_root(&self, dest: &CStr, point: BorrowedFd<'_>) -> Result<bool> {
-        let (parent, name) = split(dest);
-        if name != b"." && name != b".." {
-            return Ok(false);
-        }
+        let (parent, _) = split(dest);
         if parent.split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b"..")) {
             return Ok(true);
         }

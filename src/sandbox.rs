@@ -8,7 +8,6 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -155,12 +154,9 @@ impl Links {
         // The parent may be in another pid namespace, where getppid(2) shows nothing: its end of the pipe tells.
         let Some(tether) = &self.tether else { return Ok(()) };
         let mut ends = [PollFd::new(tether.as_fd(), PollFlags::empty())];
-        loop {
-            match poll(&mut ends, PollTimeout::ZERO) {
-                Err(Errno::EINTR) => {}
-                Ok(0) => return Ok(()),
-                other => return other.context("poll").and(Err(Error::reported())),
-            }
+        match sys::uninterrupted(|| poll(&mut ends, PollTimeout::ZERO)).context("poll")? {
+            0 => Ok(()),
+            _ => Err(Error::reported()),
         }
     }
 }

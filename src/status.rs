@@ -2,13 +2,13 @@
 
 use std::os::fd::BorrowedFd;
 
-use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::fstatat;
 use nix::unistd::Pid;
 
 use crate::config::{Namespaces, Want};
 use crate::error::{Context, Result};
+use crate::sys::uninterrupted;
 
 /// The sandbox's process and namespaces, as seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,13 +72,8 @@ pub(crate) fn write_exit_code(fd: BorrowedFd<'_>, code: i32) -> Result<()> {
 fn write(fd: BorrowedFd<'_>, text: &str) -> Result<()> {
     let mut rest = text.as_bytes();
     while !rest.is_empty() {
-        match nix::unistd::write(fd, rest) {
-            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-            Err(Errno::EINTR) => {}
-            other => {
-                other.context("Write to info_fd")?;
-            }
-        }
+        let count = uninterrupted(|| nix::unistd::write(fd, rest)).context("Write to info_fd")?;
+        rest = rest.get(count..).unwrap_or_default();
     }
     Ok(())
 }

@@ -78,6 +78,16 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
+/// Makes a call again for as long as a signal interrupts it.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> SysResult<T>) -> SysResult<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
 /// The C convention: -1 and errno.
 fn check(result: c_long) -> SysResult<c_long> {
     Errno::result(result)
