@@ -110,6 +110,8 @@ complete -c bwrap -n '__bwrap_at option' -l perms -d 'Set the mode for the next 
 complete -c bwrap -n '__bwrap_at option' -l size -d 'Set the size limit of the next --tmpfs'
 complete -c bwrap -n '__bwrap_at option' -l chmod -d 'Change the mode of PATH in the sandbox'
 complete -c bwrap -n '__bwrap_at option' -l not-a-security-boundary -d 'Go on when a mount\'s flags cannot be set'
+complete -c bwrap -n '__bwrap_at option' -l seccomp-policy -d 'Filter COMMAND\'s system calls by the policy in FILE'
+complete -c bwrap -n '__bwrap_at option' -l seccomp-default -d 'Filter COMMAND\'s system calls by the built-in policy'
 complete -c bwrap -n '__bwrap_at option' -l rlimit -d 'Limit a resource of COMMAND'
 complete -c bwrap -n '__bwrap_at option' -l scope-signals -d 'Let no signal leave the sandbox'
 complete -c bwrap -n '__bwrap_at option' -l scope-abstract-unix -d 'Let nothing connect to abstract sockets outside'
@@ -125,7 +127,7 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
         case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data
             string split ' ' 'fd path'
         case --chdir --lock-file --remount-ro --overlay-src --tmp-overlay --ro-overlay \
-            --proc --dev --tmpfs --mqueue --dir
+            --proc --dev --tmpfs --mqueue --dir --seccomp-policy
             string split ' ' 'path'
         case --bind --bind-try --dev-bind --dev-bind-try --ro-bind --ro-bind-try
             string split ' ' 'path path'

@@ -10,6 +10,7 @@ use crate::caps::CapEdit;
 use crate::error::{Error, Result};
 use crate::landlock;
 use crate::limits::Limit;
+use crate::policy::Policy;
 use crate::seccomp::Program;
 
 /// A word of the command line. It is where the kernel has put it, or in the content of an `--args` fd, both for as long as the process
@@ -275,6 +276,10 @@ pub(crate) struct Config {
     pub(crate) file_label: Option<Word>,
     /// The programs of `--add-seccomp-fd`, read while parsing.
     pub(crate) seccomp_programs: Vec<Program>,
+    /// `--seccomp-policy` and `--seccomp-default`, in order.
+    pub(crate) policies: Vec<Policy>,
+    /// What has been made of them.
+    pub(crate) policy_programs: Vec<Program>,
     /// `--cap-add` and `--cap-drop`, in order.
     pub(crate) caps: Vec<CapEdit>,
     /// `--rlimit NAME VALUE`, in order.

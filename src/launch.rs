@@ -22,6 +22,7 @@ use crate::config::{Caller, Config, EnvEdit, Want};
 use crate::error::{Context, Error, Result};
 use crate::fds::{Fds, beyond_standard};
 use crate::monitor::{Monitor, exit_code};
+use crate::policy::Facts;
 use crate::sandbox::{self, Links};
 use crate::status::Info;
 use crate::sys::{self, SysResult};
@@ -73,6 +74,7 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
     let proc = proc.and_then(beyond_standard).context("Can't open /proc")?;
     let host = Host { caller: start.caller, caps: start.caps, permitted: start.permitted, tty: terminal() };
+    compile_policies(&mut config, &host)?;
 
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal unblocked.
     sys::default_signal(libc::SIGCHLD);
@@ -104,6 +106,16 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
         }
         Err(error)
     })
+}
+
+/// Makes filters of the policies; their conditions ask for COMMAND's capabilities.
+fn compile_policies(config: &mut Config, host: &Host) -> Result<()> {
+    if config.policies.is_empty() {
+        return Ok(());
+    }
+    let facts = Facts::of(sandbox::caps_of_command(config, host));
+    config.policy_programs = config.policies.iter().map(|policy| policy.compile(&facts)).collect::<Result<_>>()?;
+    Ok(())
 }
 
 /// The status of the child that has failed: it has said why, unless it was killed.

@@ -4,6 +4,7 @@
 //! splits into the [`monitor`] outside and [`sandbox::enter`] inside, the list of steps that ends with `execvp`.
 #![cfg_attr(not(test), no_main)]
 
+mod bpf;
 mod caps;
 mod config;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod mountinfo;
 mod ops;
 mod options;
 mod parse;
+mod policy;
 mod root;
 mod sandbox;
 mod seccomp;

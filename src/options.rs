@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::labels;
 use crate::limits::Limit;
 use crate::parse::{Parser, Pending, Request, Values};
+use crate::policy::Policy;
 
 /// What a value is: for the checks on the table and for what a shell offers to complete it with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -463,6 +464,13 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Where the kernel has no mount_setattr(2), a mount below a bind that cannot be made read-only, nosuid or nodev is a warning instead of an error. Only for \
          sandboxes that are there for convenience.",
         |p, _| { p.config.switches.not_a_security_boundary = true; Ok(()) }),
+    row!(Beyond, "--seccomp-policy", [("FILE", Kind::HostPath)], "Filter COMMAND's system calls by the policy in FILE",
+        "FILE is a seccomp profile in JSON, as Docker and Podman take it with --security-opt seccomp=FILE and as the OCI runtime specification has it; see SECCOMP \
+         POLICIES below. It may be repeated, and combined with the other options for filters; what any of them refuses is refused.",
+        |p, v| { let file = v.path()?; p.config.policies.push(Policy::File(file)); Ok(()) }),
+    row!(Beyond, "--seccomp-default", [], "Filter COMMAND's system calls by the built-in policy",
+        "It refuses what a desktop program or a build never needs, and what the kernel's holes are mostly in; see SECCOMP POLICIES below.",
+        |p, _| { if !p.config.policies.contains(&Policy::BuiltIn) { p.config.policies.push(Policy::BuiltIn); } Ok(()) }),
     row!(Beyond, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)], "Limit a resource of COMMAND",
         "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending and \
          stack, in any case: the limits of setrlimit(2), in its units. VALUE is the soft limit and the hard one with a colon between them, or one \

@@ -121,7 +121,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
         labels::set_exec_label(proc, label)?;
     }
     drop(old_proc);
-    let caps = caps_of_command(config, host)?;
+    let caps = drop_caps(config, host)?;
     if config.switches.die_with_parent {
         links.die_with_monitor()?;
     }
@@ -289,14 +289,21 @@ fn requested_caps(config: &Config, host: &Host) -> u64 {
     CapEdit::apply(&config.caps, start)
 }
 
+/// Whether COMMAND is in another user namespace than the caller.
+fn has_own_userns(config: &Config) -> bool {
+    config.namespaces.user == Want::Yes || config.fds.userns.is_some()
+}
+
+/// The capabilities that COMMAND gets: without a user namespace nobody can be given more than the caller has.
+pub(crate) fn caps_of_command(config: &Config, host: &Host) -> u64 {
+    requested_caps(config, host) & if has_own_userns(config) { u64::MAX } else { host.permitted }
+}
+
 /// Comes down to what COMMAND is allowed, and to what PID 1 needs.
-fn caps_of_command(config: &Config, host: &Host) -> Result<Caps> {
-    let mut wanted = requested_caps(config, host);
-    if config.namespaces.user == Want::Yes || config.fds.userns.is_some() {
+fn drop_caps(config: &Config, host: &Host) -> Result<Caps> {
+    let wanted = caps_of_command(config, host);
+    if has_own_userns(config) {
         caps::limit_bounding_set(wanted)?;
-    } else {
-        // Nobody can be given more than the caller has.
-        wanted &= host.permitted;
     }
     // Root that asks for nothing keeps what it has, and what exec makes of it.
     let mut guard = 0;
@@ -310,12 +317,14 @@ fn caps_of_command(config: &Config, host: &Host) -> Result<Caps> {
     Ok(Caps { wanted, guard })
 }
 
-/// The programs of `--add-seccomp-fd`, or the one of `--seccomp`.
+/// The programs of `--add-seccomp-fd`, or the one of `--seccomp`, and then the policies.
 fn seccomp_programs(config: &Config, fds: &mut Fds) -> Result<Vec<Program>> {
-    match fds.take_optional(config.fds.seccomp).context("Can't read seccomp data")? {
-        Some(fd) => Ok(vec![seccomp::read(fd.as_raw_fd())?]),
-        None => Ok(config.seccomp_programs.clone()),
-    }
+    let mut programs = match fds.take_optional(config.fds.seccomp).context("Can't read seccomp data")? {
+        Some(fd) => vec![seccomp::read(fd.as_raw_fd())?],
+        None => config.seccomp_programs.clone(),
+    };
+    programs.extend_from_slice(&config.policy_programs);
+    Ok(programs)
 }
 
 /// Goes where COMMAND starts, and says so in PWD.

@@ -1,21 +1,27 @@
-//! Seccomp programs of the caller's: read whole from an fd, installed as they are, see seccomp(2).
+//! Seccomp programs: the caller's, read whole from an fd, and those of policies, all installed as they are, see seccomp(2).
 
 use std::os::fd::RawFd;
 
 use nix::errno::Errno;
-use nix::libc::sock_filter;
+use nix::libc::{self, sock_filter};
 
 use crate::error::{Context, Error, Result};
 use crate::sys;
 
-/// A classic BPF program.
-pub(crate) type Program = Vec<sock_filter>;
+/// A filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// Classic BPF.
+    pub(crate) instructions: Vec<sock_filter>,
+    /// `SECCOMP_FILTER_FLAG_…`
+    pub(crate) flags: libc::c_ulong,
+}
 
 /// The size of `struct sock_filter`.
 const INSTRUCTION: usize = 8;
 
 /// The longest program that the kernel takes (`BPF_MAXINSNS`).
-const MAX_INSTRUCTIONS: usize = 4096;
+pub(crate) const MAX_INSTRUCTIONS: usize = 4096;
 
 /// Reads a program to the end of the fd.
 ///
@@ -30,7 +36,7 @@ pub(crate) fn read(fd: RawFd) -> Result<Program> {
     if !rest.is_empty() {
         return Err(Error::new("Invalid seccomp data, must be multiple of 8"));
     }
-    Ok(instructions
+    let instructions = instructions
         .iter()
         .map(|&[c0, c1, jt, jf, k0, k1, k2, k3]| sock_filter {
             code: u16::from_ne_bytes([c0, c1]),
@@ -38,13 +44,14 @@ pub(crate) fn read(fd: RawFd) -> Result<Program> {
             jf,
             k: u32::from_ne_bytes([k0, k1, k2, k3]),
         })
-        .collect())
+        .collect();
+    Ok(Program { instructions, flags: 0 })
 }
 
 /// Installs programs in order. Only COMMAND's exec, or PID 1's waiting, comes after.
 pub(crate) fn install(programs: &[Program]) -> Result<()> {
     for program in programs {
-        match sys::install_filter(program) {
+        match sys::install_filter(&program.instructions, program.flags) {
             Err(Errno::EINVAL) => {
                 return Err(Error::new(
                     "Unable to set up system call filtering as requested: prctl(PR_SET_SECCOMP) reported EINVAL. \

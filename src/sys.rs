@@ -239,10 +239,15 @@ pub(crate) fn prctl(option: c_int, argument: c_ulong, argument3: c_ulong) -> Sys
     Errno::result(unsafe { libc::prctl(option, argument, argument3, zero, zero) })
 }
 
-/// Installs a seccomp program on this thread, as it is.
-pub(crate) fn install_filter(program: &[libc::sock_filter]) -> SysResult<()> {
+/// Installs a seccomp program on this thread, as it is: by `prctl(2)`, or with flags by `seccomp(2)`.
+pub(crate) fn install_filter(program: &[libc::sock_filter], flags: c_ulong) -> SysResult<()> {
     let len = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
     let fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    if flags != 0 {
+        let operation = libc::SECCOMP_SET_MODE_FILTER;
+        // SAFETY: the kernel copies `len` instructions from the slice and keeps no pointer.
+        return check(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const fprog) }).map(drop);
+    }
     let mode = libc::SECCOMP_MODE_FILTER;
     // SAFETY: the kernel copies `len` instructions from the slice and keeps no pointer.
     Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const fprog) }).map(drop)

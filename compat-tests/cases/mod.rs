@@ -36,6 +36,8 @@ mod refused;
 mod resources;
 mod reviewed;
 mod rules;
+mod seccomp;
+mod seccomp_model;
 mod sources;
 mod status;
 mod syscalls;
@@ -84,6 +86,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("resources", resources::cases()),
         ("reviewed", reviewed::cases()),
         ("rules", rules::cases()),
+        ("seccomp", seccomp::cases()),
         ("sources", sources::cases()),
         ("status", status::cases()),
         ("syscalls", syscalls::cases()),

@@ -3,9 +3,10 @@
 //! It is linked statically, so it runs in any root, and each view makes do without /proc as far as system calls can tell.
 //! `--probe NAMESPACES VIEW…`, where NAMESPACES are the host's, as the harness's `{namespaces}` says, and a view is one of
 //! `ids maps caps security namespaces mounts env cwd process signals limits fds hostname network flags:PATH list:PATH tree:PATH`,
-//! `contents:PATH`, `tcp:PORT`,
+//! `contents:PATH`, `tcp:PORT`, `calls:ARGUMENTS`,
 //! or one of the adversary's: `escape:KIND:WORDS`, see [`escape`], and `race:…`, see [`race`].
 
+pub(crate) mod calls;
 mod escape;
 mod escape_misc;
 mod escape_process;
@@ -57,6 +58,7 @@ fn show(view: &str, host: &str) -> Vec<String> {
             Some(("escape", what)) => escape::run(what),
             Some(("race", what)) => race::run(what),
             Some(("flags", path)) => files::flags(path),
+            Some(("calls", args)) => calls::all(args),
             Some(("tcp", port)) => process::tcp(port),
             Some(("list", path)) => files::list(path, false),
             Some(("tree", path)) => files::list(path, true),

@@ -1,0 +1,297 @@
+//! `--seccomp-policy` and `--seccomp-default`: what a profile says and what the kernel then does, call by call.
+
+use serde_json::{Value, json};
+
+use super::seccomp_model::{CAPABILITY, outcome};
+use crate::harness::{Case, Outcome, Result, Setup};
+use crate::probe::calls::numbers;
+
+/// The cases of this file, ours alone.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = vec![];
+    for (name, profile) in profiles() {
+        for (number, args) in ARGUMENTS.iter().enumerate() {
+            cases.push(every_call(&format!("every_call_{name}_{number}"), &profile, *args));
+        }
+    }
+    cases.extend(built_in());
+    cases.extend(combined());
+    cases.extend(wrong_files());
+    cases.into_iter().map(Case::ours_only).collect()
+}
+
+const BUILT_IN: &str = include_str!("../../src/seccomp-default.json");
+
+/// Arguments on both sides of what the profiles compare with.
+const ARGUMENTS: [[u64; 6]; 6] = [
+    [0; 6],
+    [2, 0x5412, 2, 3, 4, 5],
+    [16, 0x7_0000_541c, 9, 0x1_0000_0000, u64::MAX, 7],
+    [0x1000_0080, 1, 0xffff_ffff, 0x8000_0000, 1 << 63, 0],
+    [0xffff_ffff, 0x1_0000_5412, 0x7fff_ffff, 0x1_0000_0001, u64::MAX - 1, 8],
+    [u64::MAX; 6],
+];
+
+/// Profiles that use everything a profile can have.
+fn profiles() -> Vec<(&'static str, Value)> {
+    let mut default: Value = serde_json::from_str(BUILT_IN).unwrap_or_default();
+    // ENOSYS is also what the probe sees of a call that is not refused.
+    default["defaultErrnoRet"] = json!(77);
+    for element in default["syscalls"].as_array_mut().into_iter().flatten().filter(|element| element["errnoRet"] == json!(38)) {
+        element["errnoRet"] = json!(78);
+        element.as_object_mut().map(|element| element.remove("errno"));
+    }
+    vec![("default", default), ("operators", operators()), ("actions", actions()), ("container", container())]
+}
+
+/// Each operator on a call of its own, two that have to hold, and several for one argument.
+fn operators() -> Value {
+    let arg = |index: u32, op: &str, value: u64| json!({ "index": index, "op": format!("SCMP_CMP_{op}"), "value": value });
+    let refuse =
+        |name: &str, args: Vec<Value>| json!({ "names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": 99, "args": args });
+    let masked = json!({ "index": 1, "op": "SCMP_CMP_MASKED_EQ", "value": 0xffff_ffff_u64, "valueTwo": 0x5412 });
+    let high = json!({ "index": 3, "op": "SCMP_CMP_MASKED_EQ", "value": 0x1_0000_0000_u64, "valueTwo": 0x1_0000_0000_u64 });
+    json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        refuse("getpid", vec![arg(3, "EQ", 0x1_0000_0000)]),
+        refuse("getppid", vec![arg(3, "NE", 0x1_0000_0000)]),
+        refuse("getuid", vec![arg(3, "LT", 0x1_0000_0000)]),
+        refuse("geteuid", vec![arg(3, "LE", 0x1_0000_0000)]),
+        refuse("getgid", vec![arg(3, "GT", 0x1_0000_0000)]),
+        refuse("getegid", vec![arg(3, "GE", 0x1_0000_0000)]),
+        refuse("ioctl", vec![masked]),
+        refuse("getrandom", vec![high]),
+        refuse("socket", vec![arg(0, "EQ", 16), arg(2, "EQ", 9)]),
+        refuse("personality", vec![arg(0, "EQ", 2), arg(0, "EQ", 16), arg(0, "GT", 0xffff_ffff)]),
+        refuse("getcpu", vec![arg(4, "GE", 1 << 63), arg(5, "LT", 8), arg(2, "NE", 9)]),
+    ] })
+}
+
+/// Each action, and calls that several rules are about.
+fn actions() -> Value {
+    let rule = |name: &str, action: &str| json!({ "names": [name], "action": format!("SCMP_ACT_{action}") });
+    let some = json!([{ "index": 0, "op": "SCMP_CMP_EQ", "value": 2 }]);
+    json!({ "defaultAction": "SCMP_ACT_LOG", "flags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC"], "syscalls": [
+        rule("prctl", "ALLOW"),
+        rule("getpid", "KILL"),
+        rule("getppid", "KILL_THREAD"),
+        rule("getuid", "KILL_PROCESS"),
+        rule("geteuid", "TRAP"),
+        rule("getgid", "TRACE"),
+        rule("getegid", "LOG"),
+        rule("sync", "ERRNO"),
+        rule("sync", "ALLOW"),
+        { "name": "umask", "action": "SCMP_ACT_ERRNO", "errno": "EXDEV", "errnoRet": 18 },
+        { "names": ["getcpu"], "action": "SCMP_ACT_ALLOW" },
+        { "names": ["getcpu"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5, "args": some },
+        { "names": ["times"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5 },
+        { "names": ["times"], "action": "SCMP_ACT_TRAP", "args": some },
+        { "names": ["no_such_call", "alarm"], "action": "SCMP_ACT_ERRNO", "errnoRet": 6 },
+    ] })
+}
+
+/// The shape that container engines' own profiles have: little is allowed, some of it only with a capability, an architecture, a kernel.
+fn container() -> Value {
+    let programs = [
+        "access",
+        "arch_prctl",
+        "brk",
+        "clone",
+        "close",
+        "dup",
+        "execve",
+        "exit",
+        "exit_group",
+        "fcntl",
+        "fork",
+        "fstat",
+        "futex",
+        "getpid",
+        "getrandom",
+        "getuid",
+        "ioctl",
+        "lseek",
+        "mmap",
+        "mprotect",
+        "munmap",
+        "newfstatat",
+        "open",
+        "openat",
+        "pipe",
+        "poll",
+        "prctl",
+        "pread64",
+        "prlimit64",
+        "read",
+        "readlink",
+        "rseq",
+        "rt_sigaction",
+        "rt_sigprocmask",
+        "rt_sigreturn",
+        "sched_getaffinity",
+        "seccomp",
+        "set_robust_list",
+        "set_tid_address",
+        "sigaltstack",
+        "vfork",
+        "wait4",
+        "write",
+    ];
+    let allow = |names: &[&str], more: &Value| {
+        let mut element = json!({ "names": names, "action": "SCMP_ACT_ALLOW", "args": null, "comment": "" });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            element[key.as_str()] = value.clone();
+        }
+        element
+    };
+    let equal = |value: u64| json!({ "args": [{ "index": 0, "value": value, "op": "SCMP_CMP_EQ" }] });
+    json!({
+        "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1,
+        "archMap": [{ "architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"] }],
+        "syscalls": [
+            allow(&programs, &json!({})),
+            allow(&["personality"], &equal(0)),
+            allow(&["personality"], &equal(0xffff_ffff)),
+            allow(&["unshare"], &json!({ "args": [{ "index": 0, "value": 0x7e02_0000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ" }] })),
+            allow(&["ptrace", "process_vm_readv"], &json!({ "includes": { "minKernel": "4.8" } })),
+            allow(&["chroot"], &json!({ "includes": { "caps": [CAPABILITY] } })),
+            allow(&["mount"], &json!({ "includes": { "caps": ["CAP_SYS_ADMIN"] } })),
+            allow(&["umount2"], &json!({ "excludes": { "caps": [CAPABILITY] } })),
+            allow(&["modify_ldt"], &json!({ "includes": { "arches": ["amd64", "x32", "x86"] } })),
+            allow(&["socket"], &json!({ "args": [{ "index": 0, "value": 40, "op": "SCMP_CMP_NE" }] })),
+            { "names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38, "excludes": { "caps": ["CAP_SYS_ADMIN"] } },
+            { "names": ["swapon"], "action": "SCMP_ACT_KILL_PROCESS", "includes": {}, "excludes": { "minKernel": "3.0" } },
+        ],
+    })
+}
+
+/// Every system call, tried under a profile.
+fn every_call(name: &str, profile: &Value, args: [u64; 6]) -> Case {
+    let (file, profile) = (profile.to_string(), profile.clone());
+    let view = args.map(|arg| format!("{arg:x}")).join(",");
+    policy_case(name, &file).probe(&[&format!("calls:{view}")]).ok().claim(move |o| {
+        let found: Vec<&str> = o.stdout.lines().skip(1).collect();
+        let expected: Vec<String> = numbers().filter_map(|number| outcome(&profile, number, args)).collect();
+        let differs = |(found, expected): (&&str, &String)| *found != expected;
+        let first = found.iter().zip(&expected).find(|pair| differs(*pair));
+        o.expect(found == expected, &format!("not what the profile says, first of all {first:?}"))
+    })
+}
+
+/// A sandbox with this policy and one capability.
+fn policy_case(name: &str, file: &str) -> Case {
+    let file = file.to_owned();
+    let case = Case::new(name).setup(move |s: &mut Setup| -> Result<()> { s.file("policy.json", &file) });
+    case.options(["--unshare-user", "--cap-drop", "ALL", "--cap-add", CAPABILITY, "--seccomp-policy", "{dir}/policy.json"])
+}
+
+/// The built-in policy as it is, asked by programs.
+fn built_in() -> Vec<Case> {
+    let case = |name: &str, script: &str, expected: &str| {
+        let case = Case::new(name).on_host().options(["--dev", "/dev", "--seccomp-default"]);
+        case.run(["sh", "-c", script]).ok().stdout(expected)
+    };
+    let by_perl = |name: &str, program: &str, expected: &str| {
+        let case = Case::new(name).on_host().options(["--dev", "/dev", "--seccomp-default"]);
+        case.run(["perl", "-e", program]).ok().stdout(expected)
+    };
+    vec![
+        case("default_runs_a_shell", "x=$(echo hi | tr h H); (exit 3); echo $x $?", "Hi 3\n"),
+        case("default_no_new_namespaces", "unshare -U true 2>&1 | sed 's/.*: //'", "Operation not permitted\n"),
+        by_perl("default_x32", "syscall(0x40000000 | 39); print $!+0", "38"),
+        // TIOCSTI with and without high bits, and a call that is none.
+        by_perl(
+            "default_tiocsti",
+            "ioctl(STDIN, 0x5412, my $a = 1); print $!+0, ' '; ioctl(STDIN, 0x700005412, $a); print $!+0",
+            "1 1",
+        ),
+        by_perl("default_vsock", "print socket(S, 40, 1, 0) ? 'made' : $!+0", "97"),
+        by_perl("default_keyctl", "syscall(250, 0, 0, 0); print $!+0", "1"),
+    ]
+}
+
+/// Policies beside each other and beside the caller's filters.
+fn combined() -> Vec<Case> {
+    let refuse = |name: &str, errno: u32| {
+        json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            { "names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": errno } ] })
+        .to_string()
+    };
+    let both = "syscall(95, 0); print $!+0, ' '; syscall(162); print $!+0";
+    let count = |wanted: &'static str| move |o: &Outcome| o.expect_line(&format!("seccomp filters: {wanted}"));
+    vec![
+        policy_case("two_policies", &refuse("umask", 18))
+            .setup(move |s| s.file("other.json", &refuse("sync", 19)))
+            .on_host()
+            .options(["--dev", "/dev", "--seccomp-policy", "{dir}/other.json"])
+            .run(["perl", "-e", both])
+            .ok()
+            .stdout("18 19"),
+        Case::new("default_counts_once")
+            .on_host()
+            .options(["--seccomp-default", "--seccomp-default"])
+            .run(["{probe}", "--probe", "{namespaces}", "security"])
+            .ok()
+            .claim(count("1")),
+        policy_case("all_namespaces_and_pid_1", &refuse("umask", 18))
+            .options(["--unshare-all", "--seccomp-default", "--die-with-parent"])
+            .probe(&["security"])
+            .ok(),
+        policy_case("execve_is_refused_too", &refuse("execve", 18))
+            .on_host()
+            .run(["true"])
+            .fails("bwrap: execvp true: Invalid cross-device link"),
+        Case::new("no_policy_no_filter").on_host().run(["{probe}", "--probe", "{namespaces}", "security"]).ok().claim(count("0")),
+    ]
+}
+
+fn wrong_files() -> Vec<Case> {
+    let bad = |name: &str, text: &'static str, said: &'static str| {
+        let case = Case::new(name).file("policy.json", text).dir("made").options([
+            "--ro-bind",
+            "/",
+            "/",
+            "--bind",
+            "{dir}/made",
+            "/mnt",
+        ]);
+        let case = case.options(["--dir", "/mnt/in", "--seccomp-policy", "{dir}/policy.json"]).run(["echo", "hi"]);
+        case.fails(&format!("bwrap: Invalid seccomp policy {{dir}}/policy.json: {said}"))
+            .claim(|o| o.expect_tree("made/in", None))
+    };
+    let large = |s: &mut Setup| -> Result<()> { s.file("large.json", &" ".repeat((1 << 20) + 1)) };
+    vec![
+        bad("not_json", "{\n nonsense", "key must be a string at line 2 column 2"),
+        bad("empty", "", "EOF while parsing a value at line 1 column 0"),
+        bad(
+            "unknown_operator",
+            "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\n\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_KILL\",\n\"args\":[{\"index\":0,\"value\":1,\"op\":\"X\\n\"}]}]}",
+            "unknown variant `X `, expected one of `SCMP_CMP_EQ`, `SCMP_CMP_NE`, `SCMP_CMP_LT`, `SCMP_CMP_LE`, `SCMP_CMP_GT`, `SCMP_CMP_GE`, `SCMP_CMP_MASKED_EQ` at line 3 column 39",
+        ),
+        Case::new("no_such_file")
+            .on_host()
+            .options(["--seccomp-policy", "/nonexistent/policy"])
+            .run(["true"])
+            .fails("bwrap: Can't read seccomp policy /nonexistent/policy: No such file or directory"),
+        Case::new("a_directory")
+            .on_host()
+            .options(["--seccomp-policy", "/"])
+            .run(["true"])
+            .fails("bwrap: Can't read seccomp policy /: Is a directory"),
+        Case::new("too_large")
+            .setup(large)
+            .on_host()
+            .options(["--seccomp-policy", "{dir}/large.json"])
+            .run(["true"])
+            .fails("bwrap: A seccomp policy has at most 1048576 bytes, unlike {dir}/large.json"),
+        Case::new("endless")
+            .on_host()
+            .options(["--seccomp-policy", "/dev/zero"])
+            .run(["true"])
+            .fails("bwrap: A seccomp policy has at most 1048576 bytes, unlike /dev/zero"),
+        Case::new("from_a_pipe")
+            .file("policy.json", BUILT_IN)
+            .script("cat policy.json | {bwrap} --ro-bind / / --seccomp-policy /dev/stdin {probe} --probe x security")
+            .ok()
+            .claim(|o| o.expect_line("seccomp filters: 1")),
+    ]
+}

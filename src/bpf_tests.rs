@@ -1,0 +1,140 @@
+//! Programs are interpreted here and compared with what the rules say; `compat-tests` compare them with what the kernel does.
+
+use super::*;
+
+/// What the kernel's interpreter does with a program that this module made; `None` for anything else.
+fn run(program: &[sock_filter], data: &[u8; 64]) -> Option<u32> {
+    let (mut at, mut accumulator) = (0, 0_u32);
+    loop {
+        let instruction = program.get(at)?;
+        at += 1;
+        let mut jump = |taken| at += usize::from(if taken { instruction.jt } else { instruction.jf });
+        match u32::from(instruction.code) {
+            0x20 => {
+                let offset = usize::try_from(instruction.k).ok()?;
+                accumulator = u32::from_ne_bytes(data.get(offset..offset + 4)?.try_into().ok()?);
+            }
+            0x54 => accumulator &= instruction.k,
+            0x05 => at += usize::try_from(instruction.k).ok()?,
+            0x15 => jump(accumulator == instruction.k),
+            0x25 => jump(accumulator > instruction.k),
+            0x35 => jump(accumulator >= instruction.k),
+            0x06 => return Some(instruction.k),
+            _ => return None,
+        }
+    }
+}
+
+fn data(arch: u32, number: u32, args: [u64; 6]) -> [u8; 64] {
+    let mut data = [0; 64];
+    let words = number.to_ne_bytes().into_iter().chain(arch.to_ne_bytes()).chain([0; 8]);
+    let all = words.chain(args.into_iter().flat_map(u64::to_ne_bytes));
+    data.iter_mut().zip(all).for_each(|(to, from)| *to = from);
+    data
+}
+
+/// What the rules say, word for word.
+fn meant(rules: &Rules, default: Answer, number: u32, args: [u64; 6]) -> u32 {
+    let holds = |&(index, test): &Condition| {
+        let arg = args.get(usize::from(index)).copied().unwrap_or_default();
+        match test {
+            Test::Eq(value) => arg == value,
+            Test::Ne(value) => arg != value,
+            Test::Lt(value) => arg < value,
+            Test::Le(value) => arg <= value,
+            Test::Gt(value) => arg > value,
+            Test::Ge(value) => arg >= value,
+            Test::Masked { mask, value } => arg & mask == value & mask,
+        }
+    };
+    let matching = rules.get(&number).into_iter().flatten().filter(|rule| rule.conditions.iter().all(holds));
+    matching.map(|rule| rule.answer).min_by_key(|answer| answer.rank()).unwrap_or(default).0
+}
+
+/// Numbers that are different every time and the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    /// Values around which comparisons change their outcome.
+    fn value(&mut self) -> u64 {
+        let near = [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0001, 1 << 63, u64::MAX - 1, u64::MAX];
+        let index = usize::try_from(self.below(10)).unwrap_or_default();
+        near.get(index).copied().unwrap_or_default().wrapping_add(self.below(3)).wrapping_sub(1)
+    }
+
+    fn test(&mut self) -> Test {
+        let value = self.value();
+        match self.below(7) {
+            0 => Test::Eq(value),
+            1 => Test::Ne(value),
+            2 => Test::Lt(value),
+            3 => Test::Le(value),
+            4 => Test::Gt(value),
+            5 => Test::Ge(value),
+            _ => Test::Masked { mask: self.value(), value },
+        }
+    }
+
+    fn rule(&mut self) -> Rule {
+        let answers = [
+            libc::SECCOMP_RET_ALLOW,
+            libc::SECCOMP_RET_LOG,
+            libc::SECCOMP_RET_TRACE | 5,
+            libc::SECCOMP_RET_ERRNO | 1,
+            libc::SECCOMP_RET_ERRNO | 38,
+            libc::SECCOMP_RET_TRAP,
+            libc::SECCOMP_RET_KILL_THREAD,
+            libc::SECCOMP_RET_KILL_PROCESS,
+        ];
+        let answer = answers.get(usize::try_from(self.below(8)).unwrap_or_default()).copied().unwrap_or_default();
+        let conditions = (0..self.below(4)).map(|_| (u8::try_from(self.below(6)).unwrap_or_default(), self.test())).collect();
+        Rule { conditions, answer: Answer(answer) }
+    }
+}
+
+#[test]
+fn programs_do_what_the_rules_say() {
+    let mut random = Random(1);
+    for round in 0..60 {
+        let mut rules = Rules::new();
+        for _ in 0..random.below(120) {
+            let number = u32::try_from(random.below(500)).unwrap_or_default();
+            let rule = random.rule();
+            rules.entry(number).or_default().push(rule);
+        }
+        let default = random.rule().answer;
+        let program = compile(&rules, default).unwrap_or_default();
+        assert!(!program.is_empty(), "round {round}");
+        for number in (0..510).chain([FOREIGN_NUMBERS - 1]) {
+            for _ in 0..8 {
+                let args = std::array::from_fn(|_| random.value());
+                let found = run(&program, &data(AUDIT_ARCH, number, args));
+                assert_eq!(found, Some(meant(&rules, default, number, args)), "round {round}, call {number} {args:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn foreign_calls_are_refused_whatever_the_rules_say() {
+    let program = compile(&Rules::new(), Answer(libc::SECCOMP_RET_ALLOW)).unwrap_or_default();
+    let run = |arch, number| run(&program, &data(arch, number, [0; 6]));
+    assert_eq!(run(AUDIT_ARCH, 0), Some(libc::SECCOMP_RET_ALLOW));
+    assert_eq!(run(AUDIT_ARCH, FOREIGN_NUMBERS), Some(libc::SECCOMP_RET_ERRNO | 38));
+    assert_eq!(run(AUDIT_ARCH, u32::MAX), Some(libc::SECCOMP_RET_ERRNO | 38));
+    for arch in [0x4000_0003, 0x4000_0028, 0, u32::MAX] {
+        assert_eq!(run(arch, 0), Some(libc::SECCOMP_RET_KILL_PROCESS), "{arch:#x}");
+    }
+}
+
+#[test]
+fn too_many_rules_are_an_error() {
+    let test = |value| Rule { conditions: vec![(0, Test::Eq(value))], answer: Answer::errno(1) };
+    let rules = Rules::from([(1, (0..2000).map(test).collect())]);
+    assert_eq!(compile(&rules, Answer::errno(2)).err(), Some(Errno::E2BIG));
+}
