@@ -607,31 +607,32 @@ pub(crate) enum Tried {
 pub(crate) fn try_filtered(number: u32, args: [u64; 6]) -> Tried {
     /// What exit_group is called with, so that it can be told from one that is tried.
     const MARK: u32 = 0x5a_5a00;
-    const EXIT_GROUP: u32 = libc::SYS_exit_group as u32;
+    /// `BPF_LD | BPF_W | BPF_ABS`, `BPF_JMP | BPF_JEQ | BPF_K`, `BPF_ALU | BPF_AND | BPF_K` and `BPF_RET | BPF_K`.
+    const LOAD: u16 = 0x20;
+    const EQUAL: u16 = 0x15;
+    const AND: u16 = 0x54;
+    const ANSWER: u16 = 0x06;
+    let exit_group = u32::try_from(libc::SYS_exit_group).unwrap_or(u32::MAX);
     let step = |code, k, jt, jf| Instruction { code, jt, jf, k };
-    let load = libc::BPF_LD as u16 | libc::BPF_W as u16 | libc::BPF_ABS as u16;
-    let equal = libc::BPF_JMP as u16 | libc::BPF_JEQ as u16 | libc::BPF_K as u16;
-    let and = libc::BPF_ALU as u16 | libc::BPF_AND as u16 | libc::BPF_K as u16;
-    let answer = libc::BPF_RET as u16 | libc::BPF_K as u16;
     let program = [
-        step(load, 0, 0, 0),
-        step(equal, EXIT_GROUP, 0, 3),
-        step(load, 16, 0, 0),
-        step(and, 0xffff_ff00, 0, 0),
-        step(equal, MARK, 1, 0),
-        step(answer, libc::SECCOMP_RET_TRACE, 0, 0),
-        step(answer, libc::SECCOMP_RET_ALLOW, 0, 0),
+        step(LOAD, 0, 0, 0),
+        step(EQUAL, exit_group, 0, 3),
+        step(LOAD, 16, 0, 0),
+        step(AND, 0xffff_ff00, 0, 0),
+        step(EQUAL, MARK, 1, 0),
+        step(ANSWER, libc::SECCOMP_RET_TRACE, 0, 0),
+        step(ANSWER, libc::SECCOMP_RET_ALLOW, 0, 0),
     ];
-    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut().cast() };
+    let filter = libc::sock_fprog { len: 7, filter: program.as_ptr().cast_mut().cast() };
     // SAFETY: the child makes system calls only.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let [a, b, c, d, e, f] = args;
+        let [first, second, third, fourth, fifth, sixth] = args;
         // SAFETY: the program lives during the call.
         let installed = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) };
         let errno = if installed == 0 {
             // SAFETY: it is not made, see above.
-            let result = unsafe { libc::syscall(c_long::from(number), a, b, c, d, e, f) };
+            let result = unsafe { libc::syscall(c_long::from(number), first, second, third, fourth, fifth, sixth) };
             if result == -1 { nix::errno::Errno::last_raw() } else { 0 }
         } else {
             255

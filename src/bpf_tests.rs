@@ -85,8 +85,8 @@ impl Random {
             libc::SECCOMP_RET_ALLOW,
             libc::SECCOMP_RET_LOG,
             libc::SECCOMP_RET_TRACE | 5,
-            libc::SECCOMP_RET_ERRNO | 1,
-            libc::SECCOMP_RET_ERRNO | 38,
+            Answer::errno(1).0,
+            Answer::errno(38).0,
             libc::SECCOMP_RET_TRAP,
             libc::SECCOMP_RET_KILL_THREAD,
             libc::SECCOMP_RET_KILL_PROCESS,
@@ -125,8 +125,8 @@ fn foreign_calls_are_refused_whatever_the_rules_say() {
     let program = compile(&Rules::new(), Answer(libc::SECCOMP_RET_ALLOW)).unwrap_or_default();
     let run = |arch, number| run(&program, &data(arch, number, [0; 6]));
     assert_eq!(run(AUDIT_ARCH, 0), Some(libc::SECCOMP_RET_ALLOW));
-    assert_eq!(run(AUDIT_ARCH, FOREIGN_NUMBERS), Some(libc::SECCOMP_RET_ERRNO | 38));
-    assert_eq!(run(AUDIT_ARCH, u32::MAX), Some(libc::SECCOMP_RET_ERRNO | 38));
+    assert_eq!(run(AUDIT_ARCH, FOREIGN_NUMBERS), Some(Answer::errno(38).0));
+    assert_eq!(run(AUDIT_ARCH, u32::MAX), Some(Answer::errno(38).0));
     for arch in [0x4000_0003, 0x4000_0028, 0, u32::MAX] {
         assert_eq!(run(arch, 0), Some(libc::SECCOMP_RET_KILL_PROCESS), "{arch:#x}");
     }

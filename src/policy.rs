@@ -95,7 +95,7 @@ fn read(name: &CStr) -> Result<Vec<u8>> {
 }
 
 /// What a diagnostic may quote from a file, on one line of reasonable length.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     const LONGEST: usize = 400;
     let shown = |letter: char| if letter.is_control() { ' ' } else { letter };
     let mut line: String = text.chars().take(LONGEST).map(shown).collect();
@@ -106,7 +106,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Makes the filter of a profile's text; the error says what is wrong with it, and where.
-fn compile(text: &[u8], facts: &Facts) -> std::result::Result<Program, String> {
+pub(crate) fn compile(text: &[u8], facts: &Facts) -> std::result::Result<Program, String> {
     let profile: Profile = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let default = profile.default_action.answer(profile.default_errno, profile.default_errno_ret)?;
     let mut rules = Rules::new();

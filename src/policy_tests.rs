@@ -11,7 +11,7 @@ fn with(element: &str) -> String {
 
 /// How many instructions a profile becomes: two and a few more for the question which architecture it is, and what its rules need.
 fn length(profile: &str) -> usize {
-    compile(profile.as_bytes(), &FACTS).map(|program| program.instructions.len()).unwrap_or(0)
+    compile(profile.as_bytes(), &FACTS).map_or(0, |program| program.instructions.len())
 }
 
 #[test]

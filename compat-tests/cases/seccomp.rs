@@ -21,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 const BUILT_IN: &str = include_str!("../../src/seccomp-default.json");
+const CONTAINER: &str = include_str!("../profiles/container.json");
 
 /// Arguments on both sides of what the profiles compare with.
 const ARGUMENTS: [[u64; 6]; 6] = [
@@ -41,7 +42,8 @@ fn profiles() -> Vec<(&'static str, Value)> {
         element["errnoRet"] = json!(78);
         element.as_object_mut().map(|element| element.remove("errno"));
     }
-    vec![("default", default), ("operators", operators()), ("actions", actions()), ("container", container())]
+    let container = serde_json::from_str(CONTAINER).unwrap_or_default();
+    vec![("default", default), ("operators", operators()), ("actions", actions()), ("container", container), ("podman", podman())]
 }
 
 /// Each operator on a call of its own, two that have to hold, and several for one argument.
@@ -89,77 +91,37 @@ fn actions() -> Value {
     ] })
 }
 
-/// The shape that container engines' own profiles have: little is allowed, some of it only with a capability, an architecture, a kernel.
-fn container() -> Value {
-    let programs = [
-        "access",
-        "arch_prctl",
-        "brk",
-        "clone",
-        "close",
-        "dup",
-        "execve",
-        "exit",
-        "exit_group",
-        "fcntl",
-        "fork",
-        "fstat",
-        "futex",
-        "getpid",
-        "getrandom",
-        "getuid",
-        "ioctl",
-        "lseek",
-        "mmap",
-        "mprotect",
-        "munmap",
-        "newfstatat",
-        "open",
-        "openat",
-        "pipe",
-        "poll",
-        "prctl",
-        "pread64",
-        "prlimit64",
-        "read",
-        "readlink",
-        "rseq",
-        "rt_sigaction",
-        "rt_sigprocmask",
-        "rt_sigreturn",
-        "sched_getaffinity",
-        "seccomp",
-        "set_robust_list",
-        "set_tid_address",
-        "sigaltstack",
-        "vfork",
-        "wait4",
-        "write",
-    ];
-    let allow = |names: &[&str], more: &Value| {
-        let mut element = json!({ "names": names, "action": "SCMP_ACT_ALLOW", "args": null, "comment": "" });
+/// The shape of Podman's: what is not allowed for want of a capability is named once more with its errno, by name and by number, and
+/// the default is ENOSYS by name.
+fn podman() -> Value {
+    let rule = |names: &[&str], action: &str, more: Value| {
+        let mut element = json!({ "names": names, "action": action, "args": [], "comment": "", "includes": {}, "excludes": {} });
         for (key, value) in more.as_object().into_iter().flatten() {
             element[key.as_str()] = value.clone();
         }
         element
     };
-    let equal = |value: u64| json!({ "args": [{ "index": 0, "value": value, "op": "SCMP_CMP_EQ" }] });
+    let arg = |index: u32, op: &str, value: u64| json!({ "index": index, "value": value, "valueTwo": 0, "op": op });
+    let (allow, refuse) = ("SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO");
+    let programs: Value = serde_json::from_str(CONTAINER).unwrap_or_default();
+    let base: Vec<&str> = programs["syscalls"][0]["names"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     json!({
-        "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1,
-        "archMap": [{ "architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"] }],
+        "defaultAction": refuse, "defaultErrnoRet": 38, "defaultErrno": "ENOSYS",
+        "archMap": programs["archMap"],
         "syscalls": [
-            allow(&programs, &json!({})),
-            allow(&["personality"], &equal(0)),
-            allow(&["personality"], &equal(0xffff_ffff)),
-            allow(&["unshare"], &json!({ "args": [{ "index": 0, "value": 0x7e02_0000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ" }] })),
-            allow(&["ptrace", "process_vm_readv"], &json!({ "includes": { "minKernel": "4.8" } })),
-            allow(&["chroot"], &json!({ "includes": { "caps": [CAPABILITY] } })),
-            allow(&["mount"], &json!({ "includes": { "caps": ["CAP_SYS_ADMIN"] } })),
-            allow(&["umount2"], &json!({ "excludes": { "caps": [CAPABILITY] } })),
-            allow(&["modify_ldt"], &json!({ "includes": { "arches": ["amd64", "x32", "x86"] } })),
-            allow(&["socket"], &json!({ "args": [{ "index": 0, "value": 40, "op": "SCMP_CMP_NE" }] })),
-            { "names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38, "excludes": { "caps": ["CAP_SYS_ADMIN"] } },
-            { "names": ["swapon"], "action": "SCMP_ACT_KILL_PROCESS", "includes": {}, "excludes": { "minKernel": "3.0" } },
+            rule(&["bdflush", "io_uring_setup", "kexec_load", "swapon"], refuse, json!({ "errnoRet": 1, "errno": "EPERM" })),
+            rule(&base, allow, json!({})),
+            rule(&["arch_prctl"], allow, json!({ "includes": { "arches": ["amd64", "x32"] } })),
+            rule(&["clone"], allow, json!({ "args": [arg(0, "SCMP_CMP_MASKED_EQ", 0x7e02_0000)] })),
+            rule(&["chroot"], allow, json!({ "includes": { "caps": [CAPABILITY] } })),
+            rule(&["chroot"], refuse, json!({ "excludes": { "caps": [CAPABILITY] }, "errnoRet": 1, "errno": "EPERM" })),
+            rule(&["mount"], allow, json!({ "includes": { "caps": ["CAP_SYS_ADMIN"] } })),
+            rule(&["mount"], refuse, json!({ "excludes": { "caps": ["CAP_SYS_ADMIN"] }, "errnoRet": 1, "errno": "EPERM" })),
+            rule(&["socket"], refuse, json!({ "args": [arg(0, "SCMP_CMP_EQ", 16), arg(2, "SCMP_CMP_EQ", 9)],
+                "excludes": { "caps": ["CAP_AUDIT_WRITE"] }, "errnoRet": 22, "errno": "EINVAL" })),
+            rule(&["socket"], allow, json!({ "args": [arg(2, "SCMP_CMP_NE", 9)], "excludes": { "caps": ["CAP_AUDIT_WRITE"] } })),
+            rule(&["socket"], allow, json!({ "args": [arg(0, "SCMP_CMP_NE", 16)], "excludes": { "caps": ["CAP_AUDIT_WRITE"] } })),
+            rule(&["socket"], allow, json!({ "args": null, "includes": { "caps": ["CAP_AUDIT_WRITE"] } })),
         ],
     })
 }
@@ -220,7 +182,7 @@ fn combined() -> Vec<Case> {
     let count = |wanted: &'static str| move |o: &Outcome| o.expect_line(&format!("seccomp filters: {wanted}"));
     vec![
         policy_case("two_policies", &refuse("umask", 18))
-            .setup(move |s| s.file("other.json", &refuse("sync", 19)))
+            .setup(move |s| s.file("other.json", refuse("sync", 19)))
             .on_host()
             .options(["--dev", "/dev", "--seccomp-policy", "{dir}/other.json"])
             .run(["perl", "-e", both])
@@ -258,7 +220,7 @@ fn wrong_files() -> Vec<Case> {
         case.fails(&format!("bwrap: Invalid seccomp policy {{dir}}/policy.json: {said}"))
             .claim(|o| o.expect_tree("made/in", None))
     };
-    let large = |s: &mut Setup| -> Result<()> { s.file("large.json", &" ".repeat((1 << 20) + 1)) };
+    let large = |s: &mut Setup| -> Result<()> { s.file("large.json", " ".repeat((1 << 20) + 1)) };
     vec![
         bad("not_json", "{\n nonsense", "key must be a string at line 2 column 2"),
         bad("empty", "", "EOF while parsing a value at line 1 column 0"),

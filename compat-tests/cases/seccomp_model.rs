@@ -41,10 +41,10 @@ fn applies(element: &Value) -> bool {
     let arch = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
     let (includes, excludes) = (&element["includes"], &element["excludes"]);
     let caps = includes["caps"].as_array().is_none_or(|caps| caps.iter().all(|cap| cap.as_str() == Some(CAPABILITY)));
-    let included = caps && (empty(&includes["arches"]) || lists(includes, "arches", arch));
+    let all_named = caps && (empty(&includes["arches"]) || lists(includes, "arches", arch));
     // No kernel that this runs on is older than what profiles ask about.
-    let excluded = lists(excludes, "caps", CAPABILITY) || lists(excludes, "arches", arch) || excludes["minKernel"].is_string();
-    included && !excluded
+    let any_named = lists(excludes, "caps", CAPABILITY) || lists(excludes, "arches", arch) || excludes["minKernel"].is_string();
+    all_named && !any_named
 }
 
 fn names(element: &Value, number: u32) -> bool {

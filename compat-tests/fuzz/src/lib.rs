@@ -1,4 +1,4 @@
-//! Fuzzing of all that reads bytes from outside: the command line, `--args`, seccomp programs and the mount table.
+//! Fuzzing of all that reads bytes from outside: the command line, `--args`, seccomp programs and policies, and the mount table.
 //!
 //! The modules are the program's own, taken by their path and unchanged. Below them stands a [`sys`] whose fds are pieces of
 //! memory, so that no number in an input reaches a real fd. What is asserted: nothing panics, and a second parser, written
@@ -11,11 +11,13 @@
 //! cargo fuzz run -s none --fuzz-dir . words -- -max_len=512 -max_total_time=300 -close_fd_mask=2 -rss_limit_mb=8192
 //! ```
 //!
-//! The targets are `words`, `args`, `seccomp` and `mountinfo`. No sanitizer is needed: there is no unsafe code here, and what the
+//! The targets are `words`, `args`, `seccomp`, `policy` and `mountinfo`. No sanitizer is needed: there is no unsafe code here, and what the
 //! parser keeps until the process ends would be called a leak. Its warnings would fill the screen, so stderr is closed.
 //! `cargo test --no-default-features` runs every target over inputs from a small generator, without libFuzzer.
 #![expect(dead_code, reason = "the program's modules have more in them than what is fuzzed")]
 
+#[path = "../../../src/bpf.rs"]
+mod bpf;
 #[path = "../../../src/caps.rs"]
 mod caps;
 #[path = "../../../src/config.rs"]
@@ -37,6 +39,8 @@ mod options;
 #[path = "../../../src/parse.rs"]
 mod parse;
 mod points;
+#[path = "../../../src/policy.rs"]
+mod policy;
 #[path = "../../../src/seccomp.rs"]
 mod seccomp;
 mod sys;
@@ -72,7 +76,7 @@ pub fn args(input: &[u8]) {
 }
 
 /// How the options begin that bubblewrap does not have. The second parser does not know them.
-const BEYOND: [&[u8]; 3] = [b"--rlimit", b"--scope-", b"--tcp-"];
+const BEYOND: [&[u8]; 4] = [b"--rlimit", b"--scope-", b"--seccomp-", b"--tcp-"];
 
 /// Parses by both parsers.
 fn compare(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) {
@@ -113,11 +117,23 @@ pub fn seccomp(input: &[u8]) {
     let program = seccomp::read(9);
     assert_eq!(program.is_ok(), input.len() % 8 == 0 && input.len() / 8 <= 4096, "{} bytes", input.len());
     let Ok(program) = program else { return };
-    let bytes = program.iter().flat_map(|row| {
+    let bytes = program.instructions.iter().flat_map(|row| {
         let ([c0, c1], [k0, k1, k2, k3]) = (row.code.to_ne_bytes(), row.k.to_ne_bytes());
         [c0, c1, row.jt, row.jf, k0, k1, k2, k3]
     });
     assert!(bytes.eq(input.iter().copied()), "a program has changed");
+}
+
+/// A seccomp profile: whatever it is, the filter is no longer than what the kernel takes and ends with an answer, or the problem is told
+/// on one line.
+pub fn policy(input: &[u8]) {
+    match policy::compile(input, &policy::Facts { caps: 1, kernel: (6, 1) }) {
+        Ok(program) => {
+            assert!(!program.instructions.is_empty() && program.instructions.len() <= 4096);
+            assert_eq!(program.instructions.last().map(|last| last.code), Some(6), "the last one is no return");
+        }
+        Err(problem) => assert!(!policy::one_line(&problem).contains(char::is_control), "{problem:?}"),
+    }
 }
 
 /// The mount table: the input is one, and it is a mount point, which has to survive being written into a table.

@@ -79,6 +79,6 @@ pub(crate) fn kernel_release() -> String {
 }
 
 /// Refused.
-pub(crate) fn install_filter(_: &[sock_filter]) -> SysResult<()> {
+pub(crate) fn install_filter(_: &[sock_filter], _: c_ulong) -> SysResult<()> {
     Err(Errno::ENOSYS)
 }

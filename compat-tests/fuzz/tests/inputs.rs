@@ -129,3 +129,27 @@ fn mountinfo() {
         fuzz::mountinfo(&input);
     }
 }
+
+#[test]
+fn policy() {
+    let random = Random::of(5, 0);
+    let profiles: [&[u8]; 2] =
+        [include_bytes!("../../../src/seccomp-default.json"), include_bytes!("../../profiles/container.json")];
+    for _ in 0..runs() / 10 {
+        let mut input = random.pick(&profiles).to_vec();
+        for _ in 0..random.below(4) {
+            let at = random.below(input.len());
+            match random.below(4) {
+                0 => input[at] = random.pick(b"\"{}[],:019-x\n\0\xff"),
+                1 => _ = input.remove(at),
+                2 => input.truncate(at.max(1)),
+                _ => {
+                    let until = (at + random.below(200)).min(input.len());
+                    let piece = input[at..until].to_vec();
+                    input.splice(at..at, piece);
+                }
+            }
+        }
+        fuzz::policy(&input);
+    }
+}
