@@ -112,6 +112,8 @@ complete -c bwrap -n '__bwrap_at option' -l chmod -d 'Change the mode of PATH in
 complete -c bwrap -n '__bwrap_at option' -l not-a-security-boundary -d 'Go on when a mount\'s flags cannot be set'
 complete -c bwrap -n '__bwrap_at option' -l seccomp-policy -d 'Filter COMMAND\'s system calls by the policy in FILE'
 complete -c bwrap -n '__bwrap_at option' -l seccomp-default -d 'Filter COMMAND\'s system calls by the built-in policy'
+complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sandbox to ids outside'
+complete -c bwrap -n '__bwrap_at option' -l gid-map -d 'Map group ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l rlimit -d 'Limit a resource of COMMAND'
 complete -c bwrap -n '__bwrap_at option' -l scope-signals -d 'Let no signal leave the sandbox'
 complete -c bwrap -n '__bwrap_at option' -l scope-abstract-unix -d 'Let nothing connect to abstract sockets outside'
@@ -140,6 +142,8 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
             string split ' ' 'text path'
         case --rlimit
             string split ' ' 'text text'
+        case --uid-map --gid-map
+            string split ' ' 'text text text'
         case --unsetenv
             string split ' ' 'variable'
         case --setenv

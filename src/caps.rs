@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use ::caps::Capability;
 use nix::errno::Errno;
-use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP, PR_SET_DUMPABLE};
+use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP, PR_SET_DUMPABLE, PR_SET_KEEPCAPS};
 
 use crate::error::{Context, Error, Result};
 use crate::parse::c_number;
@@ -95,6 +95,15 @@ pub(crate) fn become_set(set: u64, more: u64) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Does something that changes ids, and has the same capabilities afterwards.
+pub(crate) fn keeping(change: impl FnOnce() -> Result<()>) -> Result<()> {
+    let (effective, _) = sys::capget().context("capget failed")?;
+    sys::prctl(PR_SET_KEEPCAPS, 1, 0).context("prctl(PR_SET_KEEPCAPS) failed")?;
+    change()?;
+    sys::raise(effective).context("capset failed")?;
+    sys::prctl(PR_SET_KEEPCAPS, 0, 0).map(drop).context("prctl(PR_SET_KEEPCAPS) failed")
 }
 
 /// Makes this process an ordinary one again for /proc and ptrace(2), as it was before its credentials changed: whoever watches the

@@ -8,6 +8,7 @@ use std::os::fd::RawFd;
 
 use crate::caps::CapEdit;
 use crate::error::{Error, Result};
+use crate::ids::{self, Layers, Maps, Range};
 use crate::landlock;
 use crate::limits::Limit;
 use crate::policy::Policy;
@@ -260,6 +261,8 @@ pub(crate) struct Config {
     pub(crate) uid: Option<u32>,
     /// `--gid GID`
     pub(crate) gid: Option<u32>,
+    /// `--uid-map` and `--gid-map`, each in order. Once checked, only if they are more than one id of the caller's.
+    pub(crate) maps: Maps,
     /// `--hostname NAME`
     pub(crate) hostname: Option<Word>,
     /// `--chdir DIR`
@@ -312,6 +315,7 @@ impl Config {
         if self.command.is_empty() {
             return Err(Error::usage());
         }
+        self.check_maps(caller)?;
         let own_ids = self.namespaces.user == Want::Yes || self.fds.userns.is_some();
         if !own_ids && self.uid.is_some_and(|uid| uid != caller.uid) {
             return Err(Error::new("Specifying --uid requires --unshare-user or --userns"));
@@ -355,6 +359,49 @@ impl Config {
         Ok(())
     }
 
+    /// The rules about id maps. One line for the caller's own id says the same as `--uid` or `--gid`, and is taken for that.
+    fn check_maps(&mut self, caller: Caller) -> Result<()> {
+        if !self.has_ranges() {
+            return Ok(());
+        }
+        if self.namespaces.user != Want::Yes {
+            return Err(Error::new("--uid-map and --gid-map require --unshare-user"));
+        }
+        if self.fds.userns_block.is_some() || self.fds.userns2.is_some() {
+            return Err(Error::new("--uid-map and --gid-map are not compatible with --userns-block-fd and --userns2"));
+        }
+        let Maps { uid, gid } = std::mem::take(&mut self.maps);
+        let own = |ranges: &[Range], id| {
+            matches!(ranges, [] | [Range { count: 1, .. }]) && ranges.iter().all(|range| range.outside == id)
+        };
+        let several = !own(&uid, caller.uid) || !own(&gid, caller.gid);
+        if several && caller.uid != 0 {
+            return Err(Error::new(
+                "Only root may map other ids than its own: have newuidmap do it, with --userns-block-fd, see ID RANGES in bwrap(1)",
+            ));
+        }
+        let maps =
+            Maps { uid: complete("uid", uid, &mut self.uid, caller.uid)?, gid: complete("gid", gid, &mut self.gid, caller.gid)? };
+        if several {
+            self.maps = maps;
+        }
+        Ok(())
+    }
+
+    /// Whether there are id maps that only the monitor can write.
+    pub(crate) fn has_ranges(&self) -> bool {
+        self.maps != Maps::default()
+    }
+
+    /// What the monitor has to write for id maps, if it has to.
+    pub(crate) fn id_layers(&self) -> Option<Layers> {
+        if !self.has_ranges() {
+            return None;
+        }
+        let has_dev = self.ops.iter().any(|op| matches!(op, Op::Dev(_)));
+        Some(self.maps.layers(has_dev, self.switches.disable_userns))
+    }
+
     /// Whether COMMAND gets a parent of ours inside the sandbox, which reaps and holds locks and fds.
     pub(crate) fn has_init(&self) -> bool {
         let needed = self.namespaces.pid == Want::Yes || !self.lock_files.is_empty() || !self.fds.sync.is_empty();
@@ -374,5 +421,24 @@ impl Config {
     /// The group id in the sandbox.
     pub(crate) fn sandbox_gid(&self, caller: Caller) -> u32 {
         self.gid.unwrap_or(caller.gid)
+    }
+}
+
+/// Completes one map: without any line it is the caller's id alone. The id in the sandbox is the one asked for, or what the caller's own
+/// has become, or the first one there is.
+fn complete(kind: &str, mut ranges: Vec<Range>, wanted: &mut Option<u32>, caller: u32) -> Result<Vec<Range>> {
+    if ranges.is_empty() {
+        ranges.push(Range::one(wanted.unwrap_or(caller), caller));
+    }
+    if ids::overlap(&ranges) {
+        return Err(Error::new(format!("An id may be in one --{kind}-map only")));
+    }
+    let id = wanted.or_else(|| ids::inside_of(&ranges, caller)).or_else(|| ranges.first().map(|first| first.inside));
+    match id.filter(|&id| ids::outside_of(&ranges, id).is_some()) {
+        None => Err(Error::new(format!("The {kind} in the sandbox, {}, is in no --{kind}-map", id.unwrap_or(caller)))),
+        known => {
+            *wanted = known;
+            Ok(ranges)
+        }
     }
 }

@@ -169,7 +169,7 @@ impl Links {
         let fds = &config.fds;
         let tells = fds.info.is_some() || fds.json_status.is_some();
         let joins = fds.userns.is_some() || fds.userns2.is_some() || fds.pidns.is_some();
-        let gate = tells || joins || fds.userns_block.is_some();
+        let gate = tells || joins || fds.userns_block.is_some() || config.has_ranges();
         let (tether_out, tether_in) = link(gate || config.switches.die_with_parent)?;
         let (report_out, report_in) = link(config.has_init())?;
         let (executed_out, executed_in) = link(fds.json_status.is_some())?;
@@ -200,6 +200,9 @@ fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, 
         // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities. This process's /proc/PID/root would be
         // a way to the host.
         caps::become_undumpable()?;
+    }
+    if let Some(layers) = config.id_layers() {
+        layers.first.write(proc.as_fd(), &child.to_string())?;
     }
     caps::drop_all_but(0, caller.uid == 0)?;
     let json_status = match &info {

@@ -471,6 +471,15 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, "--seccomp-default", [], "Filter COMMAND's system calls by the built-in policy",
         "It refuses what a desktop program or a build never needs, and what the kernel's holes are mostly in; see SECCOMP POLICIES below.",
         |p, _| { if !p.config.policies.contains(&Policy::BuiltIn) { p.config.policies.push(Policy::BuiltIn); } Ok(()) }),
+    row!(Beyond, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)], "Map user ids of the sandbox to ids outside",
+        "One line of uid_map, see user_namespaces(7): the COUNT ids from INSIDE on stand for those from OUTSIDE on. It may be repeated for more ranges. \
+         Needs --unshare-user, and root; an ordinary user may map only the own id, which is what --uid does. COMMAND runs as the id of --uid, \
+         else as what the caller's own id is mapped to, else as the first id INSIDE, and without supplementary groups. The set-up runs with the same ids: \
+         sources have to be reachable for them. See ID RANGES below.",
+        |p, v| { let range = v.range()?; p.config.maps.uid.push(range); Ok(()) }),
+    row!(Beyond, "--gid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)], "Map group ids of the sandbox to ids outside",
+        "Like --uid-map. Without it there is only one group.",
+        |p, v| { let range = v.range()?; p.config.maps.gid.push(range); Ok(()) }),
     row!(Beyond, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)], "Limit a resource of COMMAND",
         "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending and \
          stack, in any case: the limits of setrlimit(2), in its units. VALUE is the soft limit and the hard one with a colon between them, or one \

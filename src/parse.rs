@@ -9,6 +9,7 @@ use std::os::fd::RawFd;
 use crate::caps::CapEdit;
 use crate::config::{Config, EnvEdit, Op, Word};
 use crate::error::{Context, Error, Result, warn};
+use crate::ids::Range;
 use crate::options;
 use crate::seccomp;
 use crate::sys;
@@ -281,6 +282,18 @@ impl Values<'_> {
             .and_then(|n| u32::try_from(n).ok())
             .filter(|&id| id != u32::MAX)
             .ok_or_else(|| Error::about(&format!("Invalid {kind}:"), text))
+    }
+
+    /// A line of an id map: INSIDE OUTSIDE COUNT.
+    pub(crate) fn range(&mut self) -> Result<Range> {
+        let (inside, outside) = (self.id("id")?, self.id("id")?);
+        let text = self.text();
+        let count = parse_number(text, 10).and_then(|n| u32::try_from(n).ok()).filter(|&count| {
+            // The last 32-bit number is no id.
+            count > 0 && [inside, outside].iter().all(|&first| first.checked_add(count).is_some())
+        });
+        let count = count.ok_or_else(|| Error::about(&format!("Invalid count of ids for {}:", self.option), text))?;
+        Ok(Range { inside, outside, count })
     }
 
     /// A TCP port.

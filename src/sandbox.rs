@@ -8,22 +8,24 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use nix::fcntl::readlinkat;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::{Mode, stat, umask};
-use nix::sys::wait::waitpid;
-use nix::unistd::{Gid, Uid, chdir, getcwd, getpid, setgid, sethostname, setsid, setuid, write};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Gid, Uid, chdir, getcwd, getpid, setgid, setgroups, sethostname, setsid, setuid, write};
 
 use crate::caps::{self, CapEdit, Caps};
 use crate::config::{Config, Op, Want};
 use crate::error::{Context, Error, Result, join};
 use crate::fds::Fds;
 use crate::gather::{self, Gatherer, Item};
-use crate::ids::{self, Groups, Map};
+use crate::ids::{self, Groups, Maps, Range};
 use crate::init::{self, Init};
 use crate::launch::{self, Host, die_with, set_death_signal, wait_for_byte};
 use crate::ops::Builder;
@@ -197,6 +199,9 @@ struct Identity {
 impl Identity {
     fn of(config: &Config, host: &Host) -> Self {
         let last = (config.sandbox_uid(host.caller), config.sandbox_gid(host.caller));
+        if let Some(layers) = config.id_layers() {
+            return Self { first: layers.first_ids(last), last, nested: layers.nested.is_some() };
+        }
         let own_map = config.namespaces.user == Want::Yes && config.fds.userns_block.is_none();
         let has_dev = config.ops.iter().any(|op| matches!(op, Op::Dev(_)));
         let first = if own_map && has_dev { (0, 0) } else { last };
@@ -208,10 +213,11 @@ impl Identity {
         if config.fds.userns_block.is_some() {
             return ids::assert_mapped(proc);
         }
+        if config.has_ranges() {
+            return become_mapped(self.first);
+        }
         if config.namespaces.user == Want::Yes {
-            let caller = host.caller;
-            let uid = Map { inside: self.first.0, outside: caller.uid };
-            let gid = Map { inside: self.first.1, outside: caller.gid };
+            let (uid, gid) = (Range::one(self.first.0, host.caller.uid), Range::one(self.first.1, host.caller.gid));
             return ids::write_maps(proc, uid, gid, Groups::Deny);
         }
         if config.fds.userns.is_some() {
@@ -228,10 +234,11 @@ impl Identity {
         if let Some(fd) = fds.take_optional(config.fds.userns2).context("Setting userns2 failed")? {
             setns(fd, CloneFlags::CLONE_NEWUSER).context("Setting userns2 failed")?;
         }
-        if self.nested {
+        if let Some(maps) = config.id_layers().and_then(|layers| layers.nested) {
+            unshare_mapped(proc, &maps)?;
+        } else if self.nested {
             unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
-            let uid = Map { inside: self.last.0, outside: self.first.0 };
-            let gid = Map { inside: self.last.1, outside: self.first.1 };
+            let (uid, gid) = (Range::one(self.last.0, self.first.0), Range::one(self.last.1, self.first.1));
             ids::write_maps(proc, uid, gid, Groups::Inherited)?;
         }
         if config.switches.disable_userns || config.switches.assert_userns_disabled {
@@ -239,6 +246,41 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// Goes into a nested user namespace with several ranges of ids. Only a process of the namespace around it may map those: one that is
+/// started for this and does nothing else.
+fn unshare_mapped(proc: BorrowedFd<'_>, maps: &Maps) -> Result<()> {
+    let ends = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC);
+    let (ours, theirs) = ends.context("Can't create socket pair")?;
+    // What this process is called in the host's /proc.
+    let name = readlinkat(proc, c"self").context("Can't read /proc/self")?.into_string().unwrap_or_default();
+    let Some(writer) = sys::clone_process(0).context("Can't fork to map ids")? else {
+        drop(ours);
+        let written = match wait_for_byte(&theirs).context("Can't hear of the nested user namespace") {
+            Ok(1..) => maps.write(proc, &name),
+            Ok(0) => Err(Error::reported()),
+            Err(error) => Err(error),
+        };
+        sys::exit_now(i32::from(written.inspect_err(Error::print).is_err()));
+    };
+    drop(theirs);
+    unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
+    launch::signal(&ours).context("Can't have ids mapped")?;
+    match sys::uninterrupted(|| waitpid(writer, None)).context("Can't wait for the id maps")? {
+        WaitStatus::Exited(_, 0) => Ok(()),
+        _ => Err(Error::reported()),
+    }
+}
+
+/// Takes on ids of a map that somebody privileged has written, with no other groups, and keeps the capabilities in this user namespace:
+/// they are gone when root of the namespace becomes somebody else.
+fn become_mapped((uid, gid): (u32, u32)) -> Result<()> {
+    setgroups(&[]).context("setgroups failed")?;
+    caps::keeping(|| switch_ids(Some(uid), Some(gid)))?;
+    // Its files in /proc would be root's, in which it might not even read its own. Nobody with these ids outside may look into it: it has
+    // capabilities in a user namespace that is not theirs.
+    caps::become_dumpable()
 }
 
 /// Takes on the ids asked for, the group first: afterwards it might not be allowed.

@@ -48,8 +48,7 @@ impl Allocator {
     fn some(memory: *mut u8) -> *mut u8 {
         if memory.is_null() {
             crate::error::say_out_of_memory();
-            // SAFETY: ends the process at once.
-            unsafe { libc::_exit(1) };
+            exit_now(1);
         }
         memory
     }
@@ -350,10 +349,20 @@ pub(crate) fn capget() -> SysResult<(u64, u64)> {
 
 /// Sets effective and inheritable to the same set, and permitted to that and more, in one call.
 pub(crate) fn capset(set: u64, more: u64) -> SysResult<()> {
+    set_capabilities(set, set | more, set)
+}
+
+/// Makes permitted capabilities effective; none is inheritable.
+pub(crate) fn raise(set: u64) -> SysResult<()> {
+    set_capabilities(set, set, 0)
+}
+
+/// `capset(2)`
+fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> SysResult<()> {
     let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
-    let ([low, high], [low_permitted, high_permitted]) = (halves(set), halves(set | more));
-    let half = |set, permitted| CapData { effective: set, permitted, inheritable: set };
-    let data = [half(low, low_permitted), half(high, high_permitted)];
+    let [effective, permitted, inheritable] = [effective, permitted, inheritable].map(halves);
+    let half = |effective, permitted, inheritable| CapData { effective, permitted, inheritable };
+    let data = [half(effective[0], permitted[0], inheritable[0]), half(effective[1], permitted[1], inheritable[1])];
     // SAFETY: version 3 has two halves, and `data` is only read.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
 }
@@ -406,6 +415,12 @@ pub(crate) fn execvp(file: &CStr, argv: &[&CStr]) -> Errno {
     // SAFETY: the array ends with a null pointer and each string with NUL; exec copies them.
     unsafe { libc::execvp(file.as_ptr(), pointers.as_ptr()) };
     Errno::last()
+}
+
+/// `_exit(2)`
+pub(crate) fn exit_now(status: c_int) -> ! {
+    // SAFETY: it ends the process at once.
+    unsafe { libc::_exit(status) }
 }
 
 /// `waitpid(2)` for any child: which one, and its status as the kernel gives it. nix's cannot tell of real-time signals.

@@ -26,6 +26,7 @@ mod escapes_planted;
 mod escapes_process;
 mod escapes_race;
 mod filesystem;
+mod id_maps;
 mod identity;
 mod mounts;
 mod namespaces;
@@ -76,6 +77,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("escapes_process", escapes_process::cases()),
         ("escapes_race", escapes_race::cases()),
         ("filesystem", filesystem::cases()),
+        ("id_maps", id_maps::cases()),
         ("identity", identity::cases()),
         ("mounts", mounts::cases()),
         ("namespaces", namespaces::cases()),

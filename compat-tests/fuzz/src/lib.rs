@@ -24,6 +24,7 @@ mod caps;
 mod config;
 #[path = "../../../src/error.rs"]
 mod error;
+#[path = "../../../src/ids.rs"]
 mod ids;
 #[path = "../../../src/labels.rs"]
 mod labels;
@@ -76,7 +77,7 @@ pub fn args(input: &[u8]) {
 }
 
 /// How the options begin that bubblewrap does not have. The second parser does not know them.
-const BEYOND: [&[u8]; 4] = [b"--rlimit", b"--scope-", b"--seccomp-", b"--tcp-"];
+const BEYOND: [&[u8]; 6] = [b"--gid-map", b"--rlimit", b"--scope-", b"--seccomp-", b"--tcp-", b"--uid-map"];
 
 /// Parses by both parsers.
 fn compare(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) {

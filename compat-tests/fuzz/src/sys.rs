@@ -33,6 +33,16 @@ pub(crate) fn prctl(_: c_int, _: c_ulong, _: c_ulong) -> SysResult<c_int> {
     Err(Errno::ENOSYS)
 }
 
+/// Once.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> SysResult<T>) -> SysResult<T> {
+    call()
+}
+
+/// Refused.
+pub(crate) fn raise(_: u64) -> SysResult<()> {
+    Err(Errno::ENOSYS)
+}
+
 /// Refused.
 pub(crate) fn capset(_: u64, _: u64) -> SysResult<()> {
     Err(Errno::ENOSYS)
