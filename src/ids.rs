@@ -102,9 +102,9 @@ impl Maps {
     pub(crate) fn layers(&self, root: bool, nested: bool) -> Layers {
         let is_root = |ranges: &[Range]| outside_of(ranges, 0).is_some();
         if root && !(is_root(&self.uid) && is_root(&self.gid)) {
-            let (first_uid, uid) = counted(&self.uid);
-            let (first_gid, gid) = counted(&self.gid);
-            return Layers { first: Self { uid: first_uid, gid: first_gid }, nested: Some(Self { uid, gid }) };
+            let (uid_by_number, uid) = counted(&self.uid);
+            let (gid_by_number, gid) = counted(&self.gid);
+            return Layers { first: Self { uid: uid_by_number, gid: gid_by_number }, nested: Some(Self { uid, gid }) };
         }
         let same = |ranges: &[Range]| ranges.iter().map(|range| Range { outside: range.inside, ..*range }).collect();
         let again = Self { uid: same(&self.uid), gid: same(&self.gid) };
