@@ -80,6 +80,7 @@ declare -gA _bwrap_operands=(
     [--scope-abstract-unix]=''
     [--tcp-connect]='text'
     [--tcp-bind]='text'
+    [--forward-signals]=''
 )
 _bwrap_capabilities=(
     ALL CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID

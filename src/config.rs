@@ -217,6 +217,8 @@ pub(crate) struct Switches {
     pub(crate) die_with_parent: bool,
     /// `--as-pid-1`
     pub(crate) as_pid_1: bool,
+    /// `--forward-signals`
+    pub(crate) forward_signals: bool,
     /// `--not-a-security-boundary`
     pub(crate) not_a_security_boundary: bool,
 }
@@ -406,6 +408,11 @@ impl Config {
     pub(crate) fn has_init(&self) -> bool {
         let needed = self.namespaces.pid == Want::Yes || !self.lock_files.is_empty() || !self.fds.sync.is_empty();
         needed && !self.switches.as_pid_1
+    }
+
+    /// Whether a set-up has to end with the monitor: always, or because signals are for the monitor to pass on and it may be ended by one.
+    pub(crate) const fn dies_in_setup(&self) -> bool {
+        self.switches.die_with_parent || self.switches.forward_signals
     }
 
     /// Whether the process is inside a pid namespace that is not the caller's, so that a procfs of our own shows the right one.

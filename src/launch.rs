@@ -24,6 +24,7 @@ use crate::fds::{Fds, beyond_standard};
 use crate::monitor::{Monitor, exit_code};
 use crate::policy::Facts;
 use crate::sandbox::{self, Links};
+use crate::signals::Forwarder;
 use crate::status::Info;
 use crate::sys::{self, SysResult};
 
@@ -150,6 +151,8 @@ pub(crate) struct Outer {
     pub(crate) report: Option<OwnedFd>,
     /// Where the process that is about to become COMMAND says so.
     pub(crate) executed: Option<OwnedFd>,
+    /// Where COMMAND introduces itself, so that signals can be forwarded to it.
+    pub(crate) signals: Option<OwnedFd>,
     /// Where the first process inside `--pidns` shows its pid.
     pub(crate) pid: Option<OwnedFd>,
 }
@@ -170,15 +173,17 @@ impl Links {
         let tells = fds.info.is_some() || fds.json_status.is_some();
         let joins = fds.userns.is_some() || fds.userns2.is_some() || fds.pidns.is_some();
         let gate = tells || joins || fds.userns_block.is_some() || config.has_ranges();
-        let (tether_out, tether_in) = link(gate || config.switches.die_with_parent)?;
+        let (tether_out, tether_in) = link(gate || config.dies_in_setup())?;
         let (report_out, report_in) = link(config.has_init())?;
         let (executed_out, executed_in) = link(fds.json_status.is_some())?;
+        let (signals_out, signals_in) = link(config.switches.forward_signals)?;
         let (pid_out, pid_in) = link(fds.pidns.is_some())?;
         if let Some(socket) = &pid_out {
             setsockopt(socket, sockopt::PassCred, &true).context("Can't set SO_PASSCRED on pid socket")?;
         }
-        let outer = Outer { tether: tether_out, report: report_out, executed: executed_out, pid: pid_out };
-        Ok((outer, Self { gate, tether: tether_in, report: report_in, executed: executed_in, pid: pid_in }))
+        let outer = Outer { tether: tether_out, report: report_out, executed: executed_out, signals: signals_out, pid: pid_out };
+        let (tether, report, executed, signals, pid) = (tether_in, report_in, executed_in, signals_in, pid_in);
+        Ok((outer, Self { gate, tether, report, executed, signals, pid }))
     }
 }
 
@@ -216,12 +221,13 @@ fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, 
         // A sandbox that has failed by now has said so, and its status is about to be read.
         signal(tether).context("Can't tell the sandbox to go on")?;
     }
-    let Outer { tether, report, executed, pid } = outer;
+    let Outer { tether, report, executed, signals, pid } = outer;
+    let forwarder = signals.map(|link| Forwarder { link, same_session: !config.switches.new_session });
     // Every fd that is left is closed by its number now.
     std::mem::forget((proc, fds, pid));
     drop((config, info));
     sys::trim_heap();
-    Monitor { child, report, json_status, executed, tether }.run()
+    Monitor { child, report, json_status, executed, tether, forwarder }.run()
 }
 
 /// Writes the first documents, and returns the fd for the last one.
@@ -244,6 +250,11 @@ pub(crate) fn wait_for_byte(fd: &OwnedFd) -> SysResult<usize> {
 /// Has the kernel kill this process when its parent ends. A change of credentials takes that back.
 pub(crate) fn set_death_signal() -> Result<()> {
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL.unsigned_abs().into(), 0).map(drop).context("prctl(PR_SET_PDEATHSIG)")
+}
+
+/// The opposite.
+pub(crate) fn clear_death_signal() -> Result<()> {
+    sys::prctl(libc::PR_SET_PDEATHSIG, 0, 0).map(drop).context("prctl(PR_SET_PDEATHSIG)")
 }
 
 /// Makes this process die with its parent, which may have died already.

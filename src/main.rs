@@ -29,6 +29,7 @@ mod policy;
 mod root;
 mod sandbox;
 mod seccomp;
+mod signals;
 mod status;
 mod sys;
 

@@ -7,6 +7,7 @@ use nix::unistd::{Pid, read};
 
 use crate::error::{Context, Result};
 use crate::fds::close_all_but;
+use crate::signals::Forwarder;
 use crate::status;
 use crate::sys;
 
@@ -23,6 +24,8 @@ pub(crate) struct Monitor {
     pub(crate) executed: Option<OwnedFd>,
     /// Its other end, in the sandbox, notices when the monitor is gone.
     pub(crate) tether: Option<OwnedFd>,
+    /// `--forward-signals`
+    pub(crate) forwarder: Option<Forwarder>,
 }
 
 /// A wait(2) status as an exit status: n, or 128 + the signal. Real-time signals count too.
@@ -40,7 +43,10 @@ impl Monitor {
     /// Waits for COMMAND's end; the result is its exit status.
     pub(crate) fn run(mut self) -> Result<i32> {
         let own = [&self.report, &self.json_status, &self.executed, &self.tether];
-        close_all_but(own.into_iter().flatten());
+        close_all_but(own.into_iter().flatten().chain(self.forwarder.as_ref().map(|forwarder| &forwarder.link)));
+        if let Some(forwarder) = self.forwarder.take() {
+            self.forward(&forwarder)?;
+        }
         let code = match self.reported() {
             Some(code) => code,
             None => self.wait()?,
@@ -51,6 +57,14 @@ impl Monitor {
             status::write_exit_code(json_status.as_fd(), code)?;
         }
         Ok(code)
+    }
+
+    /// Passes signals on until COMMAND's exit status can be read or waited for.
+    fn forward(&self, forwarder: &Forwarder) -> Result<()> {
+        match &self.report {
+            Some(report) => forwarder.run(report),
+            None => forwarder.run(&sys::pidfd_open(self.child).context("Can't watch the sandbox")?),
+        }
     }
 
     /// COMMAND's exit status as PID 1 reports it; nothing if there is no PID 1 or it died first.

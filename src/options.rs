@@ -499,4 +499,9 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, "--tcp-bind", [("PORT", Kind::Text)], "Let TCP bind PORT, and no other",
         "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses.",
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
+    row!(Beyond, "--forward-signals", [], "Pass signals on to COMMAND",
+        "What bwrap is sent of HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH goes on to COMMAND, and bwrap ends when COMMAND does, with its exit status. \
+         What the terminal sends to the foreground is not sent twice. A signal that comes before COMMAND is executed ends bwrap, and COMMAND is not run. \
+         With --as-pid-1 the kernel keeps signals from COMMAND for which it has no handler.",
+        |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
 ];

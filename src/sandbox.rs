@@ -32,7 +32,7 @@ use crate::ops::Builder;
 use crate::root::Root;
 use crate::seccomp::{self, Program};
 use crate::sys;
-use crate::{labels, loopback};
+use crate::{labels, loopback, signals};
 
 /// The sandbox's side of what it shares with the monitor.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(crate) struct Links {
     pub(crate) report: Option<OwnedFd>,
     /// Where the execution of COMMAND is announced.
     pub(crate) executed: Option<OwnedFd>,
+    /// Where COMMAND introduces itself to a monitor that forwards signals.
+    pub(crate) signals: Option<OwnedFd>,
     /// Where the first process inside `--pidns` shows its pid.
     pub(crate) pid: Option<OwnedFd>,
 }
@@ -58,7 +60,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     {
         return Ok(0);
     }
-    if config.switches.die_with_parent {
+    if config.dies_in_setup() {
         // Some of the following clears it again; until then it covers the set-up, and at the end it is set once more.
         set_death_signal()?;
     }
@@ -124,7 +126,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     }
     drop(old_proc);
     let caps = drop_caps(config, host)?;
-    if config.switches.die_with_parent {
+    if config.dies_in_setup() {
         links.die_with_monitor()?;
     }
     if let Some(fd) = fds.take_optional(config.fds.block).context("Can't read block-fd")? {
@@ -398,9 +400,13 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     let numbers: BTreeSet<_> = config.fds.sync.iter().copied().collect();
     let sync = numbers.into_iter().map(|number| fds.take(number).context("Can't keep sync-fd"));
     let sync = sync.collect::<Result<Vec<_>>>()?;
+    if config.switches.forward_signals && !config.switches.die_with_parent {
+        // From here on COMMAND waits for the monitor and notices its end.
+        launch::clear_death_signal()?;
+    }
     let Some(report) = links.report.take() else {
         keep_open(sync)?;
-        return exec(&config, &command, links.executed.as_ref());
+        return exec(&config, &command, &links);
     };
     let locks = init::take_locks(&config.lock_files)?;
     let first = getpid();
@@ -426,7 +432,7 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     if config.switches.die_with_parent {
         die_with(first)?;
     }
-    exec(&config, &command, links.executed.as_ref())
+    exec(&config, &command, &links)
 }
 
 /// fds that COMMAND inherits.
@@ -440,7 +446,11 @@ fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
 }
 
 /// Executes COMMAND.
-fn exec(config: &Config, command: &Command, executed: Option<&OwnedFd>) -> Result<i32> {
+fn exec(config: &Config, command: &Command, links: &Links) -> Result<i32> {
+    let executed = links.executed.as_ref();
+    if let Some(link) = &links.signals {
+        signals::introduce(link)?;
+    }
     // Only here, so that neither PID 1 nor the steps before are held to what is meant for COMMAND.
     config.limits.iter().try_for_each(|limit| limit.set())?;
     let Some(file) = config.command.first() else { return Err(Error::usage()) };

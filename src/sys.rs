@@ -192,9 +192,10 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
     unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
 }
 
-/// Makes an fd that the caller left open ours.
+/// Makes an fd ours that the caller left open or that was sent to us.
 pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
-    // SAFETY: `Fds` adopts each number once, right after parsing and before we open anything, so nobody else owns it.
+    // SAFETY: `Fds` adopts each number once, right after parsing and before we open anything, and what a message brings is new, so nobody
+    // else owns it.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
@@ -334,6 +335,19 @@ const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 fn halves(set: u64) -> [u32; 2] {
     let half = |shift: u32| u32::try_from(set >> shift & u64::from(u32::MAX)).unwrap_or_default();
     [half(0), half(32)]
+}
+
+/// `pidfd_open(2)`
+pub(crate) fn pidfd_open(pid: Pid) -> SysResult<OwnedFd> {
+    // SAFETY: integers only.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0_u32) })
+}
+
+/// `pidfd_send_signal(2)`, as kill(2) would.
+pub(crate) fn pidfd_send_signal(process: BorrowedFd<'_>, signal: c_int) -> SysResult<()> {
+    let null = ptr::null::<c_void>();
+    // SAFETY: a null pointer stands for what kill(2) says about the sender.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, null, 0_u32) }).map(drop)
 }
 
 /// Effective and permitted capabilities of this process.

@@ -39,6 +39,7 @@ mod reviewed;
 mod rules;
 mod seccomp;
 mod seccomp_model;
+mod signals;
 mod sources;
 mod status;
 mod syscalls;
@@ -89,6 +90,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("reviewed", reviewed::cases()),
         ("rules", rules::cases()),
         ("seccomp", seccomp::cases()),
+        ("signals", signals::cases()),
         ("sources", sources::cases()),
         ("status", status::cases()),
         ("syscalls", syscalls::cases()),

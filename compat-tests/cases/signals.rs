@@ -1,0 +1,111 @@
+//! `--forward-signals`.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::harness::{Case, Fd, Live, Outcome, Result, Tweak};
+
+/// The cases of this file, ours alone.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = forwarded();
+    cases.extend(ends());
+    cases.extend(during_setup());
+    cases.into_iter().map(Case::ours_only).collect()
+}
+
+/// Says the name of each signal that it gets, and ends with status 9 on TERM.
+const LISTENER: &str = "for s in HUP INT QUIT USR1 USR2 CONT WINCH; do trap \"echo $s\" $s; done; trap 'echo TERM; exit 9' TERM
+    echo ready; while :; do sleep 0.02; done";
+
+fn send(live: &mut Live, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(live.pid()?);
+    kill(pid, signal).map_err(|errno| format!("{signal}: {errno}"))
+}
+
+fn every_one(live: &mut Live) -> Result<()> {
+    live.wait_for(1, "ready")?;
+    for signal in [
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGCONT,
+        Signal::SIGWINCH,
+        Signal::SIGTERM,
+    ] {
+        send(live, signal)?;
+        live.wait_for(1, signal.as_str().trim_start_matches("SIG"))?;
+    }
+    Ok(())
+}
+
+fn forwarded() -> Vec<Case> {
+    let case = |name: &str, options: &[&str]| {
+        let case = Case::new(name).on_host().options(options).options(["--forward-signals"]).run(["sh", "-c", LISTENER]);
+        case.status(9).stdout("ready\nHUP\nINT\nQUIT\nUSR1\nUSR2\nCONT\nWINCH\nTERM\n").during(every_one)
+    };
+    vec![
+        case("plain", &[]),
+        case("all_namespaces", &["--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev"]),
+        case("as_pid_1", &["--unshare-pid", "--as-pid-1"]),
+        case("new_session", &["--unshare-pid", "--new-session"]),
+        case("with_pid_1_only", &["--lock-file", "/etc/passwd"]),
+        case("other_ids", &["--unshare-user", "--uid", "5", "--gid", "5", "--dev", "/dev", "--disable-userns"]),
+        case("told", &["--unshare-pid", "--json-status-fd", "8"]).fd(8, Fd::Capture),
+        case("blocked_by_the_caller", &["--unshare-pid"]).tweak(Tweak::BlockSignal(libc::SIGUSR2)),
+    ]
+}
+
+fn ends() -> Vec<Case> {
+    let case = |name: &str, options: &[&str]| Case::new(name).on_host().options(options).options(["--forward-signals"]);
+    let ended_by = |signal: Signal| {
+        move |live: &mut Live| {
+            live.wait_for(1, "ready")?;
+            send(live, signal)
+        }
+    };
+    let waiting = ["sh", "-c", "echo ready; exec sleep 1000"];
+    vec![
+        case("killed_by_it", &["--unshare-pid"]).run(waiting).during(ended_by(Signal::SIGTERM)).status(143),
+        case("killed_by_it_without_namespaces", &[]).run(waiting).during(ended_by(Signal::SIGUSR1)).status(138),
+        case("ends_by_itself", &["--unshare-all"]).run(["sh", "-c", "exit 5"]).status(5),
+        case("is_not_there", &["--unshare-all"])
+            .run(["/nonexistent"])
+            .fails("bwrap: execvp /nonexistent: No such file or directory"),
+        // Not forwarded, and so it ends the monitor alone, as ever.
+        case("others_are_not_forwarded", &["--unshare-pid", "--die-with-parent"])
+            .run(waiting)
+            .during(ended_by(Signal::SIGALRM))
+            .signal(libc::SIGALRM),
+        // The window's size changes: the kernel tells the foreground, which COMMAND is not in.
+        case("resize", &["--unshare-pid", "--new-session"])
+            .terminal()
+            .run(["sh", "-c", "trap 'stty size; exit 4' WINCH; stty rows 33 cols 77; while :; do sleep 0.02; done"])
+            .status(4)
+            .claim(|o: &Outcome| o.expect(o.stdout.trim() == "33 77", "not the new size")),
+        // It is in the foreground and hears of it by itself, once.
+        case("resize_once", &["--unshare-pid"])
+            .terminal()
+            .run(["sh", "-c", "n=0; trap 'n=$((n + 1))' WINCH; stty rows 33 cols 77; sleep 0.3; echo $n"])
+            .status(0)
+            .claim(|o| o.expect(o.stdout.trim() == "1", "not once")),
+    ]
+}
+
+/// A signal that comes too early ends everything, and COMMAND is never run.
+fn during_setup() -> Vec<Case> {
+    let case = |name: &str, options: &[&str], signal: Signal| {
+        let case = Case::new(name).on_host().options(options).options(["--forward-signals", "--block-fd", "9", "--info-fd", "8"]);
+        let case = case.run(["echo", "hi"]).fd(8, Fd::Capture).fd(9, Fd::Held).stdout("").signal(signal as i32);
+        case.during(move |live| {
+            live.wait_for_number(8, "child-pid")?;
+            send(live, signal)
+        })
+    };
+    vec![
+        case("too_early", &["--unshare-pid"], Signal::SIGTERM),
+        case("too_early_without_pid_1", &[], Signal::SIGINT),
+        case("too_early_with_pid_1_only", &["--lock-file", "/etc/passwd"], Signal::SIGHUP),
+    ]
+}

@@ -1,0 +1,112 @@
+//! `--forward-signals`: what the monitor is sent goes on to COMMAND, which signals do not reach by themselves: it is in a session or a pid
+//! namespace of its own, and its PID 1 is immune to most of them, see pid_namespaces(7).
+//!
+//! The process that is about to become COMMAND hands the monitor a pidfd of itself and waits for a byte before it goes on. A pid could be
+//! somebody else's by the time it is used, and so nothing is ever executed that the monitor could not signal: a signal that ends the monitor
+//! before that ends the sandbox too.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::unistd::getpid;
+
+use crate::error::{Context, Error, Result, warn};
+use crate::launch;
+use crate::sys::{self, SysResult};
+
+/// What is passed on.
+const FORWARDED: [Signal; 8] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGCONT,
+    Signal::SIGWINCH,
+];
+
+/// The `si_code` of what the kernel itself sends, such as a terminal's signals.
+const SI_KERNEL: i32 = 0x80;
+
+/// Hands the monitor this process, which is about to become COMMAND, and waits until it may.
+pub(crate) fn introduce(link: &OwnedFd) -> Result<()> {
+    let failure = "Can't hand the monitor a pidfd for --forward-signals";
+    let this = sys::pidfd_open(getpid()).context(failure)?;
+    let (fds, byte) = ([this.as_raw_fd()], [IoSlice::new(&[0])]);
+    let rights = [ControlMessage::ScmRights(&fds)];
+    sys::uninterrupted(|| sendmsg::<()>(link.as_raw_fd(), &byte, &rights, MsgFlags::MSG_NOSIGNAL, None)).context(failure)?;
+    match launch::wait_for_byte(link).context("Can't read from the monitor")? {
+        0 => Err(Error::reported()),
+        _ => Ok(()),
+    }
+}
+
+/// The monitor's side.
+#[derive(Debug)]
+pub(crate) struct Forwarder {
+    /// Where COMMAND introduces itself.
+    pub(crate) link: OwnedFd,
+    /// Whether COMMAND is in the monitor's session, and hears from the terminal by itself.
+    pub(crate) same_session: bool,
+}
+
+impl Forwarder {
+    /// Passes signals on until `end` can be read from, or nobody is at its other end.
+    pub(crate) fn run(&self, end: &OwnedFd) -> Result<()> {
+        // A set-up that fails ends this.
+        let Some(command) = receive(&self.link).context("Can't receive COMMAND's pidfd")? else { return Ok(()) };
+        // From here on none of them ends the monitor.
+        let set: SigSet = FORWARDED.into_iter().collect();
+        set.thread_block().context("sigprocmask")?;
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context("signalfd")?;
+        launch::signal(&self.link).context("Can't tell COMMAND to go on")?;
+        loop {
+            let mut ready = [PollFd::new(end.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+            sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)).context("poll")?;
+            while let Some(signal) = signals.read_signal().context("Can't read signals")? {
+                self.forward(&command, signal);
+            }
+            if ready.first().and_then(PollFd::any).unwrap_or(false) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn forward(&self, command: &OwnedFd, signal: libc::signalfd_siginfo) {
+        // The terminal tells everybody in its foreground, and twice would be once too often.
+        if signal.ssi_code == SI_KERNEL && self.same_session {
+            return;
+        }
+        match sys::pidfd_send_signal(command.as_fd(), signal.ssi_signo.cast_signed()) {
+            // It has ended, of which the monitor is about to hear.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(other) => warn(format_args!("Can't forward signal {}: {}", signal.ssi_signo, crate::error::describe(other))),
+        }
+    }
+}
+
+/// The pidfd that COMMAND sends; none if it has ended before.
+fn receive(link: &OwnedFd) -> SysResult<Option<OwnedFd>> {
+    let mut byte = [0; 1];
+    let mut buffer = [IoSliceMut::new(&mut byte)];
+    let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1]);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = loop {
+        match recvmsg::<()>(link.as_raw_fd(), &mut buffer, Some(&mut space), flags) {
+            Err(Errno::EINTR) => {}
+            other => break other?,
+        }
+    };
+    let fds = message.cmsgs()?.find_map(|part| match part {
+        ControlMessageOwned::ScmRights(fds) => Some(fds),
+        _ => None,
+    });
+    Ok(fds.into_iter().flatten().map(sys::adopt).next())
+}
