@@ -81,6 +81,7 @@ declare -gA _bwrap_operands=(
     [--tcp-connect]='text'
     [--tcp-bind]='text'
     [--forward-signals]=''
+    [--apparmor]='text'
 )
 _bwrap_capabilities=(
     ALL CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID

@@ -120,6 +120,7 @@ complete -c bwrap -n '__bwrap_at option' -l scope-abstract-unix -d 'Let nothing 
 complete -c bwrap -n '__bwrap_at option' -l tcp-connect -d 'Let TCP connect to PORT, and to no other'
 complete -c bwrap -n '__bwrap_at option' -l tcp-bind -d 'Let TCP bind PORT, and no other'
 complete -c bwrap -n '__bwrap_at option' -l forward-signals -d 'Pass signals on to COMMAND'
+complete -c bwrap -n '__bwrap_at option' -l apparmor -d 'Run COMMAND under the AppArmor profile PROFILE'
 function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'
     switch $option
         case --cap-add --cap-drop
@@ -137,7 +138,7 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
         case --overlay
             string split ' ' 'path path path'
         case --argv0 --uid --gid --hostname --exec-label --file-label --perms --size \
-            --tcp-connect --tcp-bind
+            --tcp-connect --tcp-bind --apparmor
             string split ' ' 'text'
         case --symlink --chmod
             string split ' ' 'text path'

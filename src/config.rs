@@ -6,6 +6,7 @@
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
+use crate::apparmor::Profile;
 use crate::caps::CapEdit;
 use crate::error::{Error, Result};
 use crate::ids::{self, Layers, Maps, Range};
@@ -291,6 +292,8 @@ pub(crate) struct Config {
     pub(crate) limits: Vec<Limit>,
     /// What Landlock is to keep inside.
     pub(crate) landlock: landlock::Wanted,
+    /// `--apparmor PROFILE`
+    pub(crate) apparmor: Option<Profile>,
 }
 
 /// The facts of the host that the rules between options depend on.

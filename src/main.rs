@@ -4,6 +4,7 @@
 //! splits into the [`monitor`] outside and [`sandbox::enter`] inside, the list of steps that ends with `execvp`.
 #![cfg_attr(not(test), no_main)]
 
+mod apparmor;
 mod bpf;
 mod caps;
 mod config;

@@ -6,6 +6,7 @@
 use std::ffi::CStr;
 use std::fmt::Write as _;
 
+use crate::apparmor::Profile;
 use crate::caps::CapEdit;
 use crate::config::{Access, Devices, EnvEdit, Missing, Op, Source, Upper, Want, Word};
 use crate::error::{Error, Result};
@@ -504,4 +505,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          What the terminal sends to the foreground is not sent twice. A signal that comes before COMMAND is executed ends bwrap, and COMMAND is not run. \
          With --as-pid-1 the kernel keeps signals from COMMAND for which it has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
+    row!(Beyond, "--apparmor", [("PROFILE", Kind::Text)], "Run COMMAND under the AppArmor profile PROFILE",
+        "PROFILE has to be loaded.",
+        |p, v| v.last_wins(&mut p.config.apparmor, |v| Profile::parse(v.text()))),
 ];

@@ -71,6 +71,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
         fds.drop_optional(monitors);
     }
     links.pass_gate()?;
+    label_command(config, proc)?;
 
     // Who we are.
     let identity = Identity::of(config, host);
@@ -119,11 +120,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     // Become.
     identity.settle(config, proc, &mut fds)?;
     // The last thing that leads to the host is closed while this process still has capabilities, which keep others from tracing it.
-    // A label waits for the next exec through a fork, so it needs no /proc later on, when a working directory or a lock file that
-    // somebody has made a link to /proc/self/fd/N would be one.
-    if let Some(label) = &config.exec_label {
-        labels::set_exec_label(proc, label)?;
-    }
+    // Later on, a working directory or a lock file that somebody has made a link to /proc/self/fd/N would be one.
     drop(old_proc);
     let caps = drop_caps(config, host)?;
     if config.dies_in_setup() {
@@ -283,6 +280,15 @@ fn become_mapped((uid, gid): (u32, u32)) -> Result<()> {
     // Its files in /proc would be root's, in which it might not even read its own. Nobody with these ids outside may look into it: it has
     // capabilities in a user namespace that is not theirs.
     caps::become_dumpable()
+}
+
+/// Gives COMMAND its labels. They wait for the next exec, through a fork, so this may be done before anything is made: a label that is
+/// refused leaves nothing behind, and /proc is not needed at the end.
+fn label_command(config: &Config, proc: BorrowedFd<'_>) -> Result<()> {
+    if let Some(label) = &config.exec_label {
+        labels::set_exec_label(proc, label)?;
+    }
+    config.apparmor.map_or(Ok(()), |profile| profile.set(proc))
 }
 
 /// Takes on the ids asked for, the group first: afterwards it might not be allowed.

@@ -18,6 +18,8 @@
 
 #[path = "../../../src/bpf.rs"]
 mod bpf;
+#[path = "../../../src/apparmor.rs"]
+mod apparmor;
 #[path = "../../../src/caps.rs"]
 mod caps;
 #[path = "../../../src/config.rs"]
