@@ -31,21 +31,6 @@ impl Profile {
         Ok(Self(name))
     }
 
-    /// Finds out whether the kernel can do it at all, before anything is done. Which profiles are loaded only root may list.
-    pub(crate) fn check(self, proc: BorrowedFd<'_>) -> Result<()> {
-        let kernel = sys::kernel_release();
-        match read(AT_FDCWD, c"/sys/module/apparmor/parameters/enabled") {
-            Ok(text) if text.first() == Some(&b'Y') => attributes(proc).map(drop),
-            Ok(_) => Err(Error::new(format!(
-                "--apparmor needs AppArmor, which is switched off in this kernel, {kernel} (see its parameters lsm= and apparmor=)"
-            ))),
-            Err(Errno::ENOENT) => Err(Error::new(format!(
-                "--apparmor needs AppArmor, and this kernel, {kernel}, has none (or /sys is not mounted)"
-            ))),
-            Err(errno) => Err(Error::os("Can't find out whether AppArmor is enabled", errno)),
-        }
-    }
-
     /// Gives the next exec of this process, or of a child of its that has not executed anything, this profile.
     ///
     /// Whoever is confined stays so: COMMAND then has both profiles. Nothing else is allowed under no_new_privs.
@@ -82,6 +67,21 @@ impl Profile {
             [&what, b" in addition to the caller's, ".as_slice(), current, b" (see change_profile in apparmor.d(5))"].concat(),
             errno,
         )
+    }
+}
+
+/// Finds out whether the kernel can do it at all, before anything is done. Which profiles are loaded only root may list.
+pub(crate) fn check(proc: BorrowedFd<'_>) -> Result<()> {
+    let kernel = sys::kernel_release();
+    let needs = "--apparmor needs AppArmor,";
+    match read(AT_FDCWD, c"/sys/module/apparmor/parameters/enabled") {
+        Ok(text) if text.first() == Some(&b'Y') => attributes(proc).map(drop),
+        Ok(_) => {
+            let off = "which is switched off in this kernel";
+            Err(Error::new(format!("{needs} {off}, {kernel} (see its parameters lsm= and apparmor=)")))
+        }
+        Err(Errno::ENOENT) => Err(Error::new(format!("{needs} and this kernel, {kernel}, has none (or /sys is not mounted)"))),
+        Err(errno) => Err(Error::os("Can't find out whether AppArmor is enabled", errno)),
     }
 }
 

@@ -17,6 +17,7 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{AccessFlags, Pid, faccessat, getppid, read};
 
+use crate::apparmor;
 use crate::caps;
 use crate::config::{Caller, Config, EnvEdit, Want};
 use crate::error::{Context, Error, Result};
@@ -74,8 +75,8 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     let mut fds = Fds::adopt(&config);
     let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
     let proc = proc.and_then(beyond_standard).context("Can't open /proc")?;
-    if let Some(profile) = config.apparmor {
-        profile.check(proc.as_fd())?;
+    if config.apparmor.is_some() {
+        apparmor::check(proc.as_fd())?;
     }
     let host = Host { caller: start.caller, caps: start.caps, permitted: start.permitted, tty: terminal() };
     compile_policies(&mut config, &host)?;

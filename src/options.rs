@@ -506,6 +506,8 @@ pub(crate) const OPTIONS: &[Row] = &[
          With --as-pid-1 the kernel keeps signals from COMMAND for which it has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
     row!(Beyond, "--apparmor", [("PROFILE", Kind::Text)], "Run COMMAND under the AppArmor profile PROFILE",
-        "PROFILE has to be loaded.",
+        "PROFILE is the name of one that is loaded, see apparmor(7). If the caller is confined itself COMMAND has both profiles, and may do what \
+         both allow; the caller's needs a change_profile rule for that. The paths in PROFILE are those of the sandbox. It counts from COMMAND's \
+         first instruction on, and not for PID 1 of the sandbox.",
         |p, v| v.last_wins(&mut p.config.apparmor, |v| Profile::parse(v.text()))),
 ];

@@ -16,6 +16,7 @@
 //! [`Case::on_host`](crate::harness::Case::on_host) starts it with the host's root, read-only. The environment is PATH,
 //! HOME={dir}/home and LANG=C, the cwd is `{dir}`, and only fds 0, 1 and 2 are open. Nothing may depend on time.
 
+mod apparmor;
 mod arguments;
 mod beyond;
 mod cli;
@@ -69,6 +70,7 @@ pub(crate) fn more(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
 /// All cases, each under the name of its file.
 pub(crate) fn all() -> Vec<Case> {
     let files = [
+        ("apparmor", apparmor::cases()),
         ("arguments", arguments::cases()),
         ("beyond", beyond::cases()),
         ("cli", cli::cases()),
