@@ -93,9 +93,17 @@ fn plain_tmpfs() -> mount::MountResult<OwnedFd> {
     Fresh { kind: c"tmpfs", parameters: &[], attributes: Attributes::NOSUID.with(Attributes::NODEV) }.make()
 }
 
-/// The empty tmpfs that is the new root where nothing else is.
-pub(crate) fn new_root() -> Result<Tree> {
-    let fd = plain_tmpfs().explain(|| "Failed to mount tmpfs")?;
+/// The empty tmpfs that is the new root where nothing else is. The label of `--file-label` is for what is made, and the root of a file
+/// system is not: then it is a directory in a scratch tmpfs of its own.
+pub(crate) fn new_root(proc: BorrowedFd<'_>, labelled: bool) -> Result<Tree> {
+    let fd = if labelled {
+        let mut scratch = Scratch::new(proc)?;
+        let (name, _) = scratch.directory("root")?;
+        mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One)
+    } else {
+        plain_tmpfs()
+    };
+    let fd = fd.explain(|| "Failed to mount tmpfs")?;
     let mode = Mode::from_bits_truncate(0o755);
     fchmodat(&fd, c".", mode, FchmodatFlags::FollowSymlink).context("Failed to set the mode of the new root")?;
     Ok(Tree { fd, node: Node::Directory, to_set: None })

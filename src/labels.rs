@@ -3,7 +3,9 @@
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
-use nix::sys::statfs::statfs;
+use nix::fcntl::AT_FDCWD;
+use nix::sys::statfs::{Statfs, statfs};
+use nix::sys::statvfs::FsFlags;
 
 use crate::error::{Context, Result};
 use crate::ids::write_file;
@@ -11,9 +13,15 @@ use crate::ids::write_file;
 /// `SELINUX_MAGIC` of linux/magic.h.
 const SELINUX_MAGIC: i64 = 0xf97c_ff8c;
 
-/// Whether SELinux is there: its file system is mounted.
+/// Whether SELinux is there: its file system is mounted. Where that is read-only, as in a sandbox, labels are not for us to give.
 pub(crate) fn selinux_enabled() -> bool {
-    statfs(c"/sys/fs/selinux").is_ok_and(|fs| fs.filesystem_type().0 == SELINUX_MAGIC)
+    let is_there = |fs: Statfs| fs.filesystem_type().0 == SELINUX_MAGIC && !fs.flags().contains(FsFlags::ST_RDONLY);
+    statfs(c"/sys/fs/selinux").is_ok_and(is_there)
+}
+
+/// Asks the policy whether it knows a label, in selinuxfs, before anything is done.
+pub(crate) fn check(label: &CStr) -> Result<()> {
+    write_file(AT_FDCWD, c"/sys/fs/selinux/context", label.to_bytes_with_nul()).at("invalid label", label)
 }
 
 /// Gives the next exec of this process a label.

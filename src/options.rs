@@ -182,12 +182,14 @@ fn unshare_all(parser: &mut Parser) {
     }
 }
 
-/// A label, which is an error on a system that has none.
+/// A label that the policy knows. It is an error on a system that has none.
 fn label(values: &mut Values<'_>) -> Result<Word> {
     if !labels::selinux_enabled() {
         return Err(Error::new("labeling not supported on this system"));
     }
-    Ok(values.text())
+    let label = values.text();
+    labels::check(label)?;
+    Ok(label)
 }
 
 const SRC: Operand = ("SRC", Kind::HostPath);
@@ -370,10 +372,12 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(Privileges, "--exec-label", [("LABEL", Kind::Text)], "Run COMMAND with this SELinux label",
-        "An error without SELinux.",
+        "An error without SELinux, and if the policy does not know LABEL. no_new_privs is set, so the policy has to allow nnp_transition to \
+         it; where COMMAND is on a nosuid mount, as all binds are, nosuid_transition as well.",
         |p, v| v.last_wins(&mut p.config.exec_label, label)),
     row!(Privileges, "--file-label", [("LABEL", Kind::Text)], "Give files that are made this SELinux label",
-        "An error without SELinux.",
+        "All that --dir, --file, --symlink, --bind-data and the mount points make, and all there is on a tmpfs. An error without SELinux, and if the \
+         policy does not know LABEL.",
         |p, v| v.last_wins(&mut p.config.file_label, label)),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
         "A new one with --unshare-pid or --pidns, else the host's. Of its parts that steer the kernel, sys, sysrq-trigger, irq and bus \

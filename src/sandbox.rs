@@ -104,7 +104,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch, bare_root };
     match (config.ops.first(), items.first_mut()) {
         (Some(op), Some(item)) if op.is_root_bind() && item.is_directory() => builder.start_with(item.take(), c"/")?,
-        _ => builder.start_with(Item::Tree(gather::new_root()?), c"/")?,
+        _ => builder.start_with(Item::Tree(gather::new_root(proc, config.file_label.is_some())?), c"/")?,
     }
 
     // Build.
