@@ -1,4 +1,4 @@
-//! `--apparmor`: the AppArmor profile of COMMAND by plain file operations; no library is needed, see apparmor(7) and proc_pid_attr(5).
+//! `--apparmor`: the AppArmor profile of COMMAND, by plain file operations; no library is needed. See apparmor(7), proc_pid_attr(5).
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
