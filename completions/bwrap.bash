@@ -71,17 +71,17 @@ declare -gA _bwrap_operands=(
     [--size]='text'
     [--chmod]='text path'
     [--not-a-security-boundary]=''
-    [--seccomp-policy]='path'
     [--seccomp-default]=''
-    [--uid-map]='text text text'
-    [--gid-map]='text text text'
+    [--seccomp-policy]='path'
     [--rlimit]='text text'
+    [--apparmor]='text'
     [--scope-signals]=''
     [--scope-abstract-unix]=''
     [--tcp-connect]='text'
     [--tcp-bind]='text'
+    [--uid-map]='text text text'
+    [--gid-map]='text text text'
     [--forward-signals]=''
-    [--apparmor]='text'
 )
 _bwrap_capabilities=(
     ALL CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID

@@ -110,17 +110,17 @@ complete -c bwrap -n '__bwrap_at option' -l perms -d 'Set the mode for the next 
 complete -c bwrap -n '__bwrap_at option' -l size -d 'Set the size limit of the next --tmpfs'
 complete -c bwrap -n '__bwrap_at option' -l chmod -d 'Change the mode of PATH in the sandbox'
 complete -c bwrap -n '__bwrap_at option' -l not-a-security-boundary -d 'Go on when a mount\'s flags cannot be set'
-complete -c bwrap -n '__bwrap_at option' -l seccomp-policy -d 'Filter COMMAND\'s system calls by the policy in FILE'
 complete -c bwrap -n '__bwrap_at option' -l seccomp-default -d 'Filter COMMAND\'s system calls by the built-in policy'
-complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sandbox to ids outside'
-complete -c bwrap -n '__bwrap_at option' -l gid-map -d 'Map group ids of the sandbox to ids outside'
+complete -c bwrap -n '__bwrap_at option' -l seccomp-policy -d 'Filter COMMAND\'s system calls by the policy in FILE'
 complete -c bwrap -n '__bwrap_at option' -l rlimit -d 'Limit a resource of COMMAND'
+complete -c bwrap -n '__bwrap_at option' -l apparmor -d 'Run COMMAND under the AppArmor profile PROFILE'
 complete -c bwrap -n '__bwrap_at option' -l scope-signals -d 'Let no signal leave the sandbox'
 complete -c bwrap -n '__bwrap_at option' -l scope-abstract-unix -d 'Let nothing connect to abstract sockets outside'
 complete -c bwrap -n '__bwrap_at option' -l tcp-connect -d 'Let TCP connect to PORT, and to no other'
 complete -c bwrap -n '__bwrap_at option' -l tcp-bind -d 'Let TCP bind PORT, and no other'
+complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sandbox to ids outside'
+complete -c bwrap -n '__bwrap_at option' -l gid-map -d 'Map group ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l forward-signals -d 'Pass signals on to COMMAND'
-complete -c bwrap -n '__bwrap_at option' -l apparmor -d 'Run COMMAND under the AppArmor profile PROFILE'
 function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'
     switch $option
         case --cap-add --cap-drop
@@ -138,7 +138,7 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
         case --overlay
             string split ' ' 'path path path'
         case --argv0 --uid --gid --hostname --exec-label --file-label --perms --size \
-            --tcp-connect --tcp-bind --apparmor
+            --apparmor --tcp-connect --tcp-bind
             string split ' ' 'text'
         case --symlink --chmod
             string split ' ' 'text path'

@@ -469,27 +469,23 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Where the kernel has no mount_setattr(2), a mount below a bind that cannot be made read-only, nosuid or nodev is a warning instead of an error. Only for \
          sandboxes that are there for convenience.",
         |p, _| { p.config.switches.not_a_security_boundary = true; Ok(()) }),
+    row!(Beyond, "--seccomp-default", [], "Filter COMMAND's system calls by the built-in policy",
+        "It refuses what a desktop program or a build never needs, and what the kernel's holes are mostly in; see SECCOMP POLICIES below.",
+        |p, _| { if !p.config.policies.contains(&Policy::BuiltIn) { p.config.policies.push(Policy::BuiltIn); } Ok(()) }),
     row!(Beyond, "--seccomp-policy", [("FILE", Kind::HostPath)], "Filter COMMAND's system calls by the policy in FILE",
         "FILE is a seccomp profile in JSON, as Docker and Podman take it with --security-opt seccomp=FILE and as the OCI runtime specification has it; see SECCOMP \
          POLICIES below. It may be repeated, and combined with the other options for filters; what any of them refuses is refused.",
         |p, v| { let file = v.path()?; p.config.policies.push(Policy::File(file)); Ok(()) }),
-    row!(Beyond, "--seccomp-default", [], "Filter COMMAND's system calls by the built-in policy",
-        "It refuses what a desktop program or a build never needs, and what the kernel's holes are mostly in; see SECCOMP POLICIES below.",
-        |p, _| { if !p.config.policies.contains(&Policy::BuiltIn) { p.config.policies.push(Policy::BuiltIn); } Ok(()) }),
-    row!(Beyond, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)], "Map user ids of the sandbox to ids outside",
-        "One line of uid_map, see user_namespaces(7): the COUNT ids from INSIDE on stand for those from OUTSIDE on. It may be repeated for more ranges. \
-         Needs --unshare-user, and root; an ordinary user may map only the own id, which is what --uid does. COMMAND runs as the id of --uid, \
-         else as what the caller's own id is mapped to, else as the first id INSIDE, and without supplementary groups. The set-up runs with the same ids: \
-         sources have to be reachable for them. See ID RANGES below.",
-        |p, v| { let range = v.range()?; p.config.maps.uid.push(range); Ok(()) }),
-    row!(Beyond, "--gid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)], "Map group ids of the sandbox to ids outside",
-        "Like --uid-map. Without it there is only one group.",
-        |p, v| { let range = v.range()?; p.config.maps.gid.push(range); Ok(()) }),
     row!(Beyond, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)], "Limit a resource of COMMAND",
         "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending and \
          stack, in any case: the limits of setrlimit(2), in its units. VALUE is the soft limit and the hard one with a colon between them, or one \
          number for both. The word unlimited stands for no limit. It may be repeated, for another limit or for the same.",
         |p, v| { let limit = Limit::parse(v.text(), v.text())?; p.config.limits.push(limit); Ok(()) }),
+    row!(Beyond, "--apparmor", [("PROFILE", Kind::Text)], "Run COMMAND under the AppArmor profile PROFILE",
+        "PROFILE is the name of one that is loaded, see apparmor(7). If the caller is confined itself COMMAND has both profiles, and may do what \
+         both allow; the caller's needs a change_profile rule for that. The paths in PROFILE are those of the sandbox. It counts from COMMAND's \
+         first instruction on, and not for PID 1 of the sandbox.",
+        |p, v| v.last_wins(&mut p.config.apparmor, |v| Profile::parse(v.text()))),
     row!(Beyond, "--scope-signals", [], "Let no signal leave the sandbox",
         "Neither kill(2) nor its relatives reach a process outside, also where the pid namespace is shared. By Landlock, which needs Linux 6.12.",
         |p, _| { p.config.landlock.signals = true; Ok(()) }),
@@ -504,14 +500,18 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, "--tcp-bind", [("PORT", Kind::Text)], "Let TCP bind PORT, and no other",
         "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses.",
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
+    row!(Beyond, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)], "Map user ids of the sandbox to ids outside",
+        "One line of uid_map, see user_namespaces(7): the COUNT ids from INSIDE on stand for those from OUTSIDE on. It may be repeated for more ranges. \
+         Needs --unshare-user, and root; an ordinary user may map only the own id, which is what --uid does. COMMAND runs as the id of --uid, \
+         else as what the caller's own id is mapped to, else as the first id INSIDE, and without supplementary groups. The set-up runs with the same ids: \
+         sources have to be reachable for them. See ID RANGES below.",
+        |p, v| { let range = v.range()?; p.config.maps.uid.push(range); Ok(()) }),
+    row!(Beyond, "--gid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)], "Map group ids of the sandbox to ids outside",
+        "Like --uid-map. Without it there is only one group.",
+        |p, v| { let range = v.range()?; p.config.maps.gid.push(range); Ok(()) }),
     row!(Beyond, "--forward-signals", [], "Pass signals on to COMMAND",
         "What bwrap is sent of HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH goes on to COMMAND, and bwrap ends when COMMAND does, with its exit status. \
          What the terminal sends to the foreground is not sent twice. A signal that comes before COMMAND is executed ends bwrap, and COMMAND is not run. \
          With --as-pid-1 the kernel keeps signals from COMMAND for which it has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
-    row!(Beyond, "--apparmor", [("PROFILE", Kind::Text)], "Run COMMAND under the AppArmor profile PROFILE",
-        "PROFILE is the name of one that is loaded, see apparmor(7). If the caller is confined itself COMMAND has both profiles, and may do what \
-         both allow; the caller's needs a change_profile rule for that. The paths in PROFILE are those of the sandbox. It counts from COMMAND's \
-         first instruction on, and not for PID 1 of the sandbox.",
-        |p, v| v.last_wins(&mut p.config.apparmor, |v| Profile::parse(v.text()))),
 ];

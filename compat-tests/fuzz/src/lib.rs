@@ -16,10 +16,10 @@
 //! `cargo test --no-default-features` runs every target over inputs from a small generator, without libFuzzer.
 #![expect(dead_code, reason = "the program's modules have more in them than what is fuzzed")]
 
-#[path = "../../../src/bpf.rs"]
-mod bpf;
 #[path = "../../../src/apparmor.rs"]
 mod apparmor;
+#[path = "../../../src/bpf.rs"]
+mod bpf;
 #[path = "../../../src/caps.rs"]
 mod caps;
 #[path = "../../../src/config.rs"]
