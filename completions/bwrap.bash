@@ -82,6 +82,8 @@ declare -gA _bwrap_operands=(
     [--uid-map]='text text text'
     [--gid-map]='text text text'
     [--forward-signals]=''
+    [--dry-run]=''
+    [--dry-run-json]='fd'
 )
 _bwrap_capabilities=(
     ALL CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID

@@ -121,12 +121,14 @@ complete -c bwrap -n '__bwrap_at option' -l tcp-bind -d 'Let TCP bind PORT, and 
 complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l gid-map -d 'Map group ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l forward-signals -d 'Pass signals on to COMMAND'
+complete -c bwrap -n '__bwrap_at option' -l dry-run -d 'Show what would be done, and do nothing'
+complete -c bwrap -n '__bwrap_at option' -l dry-run-json -d 'Write what would be done as JSON to FD, and do nothing'
 function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'
     switch $option
         case --cap-add --cap-drop
             string split ' ' 'capability'
         case --args --userns --userns2 --pidns --sync-fd --seccomp --add-seccomp-fd \
-            --block-fd --userns-block-fd --info-fd --json-status-fd
+            --block-fd --userns-block-fd --info-fd --json-status-fd --dry-run-json
             string split ' ' 'fd'
         case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data
             string split ' ' 'fd path'

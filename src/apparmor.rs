@@ -31,6 +31,11 @@ impl Profile {
         Ok(Self(name))
     }
 
+    /// The name.
+    pub(crate) const fn name(self) -> Word {
+        self.0
+    }
+
     /// Gives the next exec of this process, or of a child of its that has not executed anything, this profile.
     ///
     /// Whoever is confined stays so: COMMAND then has both profiles. Nothing else is allowed under no_new_privs.

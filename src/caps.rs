@@ -60,6 +60,13 @@ fn bits(name: &CStr) -> Result<u64> {
     number.map(|number| 1 << number).ok_or_else(unknown)
 }
 
+/// The names of a set's capabilities, in their order.
+pub(crate) fn names(set: u64) -> Vec<String> {
+    let mut all: Vec<Capability> = ::caps::all().into_iter().filter(|capability| set & (1 << capability.index()) != 0).collect();
+    all.sort_unstable_by_key(Capability::index);
+    all.iter().map(ToString::to_string).collect()
+}
+
 /// Drops everything outside `keep` from the bounding set, so that no program can give it back.
 pub(crate) fn limit_bounding_set(keep: u64) -> Result<()> {
     for number in 0..64 {

@@ -220,6 +220,8 @@ pub(crate) struct Switches {
     pub(crate) as_pid_1: bool,
     /// `--forward-signals`
     pub(crate) forward_signals: bool,
+    /// `--dry-run`
+    pub(crate) dry_run: bool,
     /// `--not-a-security-boundary`
     pub(crate) not_a_security_boundary: bool,
 }
@@ -245,6 +247,8 @@ pub(crate) struct FdOptions {
     pub(crate) info: Option<RawFd>,
     /// `--json-status-fd FD`
     pub(crate) json_status: Option<RawFd>,
+    /// `--dry-run-json FD`
+    pub(crate) dry_run_json: Option<RawFd>,
 }
 
 /// Everything the command line said.

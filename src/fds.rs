@@ -29,7 +29,7 @@ impl Fds {
         let options = &config.fds;
         // Both documents on one fd is an error as in the reference, where the first one closes it.
         let json_status = options.json_status.filter(|_| options.json_status != options.info);
-        let watching = [options.userns_block, options.info, json_status, options.block, options.seccomp];
+        let watching = [options.userns_block, options.info, json_status, options.block, options.seccomp, options.dry_run_json];
         let joining = [options.userns, options.userns2, options.pidns];
         let sync: BTreeSet<_> = options.sync.iter().copied().collect();
         let mut repeated = Vec::new();

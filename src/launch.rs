@@ -23,10 +23,12 @@ use crate::config::{Caller, Config, EnvEdit, Want};
 use crate::error::{Context, Error, Result};
 use crate::fds::{Fds, beyond_standard};
 use crate::monitor::{Monitor, exit_code};
+use crate::plan::Plan;
+use crate::plan_text;
 use crate::policy::Facts;
 use crate::sandbox::{self, Links};
 use crate::signals::Forwarder;
-use crate::status::Info;
+use crate::status::{self, Info};
 use crate::sys::{self, SysResult};
 
 /// Facts about the caller and the host, read once.
@@ -80,6 +82,9 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     }
     let host = Host { caller: start.caller, caps: start.caps, permitted: start.permitted, tty: terminal() };
     compile_policies(&mut config, &host)?;
+    if config.switches.dry_run || config.fds.dry_run_json.is_some() {
+        return show_plan(&config, &host, &mut fds);
+    }
 
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal unblocked.
     sys::default_signal(libc::SIGCHLD);
@@ -121,6 +126,20 @@ fn compile_policies(config: &mut Config, host: &Host) -> Result<()> {
     let facts = Facts::of(sandbox::caps_of_command(config, host));
     config.policy_programs = config.policies.iter().map(|policy| policy.compile(&facts)).collect::<Result<_>>()?;
     Ok(())
+}
+
+/// Says what would be done.
+fn show_plan(config: &Config, host: &Host, fds: &mut Fds) -> Result<i32> {
+    let plan = Plan::of(config, host);
+    if let Some(fd) = fds.take_optional(config.fds.dry_run_json).context("Can't write the plan")? {
+        let mut text = serde_json::to_vec_pretty(&plan).map_err(|error| Error::new(format!("Can't write the plan: {error}")))?;
+        text.push(b'\n');
+        status::write_all(fd.as_fd(), &text).context("Can't write the plan")?;
+    }
+    if config.switches.dry_run {
+        crate::print(plan_text::render(&plan, plan_text::wants_colour()).as_bytes());
+    }
+    Ok(0)
 }
 
 /// The status of the child that has failed: it has said why, unless it was killed.

@@ -1,6 +1,7 @@
 //! `--rlimit`: resource limits of COMMAND, see setrlimit(2).
 
 use std::ffi::CStr;
+use std::fmt;
 
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
@@ -62,6 +63,12 @@ impl Limit {
             }
             other => other.context(format!("Can't set the limit {name} to {}:{}", shown(soft), shown(hard))),
         }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}:{}", self.name, shown(self.soft), shown(self.hard))
     }
 }
 

@@ -26,6 +26,8 @@ mod mountinfo;
 mod ops;
 mod options;
 mod parse;
+mod plan;
+mod plan_text;
 mod policy;
 mod root;
 mod sandbox;

@@ -514,4 +514,11 @@ pub(crate) const OPTIONS: &[Row] = &[
          What the terminal sends to the foreground is not sent twice. A signal that comes before COMMAND is executed ends bwrap, and COMMAND is not run. \
          With --as-pid-1 the kernel keeps signals from COMMAND for which it has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
+    row!(Beyond, "--dry-run", [], "Show what would be done, and do nothing",
+        "A text for people on standard output: namespaces, ids, capabilities, limits, filters, and the file system as a tree. Sources are looked for, and \
+         what is missing is said; nothing else is touched, and COMMAND is not run. The exit status is 0.",
+        |p, _| { p.config.switches.dry_run = true; Ok(()) }),
+    row!(Beyond, "--dry-run-json", [FD], "Write what would be done as JSON to FD, and do nothing",
+        "The same as one JSON document. Members may be added; readers should ignore what they do not know.",
+        |p, v| v.last_wins(&mut p.config.fds.dry_run_json, Values::fd)),
 ];

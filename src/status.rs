@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use crate::config::{Namespaces, Want};
 use crate::error::{Context, Result};
-use crate::sys::uninterrupted;
+use crate::sys::{SysResult, uninterrupted};
 
 /// The sandbox's process and namespaces, as seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,10 +70,14 @@ pub(crate) fn write_exit_code(fd: BorrowedFd<'_>, code: i32) -> Result<()> {
 }
 
 fn write(fd: BorrowedFd<'_>, text: &str) -> Result<()> {
-    let mut rest = text.as_bytes();
-    while !rest.is_empty() {
-        let count = uninterrupted(|| nix::unistd::write(fd, rest)).context("Write to info_fd")?;
-        rest = rest.get(count..).unwrap_or_default();
+    write_all(fd, text.as_bytes()).context("Write to info_fd")
+}
+
+/// Writes everything, in as many calls as it takes.
+pub(crate) fn write_all(fd: BorrowedFd<'_>, mut text: &[u8]) -> SysResult<()> {
+    while !text.is_empty() {
+        let count = uninterrupted(|| nix::unistd::write(fd, text))?;
+        text = text.get(count..).unwrap_or_default();
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! The options that the reference does not have: resource limits, and what Landlock keeps inside.
+//! The options that the reference does not have: resource limits, what Landlock keeps inside, and `--dry-run`.
 
 use super::escapes_process::abstract_socket;
 use super::fails;
-use crate::harness::{Case, Outcome, Result, Tweak};
+use crate::harness::{Case, Fd, Outcome, Result, Tweak};
 use crate::sys::{Word, call};
 
 /// The cases of this file, ours alone.
@@ -13,6 +13,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(sockets());
     cases.extend(ports());
     cases.extend(old_kernels());
+    cases.extend(dry_runs());
     cases.into_iter().map(Case::ours_only).collect()
 }
 
@@ -249,5 +250,50 @@ fn old_kernels() -> Vec<Case> {
             .run(["true"])
             .tweak(Tweak::Refuse(&["landlock_create_ruleset"], libc::ENOSYS))
             .ok(),
+    ]
+}
+
+/// `--dry-run` does nothing, and says what it would do.
+fn dry_runs() -> Vec<Case> {
+    let case = |name: &str, options: &[&str]| {
+        let case =
+            Case::new(name).dir("made").options(["--ro-bind", "/", "/", "--bind", "{dir}/made", "/mnt", "--dir", "/mnt/in"]);
+        let case = case.options(["--unshare-all", "--hostname", "box"]).options(options).run(["echo", "hi"]);
+        case.status(0).stderr("").claim(|o| o.expect_tree("made/in", None))
+    };
+    let shows = |o: &Outcome| {
+        o.expect(o.stdout.starts_with("nothing of this has been done\n"), "no text")?;
+        o.expect_line("   3    └─ /mnt/in              directory, mode 0755")?;
+        o.expect_line("  echo hi")
+    };
+    let is_document = |o: &Outcome| {
+        let json: serde_json::Value = serde_json::from_str(o.fd(8)).map_err(|error| error.to_string())?;
+        o.expect(json["hostname"] == "box" && json["filesystem"][2]["destination"] == "/mnt/in", "not the document")
+    };
+    let coloured = |o: &Outcome| o.expect(o.stdout.starts_with("\u{1b}[1mnothing"), "no colours");
+    vec![
+        case("dry_run", &["--dry-run"]).claim(shows),
+        case("dry_run_json", &["--dry-run-json", "8"]).fd(8, Fd::Capture).stdout("").claim(is_document),
+        case("dry_run_both", &["--dry-run", "--dry-run-json", "8"]).fd(8, Fd::Capture).claim(shows).claim(is_document),
+        // No namespace is asked for.
+        case("dry_run_where_nothing_is_allowed", &["--dry-run"])
+            .tweak(Tweak::Refuse(&["clone", "clone3", "mount", "unshare"], libc::EPERM))
+            .claim(shows),
+        case("dry_run_on_a_terminal", &["--dry-run"]).env("TERM", "xterm").terminal().claim(coloured),
+        case("dry_run_without_colours", &["--dry-run"])
+            .env("TERM", "xterm")
+            .env("NO_COLOR", "1")
+            .terminal()
+            .claim(|o| o.expect(!o.stdout.contains('\u{1b}'), "colours")),
+        Case::new("dry_run_json_closed")
+            .on_host()
+            .options(["--dry-run-json", "8"])
+            .run(["echo", "hi"])
+            .fails("bwrap: Can't write the plan: Bad file descriptor"),
+        fails(
+            "dry_run_of_a_mistake",
+            &["--dry-run", "--hostname", "x", "true"],
+            "bwrap: Specifying --hostname requires --unshare-uts",
+        ),
     ]
 }
