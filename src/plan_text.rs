@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use crate::plan::{Entry, Plan, Text, Variable};
-use crate::sys;
+use crate::{caps, sys};
 
 /// The width that is kept to.
 const WIDTH: usize = 80;
@@ -54,9 +54,7 @@ fn facts(page: &mut Page, plan: &Plan<'_>) {
     };
     page.fact("", plan.uid_map.is_empty(), &format!("uid map: {}", lines(&plan.uid_map)));
     page.fact("", plan.gid_map.is_empty(), &format!("gid map: {}", lines(&plan.gid_map)));
-    let none = || "none".to_owned();
-    let capabilities = if plan.capabilities.is_empty() { none() } else { plan.capabilities.join(", ") };
-    page.fact("capabilities", false, &capabilities);
+    page.fact("capabilities", false, &capabilities(&plan.capabilities));
     page.list("limits", &plan.limits);
     page.list("filters", &plan.filters);
     page.list("restrictions", &plan.restrictions);
@@ -68,12 +66,35 @@ fn facts(page: &mut Page, plan: &Plan<'_>) {
     page.list("directory", &plan.directory.iter().map(quoted).collect::<Vec<_>>());
 }
 
+/// A set of capabilities, or what it lacks, if that is less.
+fn capabilities(held: &[String]) -> String {
+    let all = caps::names(u64::MAX);
+    let missing: Vec<&str> = all.iter().filter(|name| !held.contains(name)).map(String::as_str).collect();
+    match (held, missing.as_slice()) {
+        ([], _) => "none".to_owned(),
+        (_, []) => "all".to_owned(),
+        _ if missing.len() < held.len() => format!("all but {}", missing.join(", ")),
+        _ => held.join(", "),
+    }
+}
+
 fn edit(edit: &Variable<'_>) -> String {
     match edit {
         Variable::Clear => "all variables are removed".to_owned(),
-        Variable::Set(name, value) => format!("{}={}", quoted(name), quoted(value)),
+        Variable::Set(name, value) => format!("{}={}", quoted(name), shortened(value)),
         Variable::Unset(name) => format!("{} is removed", quoted(name)),
     }
+}
+
+/// A value, or the beginning of one that would fill the screen.
+fn shortened(value: &Text<'_>) -> String {
+    const LONGEST: usize = 200;
+    let text = value.0.to_string_lossy();
+    if text.len() <= LONGEST {
+        return quoted_text(&text);
+    }
+    let beginning: String = text.chars().take(LONGEST / 4).collect();
+    format!("{}... ({} bytes)", quoted_text(&beginning), value.0.count_bytes())
 }
 
 /// The entries that lie in each entry: it is the last one before them whose destination they are at or below.
