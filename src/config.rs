@@ -169,6 +169,24 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    /// Where.
+    pub(crate) fn dest(&self) -> Word {
+        match self {
+            Self::Bind { dest, .. }
+            | Self::RemountRo(dest)
+            | Self::Overlay { dest, .. }
+            | Self::Proc(dest)
+            | Self::Dev(dest)
+            | Self::Tmpfs { dest, .. }
+            | Self::Mqueue(dest)
+            | Self::Dir { dest, .. }
+            | Self::File { dest, .. }
+            | Self::Data { dest, .. }
+            | Self::Symlink { dest, .. }
+            | Self::Chmod { path: dest, .. } => dest,
+        }
+    }
+
     /// Whether it is a bind on `/`, by its mere text.
     pub(crate) fn is_root_bind(&self) -> bool {
         let up = |dest: &Word| dest.to_bytes().split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b".."));

@@ -5,7 +5,7 @@
 
 use std::ffi::CStr;
 use std::fmt::{self, Display, Write as _};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
@@ -15,6 +15,7 @@ use nix::errno::Errno;
 pub(crate) struct Error {
     what: Vec<u8>,
     cause: Option<Cause>,
+    hint: Option<String>,
 }
 
 /// Why a step failed.
@@ -36,7 +37,7 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error that has no system call behind it.
     pub(crate) fn new(what: impl Into<Vec<u8>>) -> Self {
-        Self { what: what.into(), cause: None }
+        Self { what: what.into(), cause: None, hint: None }
     }
 
     /// An error about something the caller named, shown byte for byte.
@@ -46,22 +47,35 @@ impl Error {
 
     /// An error with the errno that is behind it.
     pub(crate) fn os(what: impl Into<Vec<u8>>, cause: Errno) -> Self {
-        Self { what: what.into(), cause: Some(Cause::Os(cause)) }
+        Self { what: what.into(), cause: Some(Cause::Os(cause)), hint: None }
     }
 
     /// An error with the errno of a call that makes a mount.
     pub(crate) fn mount(what: impl Into<Vec<u8>>, cause: Errno) -> Self {
-        Self { what: what.into(), cause: Some(Cause::Mount(cause)) }
+        Self { what: what.into(), cause: Some(Cause::Mount(cause)), hint: None }
     }
 
     /// Asks for the usage on stderr.
     pub(crate) const fn usage() -> Self {
-        Self { what: Vec::new(), cause: Some(Cause::Usage) }
+        Self { what: Vec::new(), cause: Some(Cause::Usage), hint: None }
     }
 
     /// A failure that another process has reported.
     pub(crate) const fn reported() -> Self {
-        Self { what: Vec::new(), cause: Some(Cause::Silent) }
+        Self { what: Vec::new(), cause: Some(Cause::Silent), hint: None }
+    }
+
+    /// Adds what is probably behind it, if somebody is there to read that and nobody has said more already.
+    pub(crate) fn hinted(mut self, find: impl FnOnce(Option<Errno>) -> Option<String>) -> Self {
+        let errno = match self.cause {
+            Some(Cause::Os(errno) | Cause::Mount(errno)) => Some(errno),
+            Some(Cause::Usage | Cause::Silent) => return self,
+            None => None,
+        };
+        if self.hint.is_none() && wants_hints() {
+            self.hint = find(errno);
+        }
+        self
     }
 
     /// Whether another process has reported it, or is about to.
@@ -87,6 +101,10 @@ impl Error {
             None => {}
         }
         say(3, &text);
+        if let Some(hint) = &self.hint {
+            let shown: String = hint.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
+            say(6, format!("hint: {shown}").as_bytes());
+        }
     }
 }
 
@@ -143,6 +161,11 @@ static LEVEL_PREFIX: AtomicBool = AtomicBool::new(false);
 /// From here on every diagnostic begins with its syslog level.
 pub(crate) fn use_level_prefix() {
     LEVEL_PREFIX.store(true, Ordering::Relaxed);
+}
+
+/// Whether somebody reads what is said beyond the one line that launchers expect.
+pub(crate) fn wants_hints() -> bool {
+    LEVEL_PREFIX.load(Ordering::Relaxed) || io::stderr().is_terminal()
 }
 
 /// A warning on stderr.

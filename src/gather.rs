@@ -20,6 +20,7 @@ use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, mkdirat};
 use crate::config::{Access, Config, Devices, Missing, Op, Source, Upper, Word};
 use crate::error::{Context, Error, Result, errno, join};
 use crate::fds::Fds;
+use crate::hints;
 use crate::mount::{self, Attributes, Depth, Explain, Failure, Fresh};
 use crate::root::Node;
 use crate::sys::{self, SysResult};
@@ -137,7 +138,8 @@ impl Gatherer<'_> {
     pub(crate) fn gather(&mut self) -> Result<(Vec<Item>, Option<OwnedFd>)> {
         let mut items = Vec::with_capacity(self.config.ops.len());
         for op in &self.config.ops {
-            items.push(self.first_round(op)?);
+            let item = self.first_round(op).map_err(|error| error.hinted(|errno| hints::source(op, self.fds, errno)))?;
+            items.push(item);
         }
         let mut scratch = None;
         for (op, item) in self.config.ops.iter().zip(&mut items) {
@@ -146,7 +148,8 @@ impl Gatherer<'_> {
             }
             match (op, std::mem::replace(item, Item::None)) {
                 (Op::Overlay { upper, dest, .. }, Item::Layers(layers)) => {
-                    *item = self.overlay(&mut scratch, upper, &layers, dest)?;
+                    let made = self.overlay(&mut scratch, upper, &layers, dest);
+                    *item = made.map_err(|error| error.hinted(|errno| hints::overlay(layers.upper.as_ref(), errno)))?;
                 }
                 (Op::Data { dest, perms, access, .. }, Item::Content(content)) => {
                     *item = self.data(&mut scratch, content, dest, *perms, *access)?;

@@ -22,6 +22,7 @@ use crate::caps;
 use crate::config::{Caller, Config, EnvEdit, Want};
 use crate::error::{Context, Error, Result};
 use crate::fds::{Fds, beyond_standard};
+use crate::hints;
 use crate::monitor::{Monitor, exit_code};
 use crate::plan::Plan;
 use crate::plan_text;
@@ -356,7 +357,8 @@ fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>) -> Result<Option<Pid>> {
             (Err(other), _) => return Err(Error::os("Can't look for cgroup namespaces", other)),
         }
     }
-    sys::clone_process(flags).map_err(|errno| clone_failure(errno, wanted.user == Want::Yes))
+    sys::clone_process(flags)
+        .map_err(|errno| clone_failure(errno, wanted.user == Want::Yes).hinted(|_| hints::namespaces(config, Some(errno))))
 }
 
 /// The words for a clone that failed; programs look for them to decide whether to go on without a sandbox.

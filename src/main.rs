@@ -13,6 +13,7 @@ mod docs;
 mod error;
 mod fds;
 mod gather;
+mod hints;
 mod ids;
 mod init;
 mod labels;

@@ -19,6 +19,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{chdir, fchdir, pivot_root};
 
 use crate::error::{Context, Error, Result, join};
+use crate::hints;
 use crate::mount::{self, Explain, Failure};
 use crate::sys::SysResult;
 
@@ -90,7 +91,8 @@ impl Place<'_> {
             other => other,
         };
         match opened {
-            Err(Errno::ELOOP) => Err(Error::about("Can't mount on symlink destination", dest)),
+            Err(Errno::ELOOP) => Err(Error::about("Can't mount on symlink destination", dest)
+                .hinted(|_| hints::link(readlinkat(self.dir, self.name.as_ref()).ok().as_deref()))),
             other => other.at("Can't create file", dest),
         }
     }

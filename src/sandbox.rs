@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use nix::errno::Errno;
 use nix::fcntl::readlinkat;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
@@ -22,9 +23,10 @@ use nix::unistd::{Gid, Uid, chdir, getcwd, getpid, setgid, setgroups, sethostnam
 
 use crate::caps::{self, CapEdit, Caps};
 use crate::config::{Config, Op, Want};
-use crate::error::{Context, Error, Result, join};
+use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::fds::Fds;
 use crate::gather::{self, Gatherer, Item};
+use crate::hints;
 use crate::ids::{self, Groups, Maps, Range};
 use crate::init::{self, Init};
 use crate::launch::{self, Host, die_with, set_death_signal, wait_for_byte};
@@ -75,9 +77,10 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
 
     // Who we are.
     let identity = Identity::of(config, host);
-    identity.map(config, host, proc)?;
+    let refused = |error: Error| error.hinted(hints::user_namespaces);
+    identity.map(config, host, proc).map_err(refused)?;
     if config.namespaces.net == Want::Yes {
-        loopback::set_up()?;
+        loopback::set_up().map_err(refused)?;
     }
     if let Some(name) = &config.hostname {
         sethostname(OsStr::from_bytes(name.to_bytes())).at("Can't set hostname to", name)?;
@@ -108,8 +111,9 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     }
 
     // Build.
-    for (op, item) in config.ops.iter().zip(items) {
-        builder.build(op, item)?;
+    for (index, (op, item)) in config.ops.iter().zip(items).enumerate() {
+        let before = || config.ops.get(..index).unwrap_or_default();
+        builder.build(op, item).map_err(|error| error.hinted(|errno| hints::read_only(before(), op, errno)))?;
     }
     if config.file_label.is_some() {
         labels::set_file_label(proc, None)?;
@@ -468,10 +472,16 @@ fn exec(config: &Config, command: &Command, links: &Links) -> Result<i32> {
     if let Some(link) = executed {
         launch::signal(link).context("Can't announce COMMAND")?;
     }
+    // Once there are filters, nothing but the exec may be tried.
+    let hint = if command.programs.is_empty() || !wants_hints() { None } else { hints::program(file, Some(Errno::ENOENT)) };
     let error = match seccomp::install(&command.programs) {
         Ok(()) => Error::os(join("execvp", file), sys::execvp(file, &argv)),
         Err(error) => error,
     };
+    let error = error.hinted(|errno| match command.programs.as_slice() {
+        [] => hints::program(file, errno),
+        _ => hint.filter(|_| errno == Some(Errno::ENOENT)),
+    });
     if let Some(link) = executed {
         _ = write(link, &[0]);
     }

@@ -27,6 +27,7 @@ mod escapes_planted;
 mod escapes_process;
 mod escapes_race;
 mod filesystem;
+mod hints;
 mod id_maps;
 mod identity;
 mod mounts;
@@ -80,6 +81,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("escapes_process", escapes_process::cases()),
         ("escapes_race", escapes_race::cases()),
         ("filesystem", filesystem::cases()),
+        ("hints", hints::cases()),
         ("id_maps", id_maps::cases()),
         ("identity", identity::cases()),
         ("mounts", mounts::cases()),

@@ -1,0 +1,144 @@
+//! Second lines that explain a failure, with --level-prefix or on a terminal; and none otherwise.
+
+use crate::harness::{Case, Fd, Outcome, Result, Tweak};
+
+/// The cases of this file, ours alone.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = sources();
+    cases.extend(destinations());
+    cases.extend(programs());
+    cases.extend(refused());
+    cases.extend(readers());
+    cases.into_iter().map(Case::ours_only).collect()
+}
+
+fn has_fuse() -> Result<()> {
+    if std::path::Path::new("/dev/fuse").exists() { Ok(()) } else { Err("there is no /dev/fuse".to_owned()) }
+}
+
+/// A case that fails with a hint that has these words in it.
+fn hinted(name: &str, options: &[&str], words: &'static str) -> Case {
+    let case = Case::new(name).options(["--level-prefix"]).options(options).status(1).stdout("");
+    case.claim(move |o: &Outcome| {
+        let lines: Vec<&str> = o.stderr.lines().collect();
+        let fits = matches!(lines.as_slice(), [first, second] if first.starts_with("<3>bwrap: ") && second.starts_with("<6>bwrap: hint: "));
+        o.expect(fits && lines[1].contains(&o.expand(words)), &format!("no hint with {words:?}"))
+    })
+}
+
+const HOST: [&str; 3] = ["--ro-bind", "/", "/"];
+
+fn sources() -> Vec<Case> {
+    let used = "an option before this one has used fd 7 already: give each option an fd of its own";
+    vec![
+        hinted(
+            "fd_used_twice",
+            &[&HOST[..], &["--tmpfs", "/srv", "--file", "7", "/srv/a", "--file", "7", "/srv/b"]].concat(),
+            used,
+        )
+        .fd(7, Fd::memfd("x"))
+        .run(["true"]),
+        hinted("fd_used_twice_by_binds", &["--bind-fd", "7", "/a", "--ro-bind-fd", "7", "/b"], used)
+            .fd(7, Fd::path("/usr"))
+            .run(["true"]),
+        // A container hides parts of its /proc, which a sandbox in it then cannot have anew.
+        hinted("proc_is_hidden", &["--unshare-user", "--unshare-pid", "--proc", "/proc"], "use --ro-bind /proc /proc").script(
+            "exec {bwrap} --unshare-user --ro-bind / / --proc /proc --dev /dev --tmpfs /proc/sys {bwrap} --level-prefix \
+                     --unshare-user --unshare-pid --ro-bind / / --proc /proc true",
+        ),
+        hinted("fuse", &[], "{dir}/mnt is on a FUSE file system, which only its owner sees, not even root")
+            .root_only()
+            .needs(has_fuse)
+            .dir("mnt")
+            .script(
+                "exec unshare -m sh -c 'exec 9<>/dev/fuse; mount -i -t fuse -o fd=9,rootmode=40000,user_id=54321,group_id=54321 none {dir}/mnt &&
+                 exec {bwrap} --level-prefix --ro-bind {dir}/mnt/x /x true'",
+            ),
+        hinted("overlay_on_two_file_systems", &HOST, "RWSRC and WORKDIR have to be on the same file system")
+            .dir("upper")
+            .options(["--overlay-src", "/usr", "--overlay", "{dir}/upper", "/proc", "/srv"])
+            .run(["true"]),
+        hinted("overlay_on_proc", &HOST, "RWSRC is on procfs, which cannot hold the changes of an overlay")
+            .options(["--overlay-src", "/usr", "--overlay", "/proc/sys", "/proc/fs", "/srv"])
+            .run(["true"]),
+    ]
+}
+
+fn destinations() -> Vec<Case> {
+    let file = |name: &str, options: &[&str], words| hinted(name, options, words).options(["--dir", "/usr/none/x"]).run(["true"]);
+    vec![
+        hinted(
+            "symlink",
+            &["--symlink", "usr/bin", "/bin", "--dir", "/usr/bin", "--tmpfs", "/bin"],
+            "it is a symbolic link to usr/bin",
+        )
+        .run(["true"]),
+        file("read_only_bind", &["--ro-bind", "/usr", "/usr"], "a read-only bind at /usr comes before it"),
+        file("read_only_root", &HOST, "a read-only bind at / comes before it"),
+        file("remounted", &["--tmpfs", "/usr", "--remount-ro", "/usr"], "--remount-ro at /usr comes before it"),
+        file(
+            "read_only_overlay",
+            &["--overlay-src", "/usr", "--overlay-src", "/etc", "--ro-overlay", "/usr"],
+            "--ro-overlay at /usr",
+        ),
+        // What lies on top of it counts, and not what is below.
+        file(
+            "the_last_one",
+            &["--ro-bind", "/", "/", "--tmpfs", "/usr", "--remount-ro", "/usr"],
+            "--remount-ro at /usr comes before it",
+        ),
+    ]
+}
+
+fn programs() -> Vec<Case> {
+    let base = ["--ro-bind", "{dir}", "/bin", "--setenv", "PATH", "/bin"];
+    let script = |name: &str, more: &[&str]| {
+        let case = hinted(
+            name,
+            &[&base[..], more].concat(),
+            "/bin/tool is there, but it needs /none/interpreter, which is not in the sandbox",
+        );
+        case.setup(|s| {
+            s.file("tool", "#!/none/interpreter -x\n")?;
+            s.mode("tool", 0o755)
+        })
+    };
+    vec![
+        script("interpreter_is_missing", &[]).run(["tool"]),
+        script("interpreter_is_missing_by_path", &[]).run(["/bin/tool"]),
+        script("interpreter_is_missing_under_a_filter", &["--seccomp-default"]).run(["tool"]),
+        hinted("loader_is_missing", &["--ro-bind", "/usr/bin/env", "/env"], "/env is there, but it needs /lib").run(["/env"]),
+        Case::new("file_is_missing")
+            .on_host()
+            .options(["--level-prefix"])
+            .run(["/nonexistent"])
+            .fails("<3>bwrap: execvp /nonexistent: No such file or directory"),
+    ]
+}
+
+fn refused() -> Vec<Case> {
+    vec![
+        hinted("seccomp_filter", &HOST, "a seccomp filter is in force, probably a container's")
+            .user_only()
+            .run(["true"])
+            .tweak(Tweak::Refuse(&["clone"], libc::EPERM)),
+        hinted("user_namespaces_used_up", &[], "each user namespace around this one has limits of its own").script(
+            "exec {bwrap} --unshare-user --disable-userns --ro-bind / / --dev /dev --proc /proc {bwrap} --level-prefix \
+                     --unshare-user --ro-bind / / true",
+        ),
+    ]
+}
+
+/// Who is told.
+fn readers() -> Vec<Case> {
+    let case = |name: &str| Case::new(name).options(["--symlink", "usr", "/x", "--tmpfs", "/x"]).run(["true"]);
+    let line = "bwrap: Can't mount on symlink destination /x";
+    vec![
+        case("nobody").fails(line),
+        case("a_terminal").script("exec {bwrap} --symlink usr /x --tmpfs /x true 2>&1").terminal().status(1).claim(move |o| {
+            let text = o.stdout.replace('\r', "");
+            let expected = format!("{line}\nbwrap: hint: it is a symbolic link to usr: name that instead\n");
+            o.expect(text == expected, "not both lines")
+        }),
+    ]
+}
