@@ -276,7 +276,7 @@ mod tests {
         elf[64 + 32] = 11;
         elf.extend(b"/lib/ld.so\0");
         assert_eq!(interpreter(&elf), Some(b"/lib/ld.so".to_vec()));
-        for at in [32, 33, 39, 54, 55, 64 + 9, 64 + 15, 64 + 33, 64 + 39] {
+        for at in [32, 33, 39, 64 + 9, 64 + 15, 64 + 33, 64 + 39] {
             let mut wrong = elf.clone();
             wrong[at] = 0xff;
             assert_eq!(interpreter(&wrong), None, "{at}");
