@@ -55,13 +55,14 @@ impl Limit {
     /// Sets it for this process and all that it starts.
     pub(crate) fn set(self) -> Result<()> {
         let Self { name, resource, soft, hard } = self;
-        match setrlimit(resource, soft, hard) {
-            Err(Errno::EPERM) => {
-                let (_, most) = getrlimit(resource).context(format!("Can't get the limit {name}"))?;
+        let failure = || format!("Can't set the limit {name} to {}:{}", shown(soft), shown(hard));
+        let Err(errno) = setrlimit(resource, soft, hard) else { return Ok(()) };
+        match getrlimit(resource) {
+            Ok((_, most)) if errno == Errno::EPERM && hard > most => {
                 let (hard, most) = (shown(hard), shown(most));
                 Err(Error::new(format!("Can't raise the hard limit {name} to {hard}: it is {most}, and only root may raise it")))
             }
-            other => other.context(format!("Can't set the limit {name} to {}:{}", shown(soft), shown(hard))),
+            _ => Err(errno).context(failure()),
         }
     }
 }

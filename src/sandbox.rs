@@ -272,7 +272,8 @@ fn unshare_mapped(proc: BorrowedFd<'_>, maps: &Maps) -> Result<()> {
     launch::signal(&ours).context("Can't have ids mapped")?;
     match sys::uninterrupted(|| waitpid(writer, None)).context("Can't wait for the id maps")? {
         WaitStatus::Exited(_, 0) => Ok(()),
-        _ => Err(Error::reported()),
+        WaitStatus::Exited(..) => Err(Error::reported()),
+        _ => Err(Error::new("The process that was to map ids was killed")),
     }
 }
 

@@ -41,7 +41,11 @@ pub(crate) fn introduce(link: &OwnedFd) -> Result<()> {
     let this = sys::pidfd_open(getpid()).context(failure)?;
     let (fds, byte) = ([this.as_raw_fd()], [IoSlice::new(&[0])]);
     let rights = [ControlMessage::ScmRights(&fds)];
-    sys::uninterrupted(|| sendmsg::<()>(link.as_raw_fd(), &byte, &rights, MsgFlags::MSG_NOSIGNAL, None)).context(failure)?;
+    match sys::uninterrupted(|| sendmsg::<()>(link.as_raw_fd(), &byte, &rights, MsgFlags::MSG_NOSIGNAL, None)) {
+        // The monitor is gone.
+        Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(Error::reported()),
+        other => _ = other.context(failure)?,
+    }
     match launch::wait_for_byte(link).context("Can't read from the monitor")? {
         0 => Err(Error::reported()),
         _ => Ok(()),

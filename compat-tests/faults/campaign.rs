@@ -104,6 +104,9 @@ impl Campaign {
         }
         let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let mounted = mounts();
+        if !(scenario.case)(self.lab.owner(identity))?.identities.contains(&identity) {
+            return Ok(Completion::ignored_with("it is not for this identity"));
+        }
         let broken = match self.points(index, scenario, identity) {
             // It cannot do without openat2, for one.
             Err(words) if self.side == Side::Reference => {

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::harness::nested::{has_nsenter, two_user_namespaces};
 use crate::harness::{Case, Fd, Result, Setup, Tweak, filter};
+use crate::sys;
 
 /// What COMMAND looks at: all that makes a sandbox.
 const VIEWS: [&str; 12] =
@@ -37,6 +38,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         case: |_| Ok(joined("pidns_below", &["--pidns", "6", "--unshare-pid", "--die-with-parent"])),
     },
     Scenario { name: "userns2", share: 3, case: |_| Ok(below()) },
+    Scenario { name: "beyond", share: 3, case: |_| Ok(beyond()) },
+    Scenario { name: "id_ranges", share: 3, case: |_| Ok(id_ranges()) },
     Scenario { name: "maps_by_others", share: 3, case: |owner| Ok(maps_by_others(owner)) },
 ];
 
@@ -95,6 +98,29 @@ fn everything(name: &str) -> Result<Case> {
         .fd(27, Fd::Capture)
         .fd(28, Fd::Capture)
         .fd(29, Fd::args(&more)))
+}
+
+/// What bubblewrap does not have.
+fn beyond() -> Case {
+    typical("beyond")
+        .needs(has_landlock)
+        .options(["--seccomp-default", "--seccomp-policy", "{dir}/policy", "--rlimit", "nofile", "100", "--rlimit", "core", "0"])
+        .options(["--scope-signals", "--scope-abstract-unix", "--tcp-connect", "443", "--tcp-bind", "0", "--forward-signals"])
+        .file("policy", include_str!("../profiles/container.json"))
+}
+
+fn has_landlock() -> Result<()> {
+    let words = &mut [sys::Word::Number(0), sys::Word::Number(0), sys::Word::Number(1)];
+    let has = sys::call(libc::SYS_landlock_create_ruleset, words).is_ok_and(|abi| abi >= 6);
+    if has { Ok(()) } else { Err("the kernel's Landlock is too old".to_owned()) }
+}
+
+/// Ranges of ids, whose maps the monitor and a process inside write.
+fn id_ranges() -> Case {
+    typical("id_ranges")
+        .root_only()
+        .options(["--unshare-user", "--disable-userns", "--uid-map", "0", "100000", "10", "--uid-map", "10", "0", "1"])
+        .options(["--gid-map", "5", "200000", "10", "--uid", "3"])
 }
 
 /// The three kinds of overlay.
