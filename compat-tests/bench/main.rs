@@ -114,6 +114,9 @@ fn run(dir: &Path, words: &[String]) -> Result<()> {
     if curve.len() > 2 {
         std::fs::write(dir.join(svg::NAME), svg::draw(&curve)).map_err(|error| format!("{}: {error}", svg::NAME))?;
     }
+    if wanted(words, "further") {
+        measure::further(&programs.ours, &scenarios::further(dir)?, runs)?;
+    }
     if wanted(words, "at once") {
         measure::throughput(&programs, runs)?;
     }

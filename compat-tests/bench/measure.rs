@@ -120,6 +120,25 @@ pub(crate) fn side_by_side(programs: &Programs, scenario: &Scenario, runs: Runs)
     })
 }
 
+/// What further options cost, alternately with and without them.
+pub(crate) fn further(program: &Program, scenarios: &[Scenario], runs: Runs) -> Result<()> {
+    println!(
+        "\nFurther options, ours alone: what a typical sandbox takes longer with them, in milliseconds; median (p10–p99).\n"
+    );
+    let plain = Scenario::typical();
+    for scenario in scenarios {
+        let mut more = vec![];
+        for round in 0..=runs.of(scenario.share) {
+            let (without, with) = (program.run(&plain)?.as_secs_f64(), program.run(scenario)?.as_secs_f64());
+            if round > 0 {
+                more.push((with - without) * 1e3);
+            }
+        }
+        println!("{:<60}{:>24}", scenario.name, Summary::of(&more).to_string());
+    }
+    Ok(())
+}
+
 /// Many at once.
 pub(crate) fn throughput(programs: &Programs, runs: Runs) -> Result<()> {
     println!(

@@ -89,6 +89,24 @@ pub(crate) fn all(dir: &Path) -> Result<Vec<Scenario>> {
     Ok(scenarios)
 }
 
+/// What a typical sandbox is measured with that bubblewrap does not have.
+pub(crate) fn further(dir: &Path) -> Result<Vec<Scenario>> {
+    let policy = dir.join("policy.json");
+    std::fs::write(&policy, include_str!("../profiles/container.json"))
+        .map_err(|error| format!("{}: {error}", policy.display()))?;
+    let policy = format!("--seccomp-policy {}", policy.display());
+    let lists = [
+        ("--rlimit nofile 1000", "--rlimit nofile 1000"),
+        ("--scope-signals", "--scope-signals"),
+        ("--seccomp-default", "--seccomp-default"),
+        ("--seccomp-policy, as long as a container engine's", policy.as_str()),
+        ("--forward-signals", "--forward-signals"),
+        ("--seccomp-default --rlimit nofile 1000 --scope-signals", "--seccomp-default --rlimit nofile 1000 --scope-signals"),
+        ("nothing", ""),
+    ];
+    Ok(lists.map(|(name, options)| Scenario::new(name, words(&format!("{TYPICAL} {options}")), None)).into())
+}
+
 /// What is measured on a host with many mounts. The second one does not take them along.
 pub(crate) fn crowded() -> [Scenario; 2] {
     let of = |name: &str, options: &str, shape| Scenario { share: 2, ..Scenario::new(name, words(options), shape) };

@@ -12,7 +12,15 @@ pub(super) fn blurs(plan: &Plan, case: Case) -> Case {
     if plan.has("--overlay") || plan.has("--tmp-overlay") || plan.has("--ro-overlay") {
         case = case.blur(Field::Stdout, crate::cases::without_layers).blur(Field::Tree, crate::cases::without_whiteouts);
     }
+    if plan.has("--level-prefix") {
+        case = case.blur(Field::Stderr, without_hints);
+    }
     case
+}
+
+/// What is said without the second lines that explain it, which the reference does not have.
+fn without_hints(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| !line.starts_with("<6>bwrap: hint: ")).collect()
 }
 
 /// A rule: the reason, and whether it explains that a field differs.
@@ -52,7 +60,7 @@ fn overlay_words(_: &Plan, field: Field, reference: &Outcome, ours: &Outcome) ->
     };
     let start = "bwrap: Can't make overlay mount on ";
     let theirs = cut(&reference.stderr, &format!("{start}(null) with options "));
-    field == Field::Stderr && theirs.is_some() && theirs == cut(&ours.stderr, start)
+    field == Field::Stderr && theirs.is_some() && theirs == cut(&without_hints(&ours.stderr), start)
 }
 
 /// The errors of what comes from the host.
@@ -80,7 +88,7 @@ const OF_DESTINATIONS: [&str; 10] = [
 
 /// What is said on stderr after any warnings.
 fn last_error(outcome: &Outcome) -> Option<&str> {
-    let line = outcome.stderr.lines().last()?;
+    let line = outcome.stderr.lines().rfind(|line| !line.starts_with("<6>bwrap: hint: "))?;
     (outcome.exit == Exit::Code(1)).then(|| line.split_once("bwrap: ").map(|(_, error)| error))?
 }
 
