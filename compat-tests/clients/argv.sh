@@ -1,6 +1,7 @@
 #!/bin/bash
 # The argument lists in argv/corpus.txt: each ends with the status noted there, and shows the command inside what the original's shows it
 # and leaves the same files behind. Tested against itself, the original proves that this comparison is steady. See lib.sh.
+CLIENT_DIRECTORY=/tmp # as the lists have it, of which many cover /tmp
 # shellcheck source=compat-tests/clients/lib.sh
 . "$(dirname "$0")/lib.sh"
 need busybox awk flock ip readlink stat

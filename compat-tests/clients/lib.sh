@@ -3,7 +3,8 @@
 # of its own, with
 #
 #   BWRAP  the binary under test: a copy of it, called `bwrap`, whose directory stands first in PATH
-#   WORK   a directory of this run alone, below /tmp, whose `home` is HOME and whose `tmp` is TMPDIR; removed at the end
+#   WORK   a directory of this run alone, whose `home` is HOME and whose `tmp` is TMPDIR; removed at the end. It is below /var/tmp, as no
+#          home directory is below /tmp, unless the script says CLIENT_DIRECTORY before
 #   HERE   the directory of the scripts
 #
 # and nothing else of the caller's environment but CLIENTS_REQUIRED and REFERENCE. From outside BWRAP says which binary is tested
@@ -38,7 +39,7 @@ client_start() {
     [ -n "$binary" ] || { echo "clients: there is no binary to test" >&2; exit 1; }
     REFERENCE=${BWRAP_REFERENCE:-${CARGO_TARGET_DIR:-$top/target}/reference/bwrap}
     [ -x "$REFERENCE" ] || REFERENCE=
-    work=$(mktemp -d /tmp/bleb-client.XXXXXX) && chmod 755 "$work" && mkdir "$work/home" "$work/tmp" && client_copy "$binary" "$work/bin" || exit 1
+    work=$(mktemp -d "${CLIENT_DIRECTORY:-/var/tmp}/bleb-client.XXXXXX") && chmod 755 "$work" && mkdir "$work/home" "$work/tmp" && client_copy "$binary" "$work/bin" || exit 1
     [ -z "$REFERENCE" ] || client_copy "$REFERENCE" "$work/reference" || exit 1
     uid=$(id -u)
     if [ "$uid" = 0 ]; then
