@@ -7,9 +7,9 @@
 #          home directory is below /tmp, unless the script says CLIENT_DIRECTORY before
 #   HERE   the directory of the scripts
 #
-# and nothing else of the caller's environment but CLIENTS_REQUIRED and REFERENCE. From outside BWRAP says which binary is tested
+# and REFERENCE, the original or nothing, and of the caller's environment only CLIENTS_REQUIRED and CLIENTS_LONG. From outside BWRAP says which binary is tested
 # (default: the release build of this repository), BWRAP_REFERENCE where the original is (default: what `compat-tests/reference` made).
-# Root gives way to a user id that nobody else has. A script ends with 0, with 1 if a check failed, or with 77 after a line
+# Root gives way to a user id that nobody else has, called client. A script ends with 0, with 1 if a check failed, or with 77 after a line
 # `ignored: REASON`; processes left behind are a failure.
 
 # Puts the program at $1 into the directory $2 as `bwrap`. The fetched original consists of several files beside each other.
@@ -21,10 +21,11 @@ client_copy() {
 # Prints the ids of the processes of user id $1, without those that only wait to be reaped; nothing for the caller's own, which has others.
 client_processes() { [ "$1" = "$(id -u)" ] || ps -U "$1" -o pid=,state= | awk '$2 != "Z" { print $1 }'; }
 
-# Ends what is left of the user id $1 and removes the directory $2.
+# Ends what is left of the user id $1 and removes the directory $2, and what that user has left where everybody may write.
 client_clean() {
     local pid
     for pid in $(client_processes "$1"); do kill -KILL "$pid" 2> /dev/null; done
+    [ "$1" = "$(id -u)" ] || find /tmp /var/tmp /dev/shm -mindepth 1 -maxdepth 1 -user "$1" -exec rm -rf {} +
     chmod -R u+rwX "$2" 2> /dev/null
     rm -rf "$2"
 }
@@ -44,14 +45,17 @@ client_start() {
     uid=$(id -u)
     if [ "$uid" = 0 ]; then
         uid=$((61000 + $$ % 4000))
-        user=(setpriv "--reuid=$uid" "--regid=$uid" --clear-groups)
+        # The bus daemon, for one, wants a name for it.
+        (cat /etc/passwd && echo "client:x:$uid:$uid::$work/home:/bin/sh") > "$work/passwd" && chmod 644 "$work/passwd" || exit 1
+        user=(unshare --mount --propagation private sh -c 'mount --bind "$0" /etc/passwd && exec "$@"' "$work/passwd"
+            setpriv "--reuid=$uid" "--regid=$uid" --clear-groups)
         chown -R "$uid:$uid" "$work" || exit 1
     fi
     trap "client_clean $uid $work" EXIT
     trap 'exit 1' HUP INT TERM
     (cd "$work" && "${user[@]}" env -i CLIENT_INSIDE=1 BWRAP="$work/bin/bwrap" REFERENCE="${REFERENCE:+$work/reference/bwrap}" WORK="$work" HERE="$HERE" \
         PATH="$work/bin:/usr/local/bin:/usr/bin:/bin" HOME="$work/home" TMPDIR="$work/tmp" LC_ALL=C.UTF-8 \
-        CLIENTS_REQUIRED="${CLIENTS_REQUIRED-}" bash "$HERE/$(basename "$0")" "$@" < /dev/null) &
+        CLIENTS_REQUIRED="${CLIENTS_REQUIRED-}" CLIENTS_LONG="${CLIENTS_LONG-}" bash "$HERE/$(basename "$0")" "$@" < /dev/null) &
     wait $! # a signal is to end this script at once, not when the client is through
     status=$?
     for said in 1 2 3 4 5; do left=$(client_processes "$uid"); [ -n "$left" ] || break; sleep 0.2; done
