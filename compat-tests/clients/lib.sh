@@ -4,8 +4,9 @@
 #
 #   BWRAP  the binary under test: a copy of it, called `bwrap`, whose directory stands first in PATH
 #   WORK   a directory of this run alone, whose `home` is HOME and whose `tmp` is TMPDIR; removed at the end. It is below /var/tmp, as no
-#          home directory is below /tmp, unless the script says CLIENT_DIRECTORY before
-#   HERE   the directory of the scripts
+#          home directory is below /tmp, unless the script says CLIENT_DIRECTORY before. What CLIENT_FILES names below the build directory
+#          is copied to it
+#   HERE   a copy of the directory of the scripts
 #
 # and REFERENCE, the original or nothing, and of the caller's environment only CLIENTS_REQUIRED and CLIENTS_LONG. From outside BWRAP says which binary is tested
 # (default: the release build of this repository), BWRAP_REFERENCE where the original is (default: what `compat-tests/reference` made).
@@ -32,16 +33,19 @@ client_clean() {
 
 # Starts this script again as the ordinary user with the arguments given, and ends with its status.
 client_start() {
-    local top binary work uid status user=() said left
+    local top target binary work uid status user=() said left
     top=$(cd "$HERE/../.." && pwd) || exit 1
     if [ -n "${BWRAP-}" ]; then binary=$(realpath -e "$BWRAP"); else
         binary=$(cd "$top" && cargo build --release --quiet --message-format=json | sed -n 's/.*"executable":"\([^"]*\/bwrap\)".*/\1/p' | tail -n 1)
     fi
     [ -n "$binary" ] || { echo "clients: there is no binary to test" >&2; exit 1; }
-    REFERENCE=${BWRAP_REFERENCE:-${CARGO_TARGET_DIR:-$top/target}/reference/bwrap}
+    target=${CARGO_TARGET_DIR:-$top/target}
+    REFERENCE=${BWRAP_REFERENCE:-$target/reference/bwrap}
     [ -x "$REFERENCE" ] || REFERENCE=
     work=$(mktemp -d "${CLIENT_DIRECTORY:-/var/tmp}/bleb-client.XXXXXX") && chmod 755 "$work" && mkdir "$work/home" "$work/tmp" && client_copy "$binary" "$work/bin" || exit 1
     [ -z "$REFERENCE" ] || client_copy "$REFERENCE" "$work/reference" || exit 1
+    cp -r "$HERE" "$work/clients" || exit 1 # this tree may be closed to others
+    [ -z "${CLIENT_FILES-}" ] || [ ! -e "$target/$CLIENT_FILES" ] || cp -r "$target/$CLIENT_FILES" "$work" || exit 1
     uid=$(id -u)
     if [ "$uid" = 0 ]; then
         uid=$((61000 + $$ % 4000))
@@ -53,9 +57,9 @@ client_start() {
     fi
     trap "client_clean $uid $work" EXIT
     trap 'exit 1' HUP INT TERM
-    (cd "$work" && "${user[@]}" env -i CLIENT_INSIDE=1 BWRAP="$work/bin/bwrap" REFERENCE="${REFERENCE:+$work/reference/bwrap}" WORK="$work" HERE="$HERE" \
+    (cd "$work" && "${user[@]}" env -i CLIENT_INSIDE=1 BWRAP="$work/bin/bwrap" REFERENCE="${REFERENCE:+$work/reference/bwrap}" WORK="$work" \
         PATH="$work/bin:/usr/local/bin:/usr/bin:/bin" HOME="$work/home" TMPDIR="$work/tmp" LC_ALL=C.UTF-8 \
-        CLIENTS_REQUIRED="${CLIENTS_REQUIRED-}" CLIENTS_LONG="${CLIENTS_LONG-}" bash "$HERE/$(basename "$0")" "$@" < /dev/null) &
+        CLIENTS_REQUIRED="${CLIENTS_REQUIRED-}" CLIENTS_LONG="${CLIENTS_LONG-}" bash "$work/clients/$(basename "$0")" "$@" < /dev/null) &
     wait $! # a signal is to end this script at once, not when the client is through
     status=$?
     for said in 1 2 3 4 5; do left=$(client_processes "$uid"); [ -n "$left" ] || break; sleep 0.2; done
