@@ -64,6 +64,7 @@ check 'what it wrote' 0 '' test -e "$WORK/home/documents/x" -a -e "$WORK/home/.v
 check 'run with a status' 42 '' flatpak run --command=sh org.bleb.App -c 'exit 42'
 check 'run with the network' 0 "$(sed -n '3s/:.*//p' /proc/net/dev | tr -d ' ')" flatpak run --share=network org.bleb.App see /
 check 'run as a developer' 0 '^[1-9]' flatpak run --devel --command=sh org.bleb.App -c 'ls /proc | grep -c "^[0-9]"'
+# shellcheck disable=SC2016 # for the shell started
 check 'a sandbox of its own' 0 '^asked for data-of-the-app' flatpak run --command=sh org.bleb.App -c 'flatpak-spawn sh -c "echo asked for \$(cat /app/share/data)"'
 check 'a stricter one' 7 'no kept file' flatpak run --command=sh org.bleb.App -c \
     'flatpak-spawn --sandbox sh -c "test -e ~/.var/app/org.bleb.App/data/kept || echo no kept file; exit 7"'
@@ -74,6 +75,7 @@ flatpak run --instance-id-fd=3 org.bleb.App wait > /dev/null 2>&1 3> "$WORK/inst
 for _ in $(seq 100); do [ ! -e "$up" ] || break; sleep 0.1; done
 instance=$(cat "$WORK/instance")
 check 'ps' 0 "$instance.*org.bleb.App" flatpak ps --columns=instance,application
+check 'it is the binary under test' 0 "^$WORK/bin/" readlink "/proc/$!/exe"
 check 'enter' 0 'data-of-the-app' flatpak enter "$instance" sh -c 'cat /app/share/data'
 check 'kill' 0 '' flatpak kill "$instance"
 wait $!

