@@ -1,6 +1,7 @@
 #!/bin/bash
-# The argument lists in argv/corpus.txt: each ends with the status noted there, and shows the command inside what the original's shows it
-# and leaves the same files behind. Tested against itself, the original proves that this comparison is steady. See lib.sh.
+# The argument lists in argv/corpus.txt: each ends with the status noted there, and shows the command inside what the original's
+# shows it and leaves the same files behind. Tested against itself, the original proves that this comparison is steady. See
+# lib.sh.
 CLIENT_DIRECTORY=/tmp # as the lists have it, of which many cover /tmp
 # shellcheck source=compat-tests/clients/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -18,7 +19,8 @@ make_host() {
     local word
     chmod -R u+rwX "$host" 2> /dev/null
     rm -rf "$host"
-    mkdir -p "$host"/{proj,home/data,home/.mozilla,out,ro,upper,work} "$host"/rootfs/{bin,etc,mnt,tmp,proc,dev,app,void-packages,host,buildstream}
+    mkdir -p "$host"/{proj,home/data,home/.mozilla,out,ro,upper,work} \
+        "$host"/rootfs/{bin,etc,mnt,tmp,proc,dev,app,void-packages,host,buildstream}
     echo F > "$host/ro/f"
     echo J > "$host/ro/a.jar"
     echo P > "$host/proj/f"
@@ -28,19 +30,24 @@ make_host() {
     : > "$host/sync"
     : > "$host/lock"
     cp "$(command -v busybox)" "$host/rootfs/bin/busybox"
-    for word in sh ls cat id hostname pwd tr readlink grep cut awk env sort head touch echo rm stat; do ln -s busybox "$host/rootfs/bin/$word"; done
+    for word in sh ls cat id hostname pwd tr readlink grep cut awk env sort head touch echo rm stat; do
+        ln -s busybox "$host/rootfs/bin/$word"
+    done
     printf '\x06\x00\x00\x00\x00\x00\xff\x7f' > "$host/filter.bpf" # one instruction: everything is allowed
-    printf '%s\0' --unshare-all --new-session --die-with-parent --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --bind-try "$host/proj" "$host/proj" \
-        --ro-bind "$host/ro" "$host/ro" --bind "$host/ro/f" "$host/proj/f" --tmpfs "$host/home" --remount-ro "$host/home" --seccomp 9 > "$host/args"
+    printf '%s\0' --unshare-all --new-session --die-with-parent --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp \
+        --bind-try "$host/proj" "$host/proj" --ro-bind "$host/ro" "$host/ro" --bind "$host/ro/f" "$host/proj/f" \
+        --tmpfs "$host/home" --remount-ro "$host/home" --seccomp 9 > "$host/args"
 }
 
-# view PROGRAM WORDS: prints what the command saw and printed, the status, the status document and the files on the host afterwards.
+# view PROGRAM WORDS: prints what the command saw and printed, the status, the status document and the files on the host
+# afterwards.
 view() {
     local words=${2//\/tmp\/bwc/$host}
     make_host
     cd "$host" || exit 1
     # A redirection in the list belongs to it, so it is for the shell to read.
-    eval "PATH=/usr/bin:/bin timeout 20 env -i PATH=/usr/bin:/bin LANG=C HOME=$host/home TERM=dumb DBUS_SESSION_BUS_ADDRESS=x $1 $words" > "$WORK/said" 2>&1 < /dev/null
+    eval "PATH=/usr/bin:/bin timeout 20 env -i PATH=/usr/bin:/bin LANG=C HOME=$host/home TERM=dumb DBUS_SESSION_BUS_ADDRESS=x \
+        $1 $words" > "$WORK/said" 2>&1 < /dev/null
     echo "status $?"
     sed -E "s#^$1:#bwrap:#; s#exec: $1#exec: bwrap#; s#/bindfile[A-Za-z0-9]{6}#/bindfileX#" "$WORK/said"
     tr -d '\n\t ' < "$host/status" | sed -E 's/("child-pid":)[0-9]+/\1N/; s/(namespace":)[0-9]+/\1N/g'

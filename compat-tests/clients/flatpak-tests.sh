@@ -1,7 +1,7 @@
 #!/bin/bash
-# Flatpak's own tests, as Debian's package flatpak-tests installs them, with the bwrap under test: those that run sandboxes. Each is a file
-# in the TAP format, and passes if it ends with 0 and none of its points is "not ok". Names of tests can be given as arguments; CLIENTS_LONG=1
-# runs all there are. See lib.sh.
+# Flatpak's own tests, as Debian's package flatpak-tests installs them, with the bwrap under test: those that run sandboxes. Each
+# speaks TAP, and passes if it ends with 0 and none of its points is "not ok". Names of tests can be given as arguments;
+# CLIENTS_LONG=1 runs all there are. See lib.sh.
 # shellcheck disable=SC2034
 CLIENT_LEAVES="flatpak-oci-authenticator|test-authenticator|gpg-agent|web-server.py" # of these tests themselves
 CLIENT_TMPFS=1 # they wait for the disk most of the time
@@ -22,7 +22,10 @@ elif [ $# = 0 ]; then
 fi
 for name in "${names[@]}"; do
     # It mounts by FUSE for the system's installation and, unlike others, does not skip itself where it may not.
-    if [ "$name" = test-extra-data@system.wrap ] && ! (: < /dev/fuse) 2> /dev/null; then echo "left out $name: /dev/fuse is closed"; continue; fi
+    if [ "$name" = test-extra-data@system.wrap ] && ! (: < /dev/fuse) 2> /dev/null; then
+        echo "left out $name: /dev/fuse is closed"
+        continue
+    fi
     start=$SECONDS
     rm -rf "$WORK/test"
     mkdir "$WORK/test" && cd "$WORK/test" && touch .testtmp || exit 1 # by which they know that the directory may be written to
@@ -30,7 +33,10 @@ for name in "${names[@]}"; do
     # shellcheck disable=SC2086 # the words of a command
     timeout -k 5 600 dbus-run-session -- $command > "$WORK/log" 2>&1
     status=$?
-    if grep -q '^1\.\.0' "$WORK/log"; then echo "left out $name: $(sed -n 's/^1\.\.0 # *//p' "$WORK/log")"; continue; fi
+    if grep -q '^1\.\.0' "$WORK/log"; then
+        echo "left out $name: $(sed -n 's/^1\.\.0 # *//p' "$WORK/log")"
+        continue
+    fi
     points="$(grep -c '^ok' "$WORK/log") points ok, $(grep -c '^ok.* # SKIP' "$WORK/log") skipped, $((SECONDS - start)) s"
     if [ $status = 0 ] && ! grep -q '^not ok' "$WORK/log"; then echo "ok    $name: $points"; else
         echo "FAIL  $name: status $status, $points"

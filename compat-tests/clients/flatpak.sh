@@ -1,6 +1,6 @@
 #!/bin/bash
-# Flatpak: a runtime and an app built from a local tree (`build` runs in a sandbox too), installed for the user from a local repository, run
-# with and without permissions, entered, killed, and a sandbox of its own that it asks the portal for. See lib.sh.
+# Flatpak: a runtime and an app built from a local tree (`build` runs in a sandbox too), installed for the user from a local
+# repository, run with and without permissions, entered, killed, and a sandbox of its own that it asks the portal for. See lib.sh.
 # shellcheck source=compat-tests/clients/lib.sh
 . "$(dirname "$0")/lib.sh"
 need flatpak ostree busybox dbus-run-session ldd
@@ -17,7 +17,9 @@ spawn=/usr/libexec/flatpak-xdg-utils/flatpak-spawn
 # The runtime: busybox under the names of its tools, and flatpak-spawn with its libraries. It is the SDK as well.
 mkdir -p "$WORK"/runtime/{files,usr/bin,usr/lib}
 cp "$(command -v busybox)" "$WORK/runtime/usr/bin/busybox"
-for tool in sh ls cat id touch mkdir chmod cp sleep readlink sed grep tr env kill true echo; do ln -s busybox "$WORK/runtime/usr/bin/$tool"; done
+for tool in sh ls cat id touch mkdir chmod cp sleep readlink sed grep tr env kill true echo; do
+    ln -s busybox "$WORK/runtime/usr/bin/$tool"
+done
 cp $spawn "$WORK/runtime/usr/bin/"
 # shellcheck disable=SC2046 # a list of files
 cp -L $(ldd $spawn | grep -o '/lib[^ ]*') "$WORK/runtime/usr/lib/"
@@ -39,7 +41,9 @@ see)
     echo "id $(id -u) home $HOME app $(cat /app/share/data) name $(sed -n 's/^name=//p' /.flatpak-info | tr '\n' ' ')"
     echo "interfaces: $(sed '1,2d; s/:.*//' /proc/net/dev | tr -d ' ' | tr '\n' ' ')"
     echo "processes: $(ls -d /proc/[0-9]* | grep -c .)"
-    for place in /usr/x /app/x "$2/x"; do if touch "$place" 2> /dev/null; then echo "$place: writable"; else echo "$place: closed"; fi; done
+    for place in /usr/x /app/x "$2/x"; do
+        if touch "$place" 2> /dev/null; then echo "$place: writable"; else echo "$place: closed"; fi
+    done
     grep -E '^(Seccomp|NoNewPrivs|CapEff):' /proc/self/status
     touch ~/.var/app/org.bleb.App/data/kept && echo kept
     ;;
@@ -48,24 +52,28 @@ wait) echo "up" > ~/.var/app/org.bleb.App/data/up; while sleep 1; do :; done ;;
 esac
 APP
 check 'build, in a sandbox' 0 '^/app is writable, /usr is not$' flatpak build --filesystem="$WORK/tmp" "$app" sh -c "
-    mkdir -p /app/bin /app/share && cp '$WORK/tmp/app-main' /app/bin/app-main && chmod 755 /app/bin/app-main && echo data-of-the-app > /app/share/data &&
-    ! touch /usr/x 2> /dev/null && echo '/app is writable, /usr is not'"
+    mkdir -p /app/bin /app/share && cp '$WORK/tmp/app-main' /app/bin/app-main && chmod 755 /app/bin/app-main &&
+    echo data-of-the-app > /app/share/data && ! touch /usr/x 2> /dev/null && echo '/app is writable, /usr is not'"
 check 'build-finish' 0 '' flatpak build-finish --command=app-main "$app"
 check 'build-export of the app' 0 '' flatpak build-export "$WORK/repo" "$app"
 check 'install of the app' 0 '' flatpak --user install -y local org.bleb.App
 
 # Run.
 mkdir "$WORK/home/documents"
-check 'run' 0 "^id $(id -u) home $HOME app data-of-the-app name org.bleb.App "$'\n''interfaces: lo '$'\n''processes: [1-9]'$'\n' flatpak run org.bleb.App see "$WORK/home/documents"
-check 'run: places' 0 "/usr/x: closed.*/app/x: closed.*documents/x: closed.*CapEff:.0000000000000000.*NoNewPrivs:.1.*Seccomp:.2.*kept" \
+check 'run' 0 "^id $(id -u) home $HOME app data-of-the-app name org.bleb.App .interfaces: lo .processes: [1-9]"$'\n' \
     flatpak run org.bleb.App see "$WORK/home/documents"
-check 'run with a place of its own' 0 'documents/x: writable' flatpak run --filesystem="$WORK/home/documents" org.bleb.App see "$WORK/home/documents"
+check 'run: places' 0 '/usr/x: closed.*/app/x: closed.*documents/x: closed.*CapEff:.0{16}.*NoNewPrivs:.1.*Seccomp:.2.*kept' \
+    flatpak run org.bleb.App see "$WORK/home/documents"
+check 'run with a place of its own' 0 'documents/x: writable' \
+    flatpak run --filesystem="$WORK/home/documents" org.bleb.App see "$WORK/home/documents"
 check 'what it wrote' 0 '' test -e "$WORK/home/documents/x" -a -e "$WORK/home/.var/app/org.bleb.App/data/kept"
 check 'run with a status' 42 '' flatpak run --command=sh org.bleb.App -c 'exit 42'
-check 'run with the network' 0 "$(sed -n '3s/:.*//p' /proc/net/dev | tr -d ' ')" flatpak run --share=network org.bleb.App see /
+check 'run with the network' 0 "$(readlink /proc/self/ns/net | tr -dc 0-9)" \
+    flatpak run --share=network --command=readlink org.bleb.App /proc/self/ns/net
 check 'run as a developer' 0 '^[1-9]' flatpak run --devel --command=sh org.bleb.App -c 'ls /proc | grep -c "^[0-9]"'
 # shellcheck disable=SC2016 # for the shell started
-check 'a sandbox of its own' 0 '^asked for data-of-the-app' flatpak run --command=sh org.bleb.App -c 'flatpak-spawn sh -c "echo asked for \$(cat /app/share/data)"'
+check 'a sandbox of its own' 0 '^asked for data-of-the-app' flatpak run --command=sh org.bleb.App -c \
+    'flatpak-spawn sh -c "echo asked for \$(cat /app/share/data)"'
 check 'a stricter one' 7 'no kept file' flatpak run --command=sh org.bleb.App -c \
     'flatpak-spawn --sandbox sh -c "test -e ~/.var/app/org.bleb.App/data/kept || echo no kept file; exit 7"'
 

@@ -1,17 +1,27 @@
 # shellcheck shell=bash disable=SC2034,SC2064 # the scripts read what is set here; a trap is to know its directory now
-# Sourced first by every client's script: `. "$(dirname "$0")/lib.sh"`. What comes after that line runs as an ordinary user, in a process
-# of its own, with
+# Sourced first by every client's script: `. "$(dirname "$0")/lib.sh"`. What comes after that line runs as an ordinary user, in a
+# process of its own, with
 #
-#   BWRAP  the binary under test: a copy of it, called `bwrap`, whose directory stands first in PATH
-#   WORK   a directory of this run alone, whose `home` is HOME and whose `tmp` is TMPDIR; removed at the end. It is below /var/tmp, as no
-#          home directory is below /tmp, unless the script says CLIENT_DIRECTORY before. What CLIENT_FILES names below the build directory
-#          is copied to it. CLIENT_TMPFS=1 asks for a /tmp in memory, which root can give
-#   HERE   a copy of the directory of the scripts
+#   BWRAP      the binary under test: a copy of it, called `bwrap`, whose directory stands first in PATH
+#   REFERENCE  the original, or nothing
+#   WORK       a directory of this run alone, whose `home` is HOME and whose `tmp` is TMPDIR; removed at the end
+#   HERE       a copy of the directory of the scripts
 #
-# and REFERENCE, the original or nothing, and of the caller's environment only CLIENTS_REQUIRED and CLIENTS_LONG. From outside BWRAP says which binary is tested
-# (default: the release build of this repository), BWRAP_REFERENCE where the original is (default: what `compat-tests/reference` made).
-# Root gives way to a user id that nobody else has, called client. A script ends with 0, with 1 if a check failed, or with 77 after a line
-# `ignored: REASON`; processes left behind are a failure, unless their command lines match the regular expression CLIENT_LEAVES.
+# and of the caller's environment only CLIENTS_REQUIRED and CLIENTS_LONG. From outside BWRAP says which binary is tested (default:
+# the release build of this repository), BWRAP_REFERENCE where the original is (default: what `compat-tests/reference` made). Root
+# gives way to a user id that nobody else has, called client, on a network of which there is only the loopback interface.
+#
+# A script ends with 0, with 1 if a check failed, or with 77 after a line `ignored: REASON`. Before it sources this it may set
+#
+#   CLIENT_DIRECTORY  where WORK is made; default: /var/tmp, as no home directory is below /tmp
+#   CLIENT_FILES      what of the build directory is copied to WORK
+#   CLIENT_LEAVES     a regular expression for the command lines of processes that may be left behind; any other is a failure
+#   CLIENT_TMPFS      1: /tmp is in memory, which root can give
+
+# Prints the path of the release build.
+client_release() {
+    cargo build --release --quiet --message-format=json | sed -n 's/.*"executable":"\([^"]*\/bwrap\)".*/\1/p' | tail -n 1
+}
 
 # Puts the program at $1 into the directory $2 as `bwrap`. The fetched original consists of several files beside each other.
 client_copy() {
@@ -19,8 +29,23 @@ client_copy() {
     if [ -e "$(dirname "$1")/bwrap.real" ]; then cp -r "$(dirname "$1")/." "$2"; else cp "$1" "$2/bwrap"; fi
 }
 
-# Prints the ids of the processes of user id $1, without those that only wait to be reaped; nothing for the caller's own, which has others.
+# Prints the ids of the processes of user id $1, without those that only wait to be reaped; nothing for the caller's own, which
+# has others.
 client_processes() { [ "$1" = "$(id -u)" ] || ps -U "$1" -o pid=,state= | awk '$2 != "Z" { print $1 }'; }
+
+# Prints the command lines of the processes of user id $1 that should have ended. They are given a second for that.
+client_left() {
+    local pid pids
+    for pid in 1 2 3 4 5; do
+        pids=$(client_processes "$1")
+        [ -n "$pids" ] || return
+        sleep 0.2
+    done
+    for pid in $pids; do
+        tr '\0' ' ' < "/proc/$pid/cmdline"
+        echo
+    done 2> /dev/null | grep -Ev "^\$${CLIENT_LEAVES:+|$CLIENT_LEAVES}"
+}
 
 # Ends what is left of the user id $1 and removes the directory $2, and what that user has left where everybody may write.
 client_clean() {
@@ -31,41 +56,49 @@ client_clean() {
     rm -rf "$2"
 }
 
+# Fills the directory $1 with what the client needs; the binary under test is $2, the original $3, and the build directory $4.
+client_fill() {
+    mkdir "$1/home" "$1/tmp" && client_copy "$2" "$1/bin" || return
+    [ -z "$3" ] || client_copy "$3" "$1/reference" || return
+    cp -r "$HERE" "$1/clients" || return # this tree may be closed to others
+    [ -z "${CLIENT_FILES-}" ] || [ ! -e "$4/$CLIENT_FILES" ] || cp -r "$4/$CLIENT_FILES" "$1"
+}
+
+# Makes `user` the words that turn root into the user id $1 with the home directory below $2: the bus daemon, for one, wants a
+# name.
+client_user() {
+    # shellcheck disable=SC2016 # for the shell started
+    local mounts='ip link set lo up && mount --bind "$0" /etc/passwd'
+    [ -z "${CLIENT_TMPFS-}" ] || mounts+=' && mount -t tmpfs -o mode=1777 tmpfs /tmp'
+    (cat /etc/passwd && echo "client:x:$1:$1::$2/home:/bin/sh") > "$2/passwd" && chmod 644 "$2/passwd" || return
+    chown -R "$1:$1" "$2" || return
+    user=(unshare --net --mount --propagation private sh -c "$mounts && exec \"\$@\"" "$2/passwd"
+        setpriv "--reuid=$1" "--regid=$1" --clear-groups)
+}
+
 # Starts this script again as the ordinary user with the arguments given, and ends with its status.
 client_start() {
-    local top target binary work uid status user=() mounts='' said left
+    local top target binary reference work uid status user=() left
     top=$(cd "$HERE/../.." && pwd) || exit 1
-    if [ -n "${BWRAP-}" ]; then binary=$(realpath -e "$BWRAP"); else
-        binary=$(cd "$top" && cargo build --release --quiet --message-format=json | sed -n 's/.*"executable":"\([^"]*\/bwrap\)".*/\1/p' | tail -n 1)
-    fi
-    [ -n "$binary" ] || { echo "clients: there is no binary to test" >&2; exit 1; }
     target=${CARGO_TARGET_DIR:-$top/target}
-    REFERENCE=${BWRAP_REFERENCE:-$target/reference/bwrap}
-    [ -x "$REFERENCE" ] || REFERENCE=
-    work=$(mktemp -d "${CLIENT_DIRECTORY:-/var/tmp}/bleb-client.XXXXXX") && chmod 755 "$work" && mkdir "$work/home" "$work/tmp" && client_copy "$binary" "$work/bin" || exit 1
-    [ -z "$REFERENCE" ] || client_copy "$REFERENCE" "$work/reference" || exit 1
-    cp -r "$HERE" "$work/clients" || exit 1 # this tree may be closed to others
-    [ -z "${CLIENT_FILES-}" ] || [ ! -e "$target/$CLIENT_FILES" ] || cp -r "$target/$CLIENT_FILES" "$work" || exit 1
+    if [ -n "${BWRAP-}" ]; then binary=$(realpath -e "$BWRAP"); else binary=$(cd "$top" && client_release); fi
+    [ -n "$binary" ] || { echo "clients: there is no binary to test" >&2; exit 1; }
+    reference=${BWRAP_REFERENCE:-$target/reference/bwrap}
+    [ -x "$reference" ] || reference=
+    work=$(mktemp -d "${CLIENT_DIRECTORY:-/var/tmp}/bleb-client.XXXXXX") && chmod 755 "$work" || exit 1
     uid=$(id -u)
-    if [ "$uid" = 0 ]; then
-        uid=$((61000 + $$ % 4000))
-        # The bus daemon, for one, wants a name for it.
-        (cat /etc/passwd && echo "client:x:$uid:$uid::$work/home:/bin/sh") > "$work/passwd" && chmod 644 "$work/passwd" || exit 1
-        [ -z "${CLIENT_TMPFS-}" ] || mounts=' && mount -t tmpfs -o mode=1777 tmpfs /tmp'
-        # shellcheck disable=SC2016 # for the shell started
-        user=(unshare --mount --propagation private sh -c 'mount --bind "$0" /etc/passwd'"$mounts"' && exec "$@"' "$work/passwd"
-            setpriv "--reuid=$uid" "--regid=$uid" --clear-groups)
-        chown -R "$uid:$uid" "$work" || exit 1
-    fi
+    [ "$uid" != 0 ] || uid=$((61000 + $$ % 4000))
     trap "client_clean $uid $work" EXIT
     trap 'exit 1' HUP INT TERM
-    (cd "$work" && "${user[@]}" env -i CLIENT_INSIDE=1 BWRAP="$work/bin/bwrap" REFERENCE="${REFERENCE:+$work/reference/bwrap}" WORK="$work" \
-        PATH="$work/bin:/usr/local/bin:/usr/bin:/bin" HOME="$work/home" TMPDIR="$work/tmp" LC_ALL=C.UTF-8 \
-        CLIENTS_REQUIRED="${CLIENTS_REQUIRED-}" CLIENTS_LONG="${CLIENTS_LONG-}" bash "$work/clients/$(basename "$0")" "$@" < /dev/null) &
+    client_fill "$work" "$binary" "$reference" "$target" || exit 1
+    [ "$(id -u)" != 0 ] || client_user "$uid" "$work" || exit 1
+    (cd "$work" && "${user[@]}" env -i CLIENT_INSIDE=1 BWRAP="$work/bin/bwrap" REFERENCE="${reference:+$work/reference/bwrap}" \
+        WORK="$work" HOME="$work/home" TMPDIR="$work/tmp" PATH="$work/bin:/usr/local/bin:/usr/bin:/bin" LC_ALL=C.UTF-8 \
+        CLIENTS_REQUIRED="${CLIENTS_REQUIRED-}" CLIENTS_LONG="${CLIENTS_LONG-}" \
+        bash "$work/clients/$(basename "$0")" "$@" < /dev/null) &
     wait $! # a signal is to end this script at once, not when the client is through
     status=$?
-    for said in 1 2 3 4 5; do left=$(client_processes "$uid"); [ -n "$left" ] || break; sleep 0.2; done
-    left=$(for said in $left; do tr '\0' ' ' < "/proc/$said/cmdline"; echo; done 2> /dev/null | grep -Ev "^\$${CLIENT_LEAVES:+|$CLIENT_LEAVES}")
+    left=$(client_left "$uid")
     if [ -n "$left" ]; then
         echo "FAIL  processes are left behind: $left"
         [ $status != 0 ] || status=1
@@ -90,8 +123,8 @@ ignore() {
 
 failed=0
 
-# check NAME STATUS PATTERN COMMAND…: it ends with that status and what it prints on stdout and stderr matches the extended regular
-# expression; only a failure prints anything.
+# check NAME STATUS PATTERN COMMAND…: it ends with that status and what it prints on stdout and stderr matches the extended
+# regular expression; only a failure prints anything.
 check() {
     local name=$1 wanted=$2 pattern=$3 said status
     shift 3

@@ -1,7 +1,7 @@
 #!/bin/bash
-# The command lines in oneliners/, one file each: as the README has them, run by a shell in a directory of their own. The comments at the
-# head of a file say what belongs to it: `needs` tools, shell commands to run `before` and `after`, and what it `shows`, extended regular
-# expressions of which each has to match a line. See lib.sh.
+# The command lines in oneliners/, one file each: as the README has them, run by a shell in a directory of their own. The comments
+# at the head of a file say what belongs to it: the tools it `needs`, shell commands to run `before` and `after`, and what it
+# `shows`, extended regular expressions of which each has to match a line. See lib.sh.
 # shellcheck source=compat-tests/clients/lib.sh
 . "$(dirname "$0")/lib.sh"
 lines=0 left_out=''
@@ -27,7 +27,9 @@ run() {
     timeout -k 5 60 bash "$1" > "$WORK/printed" 2>&1 < /dev/null
     status=$?
     [ $status = 0 ] || fail "$name" "status $status"
-    while IFS= read -r pattern; do grep -Eq -- "$pattern" "$WORK/printed" || fail "$name" "nothing matches /$pattern/"; done < <(said shows "$1")
+    while IFS= read -r pattern; do
+        grep -Eq -- "$pattern" "$WORK/printed" || fail "$name" "nothing matches /$pattern/"
+    done < <(said shows "$1")
     said after "$1" | bash -e > /dev/null 2>&1 || fail "$name" 'what should be there afterwards is not'
     lines=$((lines + 1))
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
-# opam with its own sandbox script: an initialised root, and a package from a local repository that is built, installed and removed, each
-# of which may write to its own places only. See lib.sh.
+# opam with its own sandbox script: an initialised root, and a package from a local repository that is built, installed and
+# removed, each of which may write to its own places only. See lib.sh.
 # shellcheck source=compat-tests/clients/lib.sh
 . "$(dirname "$0")/lib.sh"
 need opam rsync
@@ -12,13 +12,13 @@ cat > "$WORK/step" <<'STEP'
 # step NAME FILE: FILE is the only one that this step may write.
 try() { if (: > "$1") 2> /dev/null; then echo "$2 writable"; rm -f "$1"; else echo "$2 read-only"; fi; }
 {
-    echo "interfaces: $(sed '1,2d; s/:.*//' /proc/net/dev | tr -d ' ' | tr '\n' ' ')"
+    echo "network: $(sed '1,2d; s/:.*//' /proc/net/dev | tr -d ' ' | tr '\n' ' ')"
     try "$HOME/probe" home
     try "$PWD/probe" directory
     try "$OPAM_SWITCH_PREFIX/probe" prefix
     try "$OPAM_SWITCH_PREFIX/.opam-switch/probe" state
     try "$TMPDIR/probe" temporary
-    echo "temporary: $TMPDIR"
+    echo "in $TMPDIR"
 } > "$1"
 STEP
 chmod 755 "$WORK/step"
@@ -53,10 +53,12 @@ check 'the sandbox is in use' 0 'sandbox.sh' grep -A 1 wrap-build-commands "$OPA
 check 'an empty switch' 0 '' opam switch create tiny --empty
 check 'opam install' 0 'installed tiny' opam install tiny
 # shellcheck disable=SC2016 # for the shell started
-check 'what the build saw' 0 '^interfaces: lo  home read-only directory writable prefix read-only state read-only temporary writable temporary: /opam-tmp $' \
+check 'what the build saw' 0 \
+    '^network: lo  home read-only directory writable prefix read-only state read-only temporary writable in /opam-tmp $' \
     sh -c 'tr "\n" " " < "$0"' "$prefix/share/built"
 # shellcheck disable=SC2016
-check 'what the installation saw' 0 '^interfaces: lo  home read-only directory writable prefix writable state read-only temporary writable temporary: /opam-tmp $' \
+check 'what the installation saw' 0 \
+    '^network: lo  home read-only directory writable prefix writable state read-only temporary writable in /opam-tmp $' \
     sh -c 'tr "\n" " " < "$0"' "$prefix/share/installed"
 check 'what is installed' 0 '^contents$' cat "$prefix/share/file"
 check 'a build that writes elsewhere' 31 'Read-only file system' opam install greedy

