@@ -2,12 +2,13 @@
 # The argument lists in argv/corpus.txt: each ends with the status noted there, and shows the command inside what the original's
 # shows it and leaves the same files behind. Tested against itself, the original proves that this comparison is steady. See
 # lib.sh.
-CLIENT_DIRECTORY=/tmp # as the lists have it, of which many cover /tmp
+CLIENT_TMPFS=1
 # shellcheck source=compat-tests/clients/lib.sh
 . "$(dirname "$0")/lib.sh"
 need busybox awk flock ip readlink stat
 [ -n "$REFERENCE" ] || ignore 'there is no original to compare with'
-host=$WORK/host
+host=$(mktemp -d /tmp/bleb-host.XXXXXX) # below /tmp as in the lists, of which many cover that
+trap 'chmod -R u+rwX "$host" 2> /dev/null; rm -rf "$host"' EXIT
 namespaces=$(for name in mnt pid net ipc uts user cgroup; do echo "$name:$(readlink /proc/self/ns/$name)"; done)
 # shellcheck disable=SC2034
 PROBE="namespaces='$namespaces'; $(cat "$HERE/argv/probe")"
@@ -18,7 +19,7 @@ PROBE_SHORT='echo "id $(id -u):$(id -g) cwd $(pwd) host $(hostname)"'
 make_host() {
     local word
     chmod -R u+rwX "$host" 2> /dev/null
-    rm -rf "$host"
+    find "$host" -mindepth 1 -delete
     mkdir -p "$host"/{proj,home/data,home/.mozilla,out,ro,upper,work} \
         "$host"/rootfs/{bin,etc,mnt,tmp,proc,dev,app,void-packages,host,buildstream}
     echo F > "$host/ro/f"

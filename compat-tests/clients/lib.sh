@@ -13,10 +13,9 @@
 #
 # A script ends with 0, with 1 if a check failed, or with 77 after a line `ignored: REASON`. Before it sources this it may set
 #
-#   CLIENT_DIRECTORY  where WORK is made; default: /var/tmp, as no home directory is below /tmp
-#   CLIENT_FILES      what of the build directory is copied to WORK
-#   CLIENT_LEAVES     a regular expression for the command lines of processes that may be left behind; any other is a failure
-#   CLIENT_TMPFS      1: /tmp is in memory, which root can give
+#   CLIENT_FILES   what of the build directory is copied to WORK
+#   CLIENT_LEAVES  a regular expression for the command lines of processes that may be left behind; any other is a failure
+#   CLIENT_TMPFS   1: /tmp is in memory, which root can give
 
 # Prints the path of the release build.
 client_release() {
@@ -85,7 +84,8 @@ client_start() {
     [ -n "$binary" ] || { echo "clients: there is no binary to test" >&2; exit 1; }
     reference=${BWRAP_REFERENCE:-$target/reference/bwrap}
     [ -x "$reference" ] || reference=
-    work=$(mktemp -d "${CLIENT_DIRECTORY:-/var/tmp}/bleb-client.XXXXXX") && chmod 755 "$work" || exit 1
+    # No home directory is below /tmp, which many command lines cover.
+    work=$(mktemp -d /var/tmp/bleb-client.XXXXXX) && chmod 755 "$work" || exit 1
     uid=$(id -u)
     [ "$uid" != 0 ] || uid=$((61000 + $$ % 4000))
     trap "client_clean $uid $work" EXIT
