@@ -74,6 +74,7 @@ declare -gA _bwrap_operands=(
     [--seccomp-default]=''
     [--seccomp-policy]='path'
     [--rlimit]='text text'
+    [--cgroup]='text text'
     [--apparmor]='text'
     [--scope-signals]=''
     [--scope-abstract-unix]=''

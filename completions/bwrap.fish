@@ -113,6 +113,7 @@ complete -c bwrap -n '__bwrap_at option' -l not-a-security-boundary -d 'Go on wh
 complete -c bwrap -n '__bwrap_at option' -l seccomp-default -d 'Filter COMMAND\'s system calls by the built-in policy'
 complete -c bwrap -n '__bwrap_at option' -l seccomp-policy -d 'Filter COMMAND\'s system calls by the policy in FILE'
 complete -c bwrap -n '__bwrap_at option' -l rlimit -d 'Limit a resource of COMMAND'
+complete -c bwrap -n '__bwrap_at option' -l cgroup -d 'Limit what the whole sandbox uses'
 complete -c bwrap -n '__bwrap_at option' -l apparmor -d 'Run COMMAND under the AppArmor profile PROFILE'
 complete -c bwrap -n '__bwrap_at option' -l scope-signals -d 'Let no signal leave the sandbox'
 complete -c bwrap -n '__bwrap_at option' -l scope-abstract-unix -d 'Let nothing connect to abstract sockets outside'
@@ -144,7 +145,7 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
             string split ' ' 'text'
         case --symlink --chmod
             string split ' ' 'text path'
-        case --rlimit
+        case --rlimit --cgroup
             string split ' ' 'text text'
         case --uid-map --gid-map
             string split ' ' 'text text text'

@@ -14,6 +14,9 @@ use crate::sys;
 /// What makes mounts, and takes them away.
 pub(crate) const SYS_ADMIN: u64 = 1 << Capability::CAP_SYS_ADMIN as u8;
 
+/// What root needs to change what somebody else owns.
+pub(crate) const DAC_OVERRIDE: u64 = 1 << Capability::CAP_DAC_OVERRIDE as u8;
+
 /// What PID 1 keeps, permitted and not effective. The kernel lets nobody look into a process who has less than it: neither at the
 /// environment that `--clearenv` has cleared for COMMAND, nor at its fds, nor at its executable, a file of the host's. Outside of the
 /// initial user namespace this capability allows nothing.

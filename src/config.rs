@@ -8,6 +8,7 @@ use std::os::fd::RawFd;
 
 use crate::apparmor::Profile;
 use crate::caps::CapEdit;
+use crate::cgroup::Setting;
 use crate::error::{Error, Result};
 use crate::ids::{self, Layers, Maps, Range};
 use crate::landlock;
@@ -312,6 +313,8 @@ pub(crate) struct Config {
     pub(crate) caps: Vec<CapEdit>,
     /// `--rlimit NAME VALUE`, in order.
     pub(crate) limits: Vec<Limit>,
+    /// `--cgroup KEY VALUE`, in order.
+    pub(crate) cgroup: Vec<Setting>,
     /// What Landlock is to keep inside.
     pub(crate) landlock: landlock::Wanted,
     /// `--apparmor PROFILE`
@@ -443,6 +446,11 @@ impl Config {
     /// Whether the process is inside a pid namespace that is not the caller's, so that a procfs of our own shows the right one.
     pub(crate) const fn has_own_pidns(&self) -> bool {
         matches!(self.namespaces.pid, Want::Yes) || self.fds.pidns.is_some()
+    }
+
+    /// Whether the sandbox's own control group is to be the root of a cgroup namespace.
+    pub(crate) fn has_own_cgroup_root(&self) -> bool {
+        !self.cgroup.is_empty() && self.namespaces.cgroup != Want::No
     }
 
     /// The user id in the sandbox.

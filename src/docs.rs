@@ -227,9 +227,9 @@ fn markers_delimit_the_region() {
 }
 
 #[test]
-fn names_are_unique_and_there_are_81() {
+fn names_are_unique_and_there_are_82() {
     let names: BTreeSet<_> = OPTIONS.iter().map(|row| row.name).collect();
-    assert_eq!((names.len(), OPTIONS.len()), (81, 81));
+    assert_eq!((names.len(), OPTIONS.len()), (82, 82));
     for name in names {
         let word = name.strip_prefix("--").expect(name);
         assert!(word.starts_with(|sign: char| sign.is_ascii_lowercase()), "{name}");

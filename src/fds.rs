@@ -4,7 +4,7 @@
 //! could be one of ours. So every claim is settled before that: what is open becomes owned, and each may be used once.
 
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -133,8 +133,8 @@ pub(crate) fn close_all(fds: Vec<OwnedFd>) {
 }
 
 /// Closes every fd from 3 on but these, so that the other ends of the caller's pipes see when the sandbox is done with them.
-pub(crate) fn close_all_but<'a>(keep: impl Iterator<Item = &'a OwnedFd>) {
-    let mut keep: Vec<RawFd> = keep.map(AsRawFd::as_raw_fd).filter(|&fd| fd > 2).collect();
+pub(crate) fn close_all_but<'a>(keep: impl Iterator<Item = BorrowedFd<'a>>) {
+    let mut keep: Vec<RawFd> = keep.map(|fd| fd.as_raw_fd()).filter(|&fd| fd > 2).collect();
     keep.sort_unstable();
     let mut first = 3;
     for fd in keep.into_iter().chain([RawFd::MAX]) {

@@ -39,7 +39,7 @@ pub(crate) fn take_locks(paths: &[Word]) -> Result<Vec<OwnedFd>> {
 impl Init {
     /// Closes what PID 1 has no use for.
     pub(crate) fn close_others(&self) {
-        close_all_but(self.sync.iter().chain(&self.locks).chain([&self.report]));
+        close_all_but(self.sync.iter().chain(&self.locks).chain([&self.report]).map(AsFd::as_fd));
     }
 
     /// Only plain write(2) may be used here: the caller's filters, which COMMAND has to live with, are installed already.

@@ -19,10 +19,12 @@ use nix::unistd::{AccessFlags, Pid, faccessat, getppid, read};
 
 use crate::apparmor;
 use crate::caps;
+use crate::cgroup::fork_failure;
 use crate::config::{Caller, Config, EnvEdit, Want};
 use crate::error::{Context, Error, Result};
 use crate::fds::{Fds, beyond_standard};
 use crate::hints;
+use crate::leaf::Leaf;
 use crate::monitor::{Monitor, exit_code};
 use crate::plan::Plan;
 use crate::plan_text;
@@ -74,6 +76,8 @@ pub(crate) fn start() -> Result<Start> {
 pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     config.check(start.caller, userns_offered)?;
     config.landlock.check()?;
+    // The caller's environment says so, and not COMMAND's.
+    let colour = config.switches.dry_run && plan_text::wants_colour();
     edit_environment(&config.environment)?;
     let mut fds = Fds::adopt(&config);
     let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
@@ -84,7 +88,7 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     let host = Host { caller: start.caller, caps: start.caps, permitted: start.permitted, tty: terminal() };
     compile_policies(&mut config, &host)?;
     if config.switches.dry_run || config.fds.dry_run_json.is_some() {
-        return show_plan(&config, &host, &mut fds);
+        return show_plan(&config, &host, &mut fds, colour);
     }
 
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal unblocked.
@@ -94,15 +98,18 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
         die_with(start.parent)?;
     }
 
-    let (outer, inner) = Links::make(&config)?;
+    let mut leaf = Leaf::make(&config, proc.as_fd(), start.caller)?;
+    let (mut outer, mut inner) = Links::make(&config)?;
     if let Some(userns) = config.fds.userns {
         join_user_namespace(&mut fds, userns)?;
     }
-    let Some(child) = clone_sandbox(&config, proc.as_fd())? else {
+    let Some(child) = clone_sandbox(&config, proc.as_fd(), leaf.as_mut())? else {
         drop(outer);
+        inner.entrance = leaf.and_then(Leaf::hand_over);
         return sandbox::enter(config, &host, proc, fds, inner);
     };
     drop(inner);
+    outer.leaf = leaf.as_ref();
     let mut last = child;
     watch(config, start.caller, (proc, fds, outer), &mut last).or_else(|error| {
         if error.is_reported() {
@@ -130,7 +137,7 @@ fn compile_policies(config: &mut Config, host: &Host) -> Result<()> {
 }
 
 /// Says what would be done.
-fn show_plan(config: &Config, host: &Host, fds: &mut Fds) -> Result<i32> {
+fn show_plan(config: &Config, host: &Host, fds: &mut Fds, colour: bool) -> Result<i32> {
     let plan = Plan::of(config, host);
     if let Some(fd) = fds.take_optional(config.fds.dry_run_json).context("Can't write the plan")? {
         let mut text = serde_json::to_vec_pretty(&plan).map_err(|error| Error::new(format!("Can't write the plan: {error}")))?;
@@ -138,7 +145,7 @@ fn show_plan(config: &Config, host: &Host, fds: &mut Fds) -> Result<i32> {
         status::write_all(fd.as_fd(), &text).context("Can't write the plan")?;
     }
     if config.switches.dry_run {
-        crate::print(plan_text::render(&plan, plan_text::wants_colour()).as_bytes());
+        crate::print(plan_text::render(&plan, colour).as_bytes());
     }
     Ok(0)
 }
@@ -168,7 +175,7 @@ fn failure_at_gate(child: Pid) -> Option<i32> {
 
 /// The parent's side of everything that is shared with the sandbox while it is set up.
 #[derive(Debug, Default)]
-pub(crate) struct Outer {
+pub(crate) struct Outer<'a> {
     /// A byte opens the gate; closing it tells the sandbox that the monitor is gone.
     pub(crate) tether: Option<OwnedFd>,
     /// Where PID 1 reports COMMAND's exit status.
@@ -177,13 +184,15 @@ pub(crate) struct Outer {
     pub(crate) executed: Option<OwnedFd>,
     /// Where COMMAND introduces itself, so that signals can be forwarded to it.
     pub(crate) signals: Option<OwnedFd>,
-    /// Where the first process inside `--pidns` shows its pid.
+    /// Where the first process that is in all its namespaces shows its pid.
     pub(crate) pid: Option<OwnedFd>,
+    /// The sandbox's control group.
+    pub(crate) leaf: Option<&'a Leaf>,
 }
 
 impl Links {
     /// Makes both sides of every link that this sandbox needs.
-    fn make(config: &Config) -> Result<(Outer, Self)> {
+    fn make<'a>(config: &Config) -> Result<(Outer<'a>, Self)> {
         // Sockets and not pipes: writing to one whose reader is gone can be told not to raise SIGPIPE.
         let link = |wanted: bool| -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
             if !wanted {
@@ -201,18 +210,20 @@ impl Links {
         let (report_out, report_in) = link(config.has_init())?;
         let (executed_out, executed_in) = link(fds.json_status.is_some())?;
         let (signals_out, signals_in) = link(config.switches.forward_signals)?;
-        let (pid_out, pid_in) = link(fds.pidns.is_some())?;
+        // What is told about a sandbox is told when that is true.
+        let (pid_out, pid_in) = link(fds.pidns.is_some() || tells && config.has_own_cgroup_root())?;
         if let Some(socket) = &pid_out {
             setsockopt(socket, sockopt::PassCred, &true).context("Can't set SO_PASSCRED on pid socket")?;
         }
-        let outer = Outer { tether: tether_out, report: report_out, executed: executed_out, signals: signals_out, pid: pid_out };
+        let (tether, report, executed, signals, pid) = (tether_out, report_out, executed_out, signals_out, pid_out);
+        let outer = Outer { tether, report, executed, signals, pid, leaf: None };
         let (tether, report, executed, signals, pid) = (tether_in, report_in, executed_in, signals_in, pid_in);
-        Ok((outer, Self { gate, tether, report, executed, signals, pid }))
+        Ok((outer, Self { gate, tether, report, executed, signals, pid, entrance: None }))
     }
 }
 
 /// The parent after the clone, up to COMMAND's end. `child` is the first process, and may become another one.
-fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds, Outer), child: &mut Pid) -> Result<i32> {
+fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds, Outer<'_>), child: &mut Pid) -> Result<i32> {
     if let Some(socket) = &outer.pid {
         *child = receive_pid(socket)?;
     }
@@ -233,7 +244,7 @@ fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, 
     if let Some(layers) = config.id_layers() {
         layers.first.write(proc.as_fd(), &child.to_string())?;
     }
-    caps::drop_all_but(0, caller.uid == 0)?;
+    caps::drop_all_but(outer.leaf.map_or(0, Leaf::caps), caller.uid == 0)?;
     let json_status = match &info {
         Some(info) => write_info(&config, &mut fds, info)?,
         None => None,
@@ -245,13 +256,14 @@ fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, 
         // A sandbox that has failed by now has said so, and its status is about to be read.
         signal(tether).context("Can't tell the sandbox to go on")?;
     }
-    let Outer { tether, report, executed, signals, pid } = outer;
+    let Outer { tether, report, executed, signals, pid, leaf } = outer;
     let forwarder = signals.map(|link| Forwarder { link, same_session: !config.switches.new_session });
     // Every fd that is left is closed by its number now.
     std::mem::forget((proc, fds, pid));
     drop((config, info));
     sys::trim_heap();
-    Monitor { child, report, json_status, executed, tether, forwarder }.run()
+    let kept = leaf.map(Leaf::fds).unwrap_or_default();
+    Monitor { child, report, json_status, executed, tether, forwarder, kept }.run()
 }
 
 /// Writes the first documents, and returns the fd for the last one.
@@ -331,7 +343,7 @@ fn join_user_namespace(fds: &mut Fds, number: i32) -> Result<()> {
 }
 
 /// The clone that makes the namespaces. `None` in the child.
-fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>) -> Result<Option<Pid>> {
+fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>, leaf: Option<&mut Leaf>) -> Result<Option<Pid>> {
     let wanted = config.namespaces;
     let mut flags = libc::CLONE_NEWNS;
     let mut add = |want: Want, flag| {
@@ -346,7 +358,7 @@ fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>) -> Result<Option<Pid>> {
     if config.fds.pidns.is_none() {
         add(wanted.pid, libc::CLONE_NEWPID);
     }
-    if wanted.cgroup != Want::No {
+    if wanted.cgroup != Want::No && !config.has_own_cgroup_root() {
         let there = faccessat(proc, c"self/ns/cgroup", AccessFlags::F_OK, AtFlags::empty());
         match (there, wanted.cgroup) {
             (Ok(()), _) => flags |= libc::CLONE_NEWCGROUP,
@@ -357,8 +369,14 @@ fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>) -> Result<Option<Pid>> {
             (Err(other), _) => return Err(Error::os("Can't look for cgroup namespaces", other)),
         }
     }
-    sys::clone_process(flags)
-        .map_err(|errno| clone_failure(errno, wanted.user == Want::Yes).hinted(|_| hints::namespaces(config, Some(errno))))
+    let cloned = match leaf {
+        Some(leaf) => leaf.clone_process(flags, config.fds.pidns.is_some()),
+        None => sys::clone_process(flags),
+    };
+    cloned.map_err(|errno| match errno {
+        Errno::EAGAIN => fork_failure("Creating new namespace failed", errno, &config.cgroup),
+        other => clone_failure(other, wanted.user == Want::Yes).hinted(|_| hints::namespaces(config, Some(other))),
+    })
 }
 
 /// The words for a clone that failed; programs look for them to decide whether to go on without a sandbox.

@@ -7,6 +7,8 @@
 mod apparmor;
 mod bpf;
 mod caps;
+mod cgroup;
+mod cgroupfs;
 mod config;
 #[cfg(test)]
 mod docs;
@@ -19,6 +21,7 @@ mod init;
 mod labels;
 mod landlock;
 mod launch;
+mod leaf;
 mod limits;
 mod loopback;
 mod monitor;

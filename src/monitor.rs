@@ -1,6 +1,6 @@
 //! The process that stays outside: it waits for the sandbox and passes COMMAND's exit status on.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::libc;
 use nix::unistd::{Pid, read};
@@ -13,7 +13,7 @@ use crate::sys;
 
 /// What the monitor keeps open, and whom it waits for.
 #[derive(Debug)]
-pub(crate) struct Monitor {
+pub(crate) struct Monitor<'a> {
     /// The sandbox's first process: PID 1, or COMMAND.
     pub(crate) child: Pid,
     /// PID 1 reports COMMAND's exit status here: PID 1 itself may have to live on.
@@ -26,6 +26,8 @@ pub(crate) struct Monitor {
     pub(crate) tether: Option<OwnedFd>,
     /// `--forward-signals`
     pub(crate) forwarder: Option<Forwarder>,
+    /// What else stays open, for whoever comes after the monitor.
+    pub(crate) kept: Vec<BorrowedFd<'a>>,
 }
 
 /// A wait(2) status as an exit status: n, or 128 + the signal. Real-time signals count too.
@@ -39,11 +41,12 @@ pub(crate) const fn exit_code(status: i32) -> Option<i32> {
     }
 }
 
-impl Monitor {
+impl Monitor<'_> {
     /// Waits for COMMAND's end; the result is its exit status.
     pub(crate) fn run(mut self) -> Result<i32> {
         let own = [&self.report, &self.json_status, &self.executed, &self.tether];
-        close_all_but(own.into_iter().flatten().chain(self.forwarder.as_ref().map(|forwarder| &forwarder.link)));
+        let link = self.forwarder.as_ref().map(|forwarder| forwarder.link.as_fd());
+        close_all_but(own.into_iter().flatten().map(AsFd::as_fd).chain(link).chain(self.kept.iter().copied()));
         if let Some(forwarder) = self.forwarder.take() {
             self.forward(&forwarder)?;
         }

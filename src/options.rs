@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use crate::apparmor::Profile;
 use crate::caps::CapEdit;
+use crate::cgroup::Setting;
 use crate::config::{Access, Devices, EnvEdit, Missing, Op, Source, Upper, Want, Word};
 use crate::error::{Error, Result};
 use crate::labels;
@@ -481,6 +482,12 @@ pub(crate) const OPTIONS: &[Row] = &[
          stack, in any case: the limits of setrlimit(2), in its units. VALUE is the soft limit and the hard one with a colon between them, or one \
          number for both. The word unlimited stands for no limit. It may be repeated, for another limit or for the same.",
         |p, v| { let limit = Limit::parse(v.text(), v.text())?; p.config.limits.push(limit); Ok(()) }),
+    row!(Beyond, "--cgroup", [("KEY", Kind::Text), ("VALUE", Kind::Text)], "Limit what the whole sandbox uses",
+        "The sandbox gets a control group of its own, and VALUE is written to its file KEY before anything runs in it: a limit on all of its \
+         processes together. KEY is a file of cgroup version 2 such as memory.max, memory.swap.max, pids.max, cpu.max, cpu.weight, io.max or \
+         cpuset.cpus. The option may be repeated, and values are written in order. The group that bwrap is started in has to be delegated to the \
+         user; how, and what the values mean, is told below, in the part about control groups.",
+        |p, v| { let setting = Setting::parse(v.text(), v.text())?; p.config.cgroup.push(setting); Ok(()) }),
     row!(Beyond, "--apparmor", [("PROFILE", Kind::Text)], "Run COMMAND under the AppArmor profile PROFILE",
         "PROFILE is the name of one that is loaded, see apparmor(7). If the caller is confined itself COMMAND has both profiles, and may do what \
          both allow; the caller's needs a change_profile rule for that. The paths in PROFILE are those of the sandbox. It counts from COMMAND's \

@@ -198,6 +198,9 @@ fn restrictions(config: &Config) -> Vec<String> {
     let net = !landlock.connect.is_empty() || !landlock.bind.is_empty();
     add(net, format!("TCP connects to {} only (Landlock)", or_none(ports(&landlock.connect))));
     add(net, format!("TCP binds {} only (Landlock)", or_none(ports(&landlock.bind))));
+    let group =
+        config.cgroup.iter().map(|setting| format!("{} {} (control group)", setting.name(), setting.value.to_string_lossy()));
+    all.extend(group);
     let mut label = |what: &str, name: Option<&CStr>| {
         if let Some(name) = name {
             all.push(format!("{what} {}", name.to_string_lossy()));

@@ -29,6 +29,7 @@ const WORDS: &[(&str, &str)] = &[
     ("--argv0", "--argv0 name"),
     ("--as-pid-1", "--unshare-pid --as-pid-1"),
     ("--cap-add", "--cap-add CAP_NET_BIND_SERVICE --cap-add CAP_CHOWN"),
+    ("--cgroup", "--cgroup memory.max 500M"),
     ("--chmod", "--chmod 0700 /d"),
     ("--disable-userns", "--unshare-user --disable-userns"),
     ("--gid", "--gid 8"),

@@ -22,6 +22,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Gid, Uid, chdir, getcwd, getpid, setgid, setgroups, sethostname, setsid, setuid, write};
 
 use crate::caps::{self, CapEdit, Caps};
+use crate::cgroup::fork_failure;
 use crate::config::{Config, Op, Want};
 use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::fds::Fds;
@@ -30,6 +31,7 @@ use crate::hints;
 use crate::ids::{self, Groups, Maps, Range};
 use crate::init::{self, Init};
 use crate::launch::{self, Host, die_with, set_death_signal, wait_for_byte};
+use crate::leaf;
 use crate::ops::Builder;
 use crate::root::Root;
 use crate::seccomp::{self, Program};
@@ -49,8 +51,10 @@ pub(crate) struct Links {
     pub(crate) executed: Option<OwnedFd>,
     /// Where COMMAND introduces itself to a monitor that forwards signals.
     pub(crate) signals: Option<OwnedFd>,
-    /// Where the first process inside `--pidns` shows its pid.
+    /// Where the first process that is in all its namespaces shows its pid.
     pub(crate) pid: Option<OwnedFd>,
+    /// The way into the control group, if this process was not born there.
+    pub(crate) entrance: Option<OwnedFd>,
 }
 
 /// Sets the sandbox up around this process and becomes COMMAND. What returns an exit status is a process that did not: PID 1 at its
@@ -62,6 +66,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     {
         return Ok(0);
     }
+    leaf::join_group(config, links.entrance.take())?;
     if config.dies_in_setup() {
         // Some of the following clears it again; until then it covers the set-up, and at the end it is set once more.
         set_death_signal()?;
@@ -421,7 +426,8 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     };
     let locks = init::take_locks(&config.lock_files)?;
     let first = getpid();
-    if let Some(pid) = sys::clone_process(0).context("Can't fork for pid 1")? {
+    let forked = sys::clone_process(0).map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
+    if let Some(pid) = forked? {
         let dropped = caps::drop_all_but(command.caps.guard, command.root);
         let programs = command.programs;
         let init = Init { report, sync, locks };

@@ -232,6 +232,41 @@ pub(crate) fn clone_process(namespaces: c_int) -> SysResult<Option<Pid>> {
     Ok((pid != 0).then(|| Pid::from_raw(pid)))
 }
 
+/// `struct clone_args` of `clone3(2)`, as it is since Linux 5.7.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// `clone3(2)` with fork's semantics, plus namespaces, into the control group that the directory is. `None` in the child.
+pub(crate) fn clone_into_cgroup(namespaces: c_int, group: BorrowedFd<'_>) -> SysResult<Option<Pid>> {
+    // The C library's constant is too narrow for its value, and so is 0.
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let number = |value: c_int| u64::try_from(value).map_err(|_| Errno::EINVAL);
+    let args = CloneArgs {
+        flags: CLONE_INTO_CGROUP | number(namespaces)?,
+        exit_signal: number(libc::SIGCHLD)?,
+        cgroup: number(group.as_raw_fd())?,
+        ..CloneArgs::default()
+    };
+    // SAFETY: the structure has the size that is passed with it and is only read; without CLONE_VM the child has its own copy of all
+    // memory, as after fork, and no stack means the same one.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })?;
+    let pid = c_int::try_from(pid).map_err(|_| Errno::EOVERFLOW)?;
+    Ok((pid != 0).then(|| Pid::from_raw(pid)))
+}
+
 /// A `prctl(2)` whose arguments are integers.
 pub(crate) fn prctl(option: c_int, argument: c_ulong, argument3: c_ulong) -> SysResult<c_int> {
     let zero: c_ulong = 0;
@@ -465,6 +500,12 @@ pub(crate) fn while_ignored<T>(signal: c_int, act: impl FnOnce() -> T) -> T {
     // SAFETY: this is what it was before, and no handler of ours.
     _ = unsafe { libc::signal(signal, before) };
     result
+}
+
+/// `flock(2)`, without waiting: EWOULDBLOCK if somebody else has the lock.
+pub(crate) fn lock_open_file(file: BorrowedFd<'_>, operation: c_int) -> SysResult<()> {
+    // SAFETY: integers only.
+    Errno::result(unsafe { libc::flock(file.as_raw_fd(), operation | libc::LOCK_NB) }).map(drop)
 }
 
 /// A read lock on a whole file, without waiting, see `F_SETLK` in fcntl(2).

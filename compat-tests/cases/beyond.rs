@@ -280,7 +280,7 @@ fn dry_runs() -> Vec<Case> {
             .tweak(Tweak::Refuse(&["clone", "clone3", "mount", "unshare"], libc::EPERM))
             .claim(shows),
         case("dry_run_on_a_terminal", &["--dry-run"]).env("TERM", "xterm").terminal().claim(coloured),
-        case("dry_run_without_colours", &["--dry-run"])
+        case("dry_run_without_colours", &["--clearenv", "--dry-run"])
             .env("TERM", "xterm")
             .env("NO_COLOR", "1")
             .terminal()

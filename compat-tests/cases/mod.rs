@@ -19,6 +19,7 @@
 mod apparmor;
 mod arguments;
 mod beyond;
+mod cgroup;
 mod cli;
 mod cves;
 mod diagnostics;
@@ -74,6 +75,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("apparmor", apparmor::cases()),
         ("arguments", arguments::cases()),
         ("beyond", beyond::cases()),
+        ("cgroup", cgroup::cases()),
         ("cli", cli::cases()),
         ("diagnostics", diagnostics::cases()),
         ("escapes", escapes::cases()),

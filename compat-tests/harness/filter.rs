@@ -17,6 +17,7 @@ fn number(call: &str) -> Result<i64> {
         "fsconfig" => libc::SYS_fsconfig,
         "fsmount" => libc::SYS_fsmount,
         "fsopen" => libc::SYS_fsopen,
+        "flock" => libc::SYS_flock,
         "landlock_create_ruleset" => libc::SYS_landlock_create_ruleset,
         "mount" => libc::SYS_mount,
         "mount_setattr" => libc::SYS_mount_setattr,
