@@ -81,7 +81,18 @@ pub fn args(input: &[u8]) {
 }
 
 /// How the options begin that bubblewrap does not have. The second parser does not know them.
-const BEYOND: [&[u8]; 10] = [b"--apparmor", b"--cgroup", b"--dry-run", b"--forward-signals", b"--gid-map", b"--rlimit", b"--scope-", b"--seccomp-", b"--tcp-", b"--uid-map"];
+const BEYOND: [&[u8]; 10] = [
+    b"--apparmor",
+    b"--cgroup",
+    b"--dry-run",
+    b"--forward-signals",
+    b"--gid-map",
+    b"--rlimit",
+    b"--scope-",
+    b"--seccomp-",
+    b"--tcp-",
+    b"--uid-map",
+];
 
 /// Parses by both parsers.
 fn compare(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) {
