@@ -152,7 +152,18 @@ pub(crate) fn guard(command: u64) -> Result<u64> {
 /// Gives up every capability but what is to stay permitted. Root without CAP_SETPCAP may be refused that, and then keeps what it was
 /// given.
 pub(crate) fn drop_all_but(keep: u64, root: bool) -> Result<()> {
-    match sys::capset(0, keep) {
+    become_only(0, keep, root)
+}
+
+/// The same for a monitor that passes signals on: COMMAND may have become somebody else, whom the host's root may signal all the same.
+pub(crate) fn drop_all_but_signals(keep: u64, root: bool) -> Result<()> {
+    let (_, permitted) = sys::capget().context("capget failed")?;
+    let kill = permitted & (1 << Capability::CAP_KILL as u8);
+    become_only(kill, keep | kill, root)
+}
+
+fn become_only(effective: u64, permitted: u64, root: bool) -> Result<()> {
+    match sys::set_capabilities(effective, permitted, 0) {
         Err(Errno::EPERM) if root => Ok(()),
         other => other.context("capset failed"),
     }

@@ -188,6 +188,14 @@ impl Op {
         }
     }
 
+    /// The open file that it takes something from.
+    pub(crate) fn fd(&self) -> Option<RawFd> {
+        match self {
+            Self::File { fd, .. } | Self::Data { fd, .. } | Self::Bind { source: Source::Fd(fd), .. } => Some(*fd),
+            _ => None,
+        }
+    }
+
     /// Whether it is a bind on `/`, by its mere text.
     pub(crate) fn is_root_bind(&self) -> bool {
         let up = |dest: &Word| dest.to_bytes().split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b".."));
@@ -268,6 +276,14 @@ pub(crate) struct FdOptions {
     pub(crate) json_status: Option<RawFd>,
     /// `--dry-run-json FD`
     pub(crate) dry_run_json: Option<RawFd>,
+}
+
+impl FdOptions {
+    /// The numbers that are used up before the first operation.
+    pub(crate) fn numbers(&self) -> Vec<RawFd> {
+        let all = [self.info, self.json_status, self.userns_block, self.userns, self.pidns];
+        all.into_iter().flatten().collect()
+    }
 }
 
 /// Everything the command line said.
@@ -472,6 +488,9 @@ fn complete(kind: &str, mut ranges: Vec<Range>, wanted: &mut Option<u32>, caller
     }
     if ids::overlap(&ranges) {
         return Err(Error::new(format!("An id may be in one --{kind}-map only")));
+    }
+    if !ids::fits(&ranges) {
+        return Err(Error::new(format!("Too many lines of --{kind}-map: the kernel takes 340, in less than 4096 bytes")));
     }
     let id = wanted.or_else(|| ids::inside_of(&ranges, caller)).or_else(|| ranges.first().map(|first| first.inside));
     match id.filter(|&id| ids::outside_of(&ranges, id).is_some()) {

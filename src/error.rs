@@ -102,10 +102,21 @@ impl Error {
         }
         say(3, &text);
         if let Some(hint) = &self.hint {
-            let shown: String = hint.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
-            say(6, format!("hint: {shown}").as_bytes());
+            say(6, format!("hint: {}", on_one_line(hint)).as_bytes());
         }
     }
+}
+
+/// Text of unknown origin for one line of a terminal: nothing in it ends the line, moves the cursor or turns the direction of writing.
+pub(crate) fn on_one_line(text: &str) -> String {
+    text.chars().map(|letter| if is_plain(letter) { letter } else { '?' }).collect()
+}
+
+/// Whether a character is only itself.
+pub(crate) fn is_plain(letter: char) -> bool {
+    let turns =
+        matches!(letter, '\u{061c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    !letter.is_control() && !turns
 }
 
 /// `WHAT NAME`, with the name's bytes as they are.
@@ -141,7 +152,6 @@ pub(crate) fn errno(error: &io::Error) -> Errno {
 }
 
 /// The C library's words for an errno; nix's own differ from glibc's in places, and launchers match glibc's.
-/// ENOSPC is what the kernel says when the mount table is full, and then the plain words send people to look at their disk.
 pub(crate) fn describe(errno: Errno) -> String {
     let mut text = io::Error::from_raw_os_error(errno as i32).to_string();
     if let Some(end) = text.rfind(" (os error ") {

@@ -198,7 +198,8 @@ pub(crate) fn program(file: &CStr, errno: Option<Errno>) -> Option<String> {
     if SFlag::from_bits_truncate(stat(path.as_c_str()).ok()?.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFREG {
         return None;
     }
-    let opened = open(path.as_c_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty()).ok()?;
+    let opened =
+        open(path.as_c_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty()).ok()?;
     let mut head = vec![0; 4096];
     let count = nix::unistd::read(opened.as_fd(), &mut head).ok()?;
     head.truncate(count);

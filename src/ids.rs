@@ -114,12 +114,22 @@ impl Maps {
     /// Writes them for a process of a user namespace that this one's is the parent of.
     pub(crate) fn write(&self, proc: BorrowedFd<'_>, pid: &str) -> Result<()> {
         for (kind, ranges) in [("uid", &self.uid), ("gid", &self.gid)] {
-            let text: String = ranges.iter().map(|range| range.line()).collect();
+            let text = text(ranges);
             let path = CString::new(format!("{pid}/{kind}_map")).unwrap_or_default();
             write_file(proc, &path, text.as_bytes()).context(format!("setting up {kind} map"))?;
         }
         Ok(())
     }
+}
+
+/// A map as the kernel reads it.
+fn text(ranges: &[Range]) -> String {
+    ranges.iter().map(|range| range.line()).collect()
+}
+
+/// Whether the kernel takes so much, see user_namespaces(7).
+pub(crate) fn fits(ranges: &[Range]) -> bool {
+    ranges.len() <= 340 && text(ranges).len() < 4096
 }
 
 /// The lines of a map whose ids are counted from 0, and of one inside of it that makes the wanted ids of them.

@@ -131,7 +131,7 @@ fn compile_policies(config: &mut Config, host: &Host) -> Result<()> {
     if config.policies.is_empty() {
         return Ok(());
     }
-    let facts = Facts::of(sandbox::caps_of_command(config, host));
+    let facts = Facts::of(sandbox::caps_after_exec(config, host));
     config.policy_programs = config.policies.iter().map(|policy| policy.compile(&facts)).collect::<Result<_>>()?;
     Ok(())
 }
@@ -145,7 +145,8 @@ fn show_plan(config: &Config, host: &Host, fds: &mut Fds, colour: bool) -> Resul
         status::write_all(fd.as_fd(), &text).context("Can't write the plan")?;
     }
     if config.switches.dry_run {
-        crate::print(plan_text::render(&plan, colour).as_bytes());
+        let text = plan_text::render(&plan, colour);
+        status::write_all(std::io::stdout().as_fd(), text.as_bytes()).context("Can't write the plan")?;
     }
     Ok(0)
 }
@@ -212,7 +213,7 @@ impl Links {
         let (signals_out, signals_in) = link(config.switches.forward_signals)?;
         // What is told about a sandbox is told when that is true.
         let (pid_out, pid_in) = link(fds.pidns.is_some() || tells && config.has_own_cgroup_root())?;
-        if let Some(socket) = &pid_out {
+        for socket in [&pid_out, &signals_out].into_iter().flatten() {
             setsockopt(socket, sockopt::PassCred, &true).context("Can't set SO_PASSCRED on pid socket")?;
         }
         let (tether, report, executed, signals, pid) = (tether_out, report_out, executed_out, signals_out, pid_out);
@@ -244,7 +245,12 @@ fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, 
     if let Some(layers) = config.id_layers() {
         layers.first.write(proc.as_fd(), &child.to_string())?;
     }
-    caps::drop_all_but(outer.leaf.map_or(0, Leaf::caps), caller.uid == 0)?;
+    let keep = outer.leaf.map_or(0, Leaf::caps);
+    if outer.signals.is_some() {
+        caps::drop_all_but_signals(keep, caller.uid == 0)?;
+    } else {
+        caps::drop_all_but(keep, caller.uid == 0)?;
+    }
     let json_status = match &info {
         Some(info) => write_info(&config, &mut fds, info)?,
         None => None,
@@ -257,7 +263,7 @@ fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, 
         signal(tether).context("Can't tell the sandbox to go on")?;
     }
     let Outer { tether, report, executed, signals, pid, leaf } = outer;
-    let forwarder = signals.map(|link| Forwarder { link, same_session: !config.switches.new_session });
+    let forwarder = signals.map(|link| Forwarder { link });
     // Every fd that is left is closed by its number now.
     std::mem::forget((proc, fds, pid));
     drop((config, info));

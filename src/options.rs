@@ -510,7 +510,8 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)], "Map user ids of the sandbox to ids outside",
         "One line of uid_map, see user_namespaces(7): the COUNT ids from INSIDE on stand for those from OUTSIDE on. It may be repeated for more ranges. \
          Needs --unshare-user, and root; an ordinary user may map only the own id, which is what --uid does. COMMAND runs as the id of --uid, \
-         else as what the caller's own id is mapped to, else as the first id INSIDE, and without supplementary groups. The set-up runs with the same ids: \
+         else as what the caller's own id is mapped to, else as the first id INSIDE; where other \
+         ids than the own one are mapped, without supplementary groups. The set-up runs with the same ids: \
          sources have to be reachable for them. See ID RANGES below.",
         |p, v| { let range = v.range()?; p.config.maps.uid.push(range); Ok(()) }),
     row!(Beyond, "--gid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)], "Map group ids of the sandbox to ids outside",
@@ -518,7 +519,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let range = v.range()?; p.config.maps.gid.push(range); Ok(()) }),
     row!(Beyond, "--forward-signals", [], "Pass signals on to COMMAND",
         "What bwrap is sent of HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH goes on to COMMAND, and bwrap ends when COMMAND does, with its exit status. \
-         What the terminal sends to the foreground is not sent twice. A signal that comes before COMMAND is executed ends bwrap, and COMMAND is not run. \
+         What COMMAND hears from the terminal by itself is not sent twice. What comes before COMMAND is executed does to bwrap what it does \
+         to any program, and if that ends bwrap COMMAND is not run. \
          With --as-pid-1 the kernel keeps signals from COMMAND for which it has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
     row!(Beyond, "--dry-run", [], "Show what would be done, and do nothing",

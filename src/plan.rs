@@ -4,7 +4,8 @@
 
 use std::ffi::CStr;
 
-use nix::sys::stat::stat;
+use nix::errno::Errno;
+use nix::sys::stat::{SFlag, stat};
 use serde::{Serialize, Serializer};
 
 use crate::apparmor::Profile;
@@ -31,10 +32,10 @@ pub(crate) struct Plan<'a> {
     /// Each kind of namespace, and whether it is `new`, `joined` or `shared`.
     #[serde(serialize_with = "object")]
     pub(crate) namespaces: Vec<(&'static str, &'static str)>,
-    /// COMMAND's user id in the sandbox.
-    pub(crate) uid: u32,
+    /// COMMAND's user id in the sandbox; nothing where somebody else decides.
+    pub(crate) uid: Option<u32>,
     /// Its group id.
-    pub(crate) gid: u32,
+    pub(crate) gid: Option<u32>,
     /// Lines of the map of user ids, if there is a new user namespace.
     pub(crate) uid_map: Vec<(u32, u32, u32)>,
     /// The same for group ids.
@@ -108,6 +109,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) covered_by: Option<usize>,
     /// Why it would fail, or be left out.
     pub(crate) problem: Option<String>,
+    /// Whether it is one that may be left out, and is.
+    pub(crate) left_out: bool,
     /// The destination's components.
     #[serde(skip)]
     pub(crate) parts: Vec<&'a [u8]>,
@@ -117,13 +120,14 @@ impl<'a> Plan<'a> {
     /// What a checked command line comes to for this caller.
     pub(crate) fn of(config: &'a Config, host: &Host) -> Self {
         let (uid_map, gid_map) = maps(config, host);
+        let own = |id| move || (!sandbox::has_foreign_ids(config)).then_some(id);
         Self {
             namespaces: namespaces(config),
-            uid: config.sandbox_uid(host.caller),
-            gid: config.sandbox_gid(host.caller),
+            uid: config.uid.or_else(own(host.caller.uid)),
+            gid: config.gid.or_else(own(host.caller.gid)),
             uid_map,
             gid_map,
-            capabilities: caps::names(sandbox::caps_of_command(config, host)),
+            capabilities: caps::names(sandbox::caps_after_exec(config, host)),
             limits: config.limits.iter().map(ToString::to_string).collect(),
             filters: filters(config),
             restrictions: restrictions(config),
@@ -255,10 +259,22 @@ fn files(config: &Config) -> Vec<OpenFile> {
 
 fn filesystem(config: &Config) -> Vec<Entry<'_>> {
     let mut entries = Vec::new();
-    if !config.ops.first().is_some_and(Op::is_root_bind) {
-        entries.push(Entry::new(0, c"/", "tmpfs").flags(["mode 0755"]));
+    let mut used = config.fds.numbers();
+    for (index, op) in config.ops.iter().enumerate() {
+        let mut entry = Entry::of(index + 1, op, config);
+        if let Some(fd) = op.fd() {
+            if used.contains(&fd) {
+                entry.problem = Some(format!("an option before this one has used fd {fd}"));
+            }
+            used.push(fd);
+        }
+        entries.push(entry);
     }
-    entries.extend(config.ops.iter().enumerate().map(|(index, op)| Entry::of(index + 1, op, config)));
+    // What the first option binds on `/` is the root; else that is an empty tmpfs.
+    let bound = config.ops.first().is_some_and(Op::is_root_bind) && entries.first().is_some_and(|entry| !entry.left_out);
+    if !bound {
+        entries.insert(0, Entry::new(0, c"/", "tmpfs").flags(["mode 0755"]));
+    }
     for index in 0..entries.len() {
         let covering = |later: &&Entry<'_>| {
             later.is_mount() && entries.get(index).is_some_and(|entry| entry.parts.starts_with(&later.parts) && entry.is_placed())
@@ -274,7 +290,17 @@ fn filesystem(config: &Config) -> Vec<Entry<'_>> {
 impl<'a> Entry<'a> {
     fn new(number: usize, destination: &'a CStr, kind: &'static str) -> Self {
         let (sources, flags, parts) = (Vec::new(), Vec::new(), components(destination));
-        Self { number, destination: Text(destination), kind, sources, flags, covered_by: None, problem: None, parts }
+        Self {
+            number,
+            destination: Text(destination),
+            kind,
+            sources,
+            flags,
+            covered_by: None,
+            problem: None,
+            left_out: false,
+            parts,
+        }
     }
 
     fn flags<const N: usize>(mut self, flags: [&str; N]) -> Self {
@@ -294,8 +320,17 @@ impl<'a> Entry<'a> {
 
     /// A source on the host, which is looked for.
     fn on_host(self, source: &CStr) -> Self {
-        let problem = stat(source).err().map(|errno| format!("{}: {}", source.to_string_lossy(), describe(errno)));
         let mut entry = self.of_source(source);
+        let problem = match stat(source) {
+            Ok(status) if entry.parts.is_empty() && status.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFDIR.bits() => {
+                Some("what is mounted on / has to be a directory".to_owned())
+            }
+            Ok(_) => None,
+            Err(errno) => {
+                entry.left_out = errno == Errno::ENOENT && entry.flags.iter().any(|flag| flag == IF_EXISTS);
+                Some(format!("{}: {}", source.to_string_lossy(), describe(errno)))
+            }
+        };
         entry.problem = entry.problem.or(problem);
         entry
     }
@@ -315,7 +350,7 @@ impl<'a> Entry<'a> {
 
     /// Whether it is not left out.
     pub(crate) fn is_placed(&self) -> bool {
-        !(self.problem.is_some() && self.flags.iter().any(|flag| flag == IF_EXISTS))
+        !self.left_out
     }
 
     fn of(number: usize, op: &'a Op, config: &Config) -> Self {

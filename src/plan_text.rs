@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
+use crate::error::{is_plain, on_one_line};
 use crate::plan::{Entry, Plan, Text, Variable};
 use crate::{caps, sys};
 
@@ -44,7 +45,8 @@ fn facts(page: &mut Page, plan: &Plan<'_>) {
         let label = if state == "new" { "namespaces" } else { "" };
         page.fact(label, names.is_empty(), &format!("{state}: {}", names.join(", ")));
     }
-    page.fact("ids", false, &format!("uid {}, gid {}", plan.uid, plan.gid));
+    let id = |id: Option<u32>| id.map_or_else(|| "as others have mapped it".to_owned(), |id| id.to_string());
+    page.fact("ids", false, &format!("uid {}, gid {}", id(plan.uid), id(plan.gid)));
     let lines = |lines: &[(u32, u32, u32)]| {
         let shown = lines.iter().map(|(inside, outside, count)| match count {
             1 => format!("{inside} is {outside} outside"),
@@ -153,7 +155,7 @@ impl Page {
             return;
         }
         _ = write!(self.text, "  {label:<width$}", width = COLUMN - 2);
-        self.wrapped(text, COLUMN, COLUMN);
+        self.wrapped(&on_one_line(text), COLUMN, COLUMN);
     }
 
     /// Facts with one label.
@@ -191,10 +193,10 @@ impl Page {
         } else {
             _ = write!(self.text, "{:rest$}", "", rest = DESCRIPTION - width);
         }
-        self.wrapped(&describe(entry), DESCRIPTION, DESCRIPTION);
+        self.wrapped(&on_one_line(&describe(entry)), DESCRIPTION, DESCRIPTION);
         let problem = entry.problem.as_ref().map(|problem| {
             let what = if entry.is_placed() { "would fail" } else { "is left out" };
-            self.paint(RED, &format!("{what}: {problem}"))
+            self.paint(RED, &on_one_line(&format!("{what}: {problem}")))
         });
         let covered = entry.covered_by.map(|by| self.paint(DIM, &format!("covered by {by}")));
         for note in [covered, problem].into_iter().flatten() {
@@ -249,7 +251,7 @@ fn quoted_text(text: &str) -> String {
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
     }
-    if text.chars().any(char::is_control) {
+    if !text.chars().all(is_plain) {
         return format!("$'{}'", text.chars().flat_map(escaped).collect::<String>());
     }
     format!("'{}'", text.replace('\'', "'\\''"))
@@ -261,7 +263,7 @@ fn escaped(letter: char) -> Vec<char> {
         '\n' => vec!['\\', 'n'],
         '\t' => vec!['\\', 't'],
         '\'' | '\\' => vec!['\\', letter],
-        control if control.is_control() => format!("\\u{:04x}", u32::from(control)).chars().collect(),
+        other if !is_plain(other) => format!("\\u{:04x}", u32::from(other)).chars().collect(),
         other => vec![other],
     }
 }

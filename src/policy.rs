@@ -21,7 +21,7 @@ use syscalls::Sysno;
 
 use crate::bpf::{self, Answer, Condition, Rule, Rules, Test};
 use crate::config::Word;
-use crate::error::{Context, Error, Result, join};
+use crate::error::{Context, Error, Result, join, on_one_line};
 use crate::seccomp::{MAX_INSTRUCTIONS, Program};
 use crate::sys;
 
@@ -97,9 +97,8 @@ fn read(name: &CStr) -> Result<Vec<u8>> {
 /// What a diagnostic may quote from a file, on one line of reasonable length.
 pub(crate) fn one_line(text: &str) -> String {
     const LONGEST: usize = 400;
-    let shown = |letter: char| if letter.is_control() { ' ' } else { letter };
-    let mut line: String = text.chars().take(LONGEST).map(shown).collect();
-    if line.len() < text.len() {
+    let mut line = on_one_line(&text.chars().take(LONGEST).collect::<String>());
+    if text.chars().nth(LONGEST).is_some() {
         line.push('…');
     }
     line

@@ -99,6 +99,6 @@ fn what_is_wrong_is_said_with_its_place() {
 
 #[test]
 fn problems_are_told_on_one_line() {
-    assert_eq!(one_line("a\nb\u{1b}[31m"), "a b [31m");
+    assert_eq!(one_line("a\nb\u{1b}[31m"), "a?b?[31m");
     assert_eq!(one_line(&"é".repeat(500)), format!("{}…", "é".repeat(400)));
 }

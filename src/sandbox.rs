@@ -359,6 +359,19 @@ pub(crate) fn caps_of_command(config: &Config, host: &Host) -> u64 {
     requested_caps(config, host) & if has_own_userns(config) { u64::MAX } else { host.permitted }
 }
 
+/// What is left of that once COMMAND is executed: who is not root in a user namespace keeps what was asked for by name, and nothing else.
+/// Who one is in a namespace that others have made is not known before.
+pub(crate) fn caps_after_exec(config: &Config, host: &Host) -> u64 {
+    let is_root =
+        host.caller.uid == 0 && config.uid.unwrap_or(if has_foreign_ids(config) { u32::MAX } else { host.caller.uid }) == 0;
+    if is_root || !has_own_userns(config) || !config.caps.is_empty() { caps_of_command(config, host) } else { 0 }
+}
+
+/// Whether somebody else decides which ids there are.
+pub(crate) fn has_foreign_ids(config: &Config) -> bool {
+    config.fds.userns.is_some() || config.fds.userns_block.is_some()
+}
+
 /// Comes down to what COMMAND is allowed, and to what PID 1 needs.
 fn drop_caps(config: &Config, host: &Host) -> Result<Caps> {
     let wanted = caps_of_command(config, host);
@@ -416,15 +429,18 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     let numbers: BTreeSet<_> = config.fds.sync.iter().copied().collect();
     let sync = numbers.into_iter().map(|number| fds.take(number).context("Can't keep sync-fd"));
     let sync = sync.collect::<Result<Vec<_>>>()?;
-    if config.switches.forward_signals && !config.switches.die_with_parent {
-        // From here on COMMAND waits for the monitor and notices its end.
-        launch::clear_death_signal()?;
-    }
     let Some(report) = links.report.take() else {
+        survive_monitor(&config)?;
         keep_open(sync)?;
         return exec(&config, &command, &links);
     };
     let locks = init::take_locks(&config.lock_files)?;
+    survive_monitor(&config)?;
+    if command.root && has_own_userns(&config) {
+        // COMMAND may have every capability in its user namespace, and PID 1 is the host's root to the host's files, of which the one
+        // that it executes is one. COMMAND itself can be looked into again once it has executed something.
+        caps::become_undumpable()?;
+    }
     let first = getpid();
     let forked = sys::clone_process(0).map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
     if let Some(pid) = forked? {
@@ -450,6 +466,12 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
         die_with(first)?;
     }
     exec(&config, &command, &links)
+}
+
+/// Where the monitor's end was watched for during the set-up alone: from here on COMMAND waits for it and notices its end.
+fn survive_monitor(config: &Config) -> Result<()> {
+    let for_setup = config.dies_in_setup() && !config.switches.die_with_parent;
+    if for_setup { launch::clear_death_signal() } else { Ok(()) }
 }
 
 /// fds that COMMAND inherits.

@@ -13,8 +13,8 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
-use nix::unistd::getpid;
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, sendmsg};
+use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 
 use crate::error::{Context, Error, Result, warn};
 use crate::launch;
@@ -55,10 +55,16 @@ pub(crate) fn introduce(link: &OwnedFd) -> Result<()> {
 /// The monitor's side.
 #[derive(Debug)]
 pub(crate) struct Forwarder {
-    /// Where COMMAND introduces itself.
+    /// Where COMMAND introduces itself, a socket that tells who writes to it.
     pub(crate) link: OwnedFd,
-    /// Whether COMMAND is in the monitor's session, and hears from the terminal by itself.
-    pub(crate) same_session: bool,
+}
+
+/// COMMAND, as the monitor knows it.
+struct Command {
+    /// The process itself.
+    handle: OwnedFd,
+    /// What it is called here. After its end somebody else might be.
+    pid: Pid,
 }
 
 impl Forwarder {
@@ -75,32 +81,40 @@ impl Forwarder {
             let mut ready = [PollFd::new(end.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
             sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)).context("poll")?;
             while let Some(signal) = signals.read_signal().context("Can't read signals")? {
-                self.forward(&command, signal);
+                forward(&command, signal);
             }
             if ready.first().and_then(PollFd::any).unwrap_or(false) {
                 return Ok(());
             }
         }
     }
+}
 
-    fn forward(&self, command: &OwnedFd, signal: libc::signalfd_siginfo) {
-        // The terminal tells everybody in its foreground, and twice would be once too often.
-        if signal.ssi_code == SI_KERNEL && self.same_session {
-            return;
-        }
-        match sys::pidfd_send_signal(command.as_fd(), signal.ssi_signo.cast_signed()) {
-            // It has ended, of which the monitor is about to hear.
-            Ok(()) | Err(Errno::ESRCH) => {}
-            Err(other) => warn(format_args!("Can't forward signal {}: {}", signal.ssi_signo, crate::error::describe(other))),
-        }
+/// Passes a signal on.
+fn forward(command: &Command, signal: libc::signalfd_siginfo) {
+    if is_told(command, &signal) {
+        return;
+    }
+    match sys::pidfd_send_signal(command.handle.as_fd(), signal.ssi_signo.cast_signed()) {
+        // It has ended, of which the monitor is about to hear.
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(other) => warn(format_args!("Can't forward signal {}: {}", signal.ssi_signo, crate::error::describe(other))),
     }
 }
 
+/// Whether COMMAND hears of it by itself, so that twice would be once too often. The terminal tells all processes of its foreground's
+/// group; of its end it tells only the leader of the session.
+fn is_told(command: &Command, signal: &libc::signalfd_siginfo) -> bool {
+    let number = signal.ssi_signo.cast_signed();
+    let of_leader = matches!(number, libc::SIGHUP | libc::SIGCONT) && getsid(None) == Ok(getpid());
+    signal.ssi_code == SI_KERNEL && !of_leader && getpgid(Some(command.pid)) == Ok(getpgrp())
+}
+
 /// The pidfd that COMMAND sends; none if it has ended before.
-fn receive(link: &OwnedFd) -> SysResult<Option<OwnedFd>> {
+fn receive(link: &OwnedFd) -> SysResult<Option<Command>> {
     let mut byte = [0; 1];
     let mut buffer = [IoSliceMut::new(&mut byte)];
-    let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1]);
+    let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1], UnixCredentials);
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let message = loop {
         match recvmsg::<()>(link.as_raw_fd(), &mut buffer, Some(&mut space), flags) {
@@ -108,9 +122,13 @@ fn receive(link: &OwnedFd) -> SysResult<Option<OwnedFd>> {
             other => break other?,
         }
     };
-    let fds = message.cmsgs()?.find_map(|part| match part {
-        ControlMessageOwned::ScmRights(fds) => Some(fds),
-        _ => None,
-    });
-    Ok(fds.into_iter().flatten().map(sys::adopt).next())
+    let (mut handle, mut pid) = (None, None);
+    for part in message.cmsgs()? {
+        match part {
+            ControlMessageOwned::ScmRights(fds) => handle = fds.into_iter().map(sys::adopt).next(),
+            ControlMessageOwned::ScmCredentials(sender) => pid = Some(Pid::from_raw(sender.pid())),
+            _ => {}
+        }
+    }
+    Ok(handle.zip(pid).map(|(handle, pid)| Command { handle, pid }))
 }

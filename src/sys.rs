@@ -407,7 +407,7 @@ pub(crate) fn raise(set: u64) -> SysResult<()> {
 }
 
 /// `capset(2)`
-fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> SysResult<()> {
+pub(crate) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> SysResult<()> {
     let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
     let [effective, permitted, inheritable] = [effective, permitted, inheritable].map(halves);
     let half = |effective, permitted, inheritable| CapData { effective, permitted, inheritable };

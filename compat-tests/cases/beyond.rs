@@ -285,6 +285,30 @@ fn dry_runs() -> Vec<Case> {
             .env("NO_COLOR", "1")
             .terminal()
             .claim(|o| o.expect(!o.stdout.contains('\u{1b}'), "colours")),
+        // Nothing but what does not exist may be left out, and then it is no root either.
+        Case::new("dry_run_without_its_root")
+            .options(["--ro-bind-try", "/nonexistent", "/", "--ro-bind-try", "/etc/passwd/x", "/x", "--dry-run"])
+            .run(["true"])
+            .ok()
+            .claim(|o| {
+                o.expect_line("     /                          tmpfs, mode 0755")?;
+                o.expect(
+                    o.stdout.contains("would fail: /etc/passwd/x:") && o.stdout.contains("is left out: /nonexistent:"),
+                    "not both",
+                )
+            }),
+        Case::new("dry_run_of_what_would_move_the_cursor")
+            .on_host()
+            .options(["--bind", "/no\u{1b}[31m\npath\u{202e}", "/x", "--dry-run"])
+            .run(["true"])
+            .ok()
+            .claim(|o| o.expect(o.stdout.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "control characters")),
+        Case::new("dry_run_on_a_full_device")
+            .on_host()
+            .options(["--dry-run"])
+            .run(["true"])
+            .fd(1, Fd::path("/dev/full"))
+            .status(1),
         Case::new("dry_run_json_closed")
             .on_host()
             .options(["--dry-run-json", "8"])

@@ -60,6 +60,9 @@ const TRACEABLE: [&str; 19] = [
     "read its limits",
 ];
 
+/// What root's capabilities in a user namespace are good for where a process cannot be traced.
+const OF_ROOT: [&str; 3] = ["signal", "signal by pidfd", "read its limits"];
+
 fn processes() -> Vec<Case> {
     let case = |name: &str, options: &[&str], whom: &str, through: &[&'static str]| {
         attempts(box_of(name).options(options), &[&format!("escape:process:{whom}")], through, 17)
@@ -94,7 +97,16 @@ fn processes() -> Vec<Case> {
             .fd(9, Fd::path("/dev/null"))
             .ours_only(),
         // All capabilities are also those over PID 1.
-        case("known_first_process", &["--unshare-all", "--uid", "0", "--gid", "0", "--cap-add", "ALL"], "1", &TRACEABLE),
+        case("known_first_process", &["--unshare-all", "--uid", "0", "--gid", "0", "--cap-add", "ALL"], "1", &TRACEABLE)
+            .user_only(),
+        // Root's PID 1 may write to files of the host's, such as the one that it executes: no capability opens it.
+        case("first_process_of_root", &["--unshare-all"], "1", &OF_ROOT).root_only().ours_only(),
+        case("first_process_of_root_with_all", &["--unshare-all", "--cap-add", "ALL"], "1", &OF_ROOT).root_only().ours_only(),
+        case("first_process_of_root_with_another_id", &["--unshare-all", "--uid", "7"], "1", &SAME_USER).root_only().ours_only(),
+        case("first_process_of_root_without_pid", &["--unshare-user", "--uid", "7", "--sync-fd", "9"], "parent", &SAME_USER)
+            .fd(9, Fd::path("/dev/null"))
+            .root_only()
+            .ours_only(),
         // With one, nobody but PID 1 is there.
         case("others", &["--unshare-all"], "others", &[]),
         case("others_capabilities", &["--unshare-all", "--uid", "0", "--gid", "0", "--cap-add", "ALL"], "others", &[]),

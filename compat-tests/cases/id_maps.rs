@@ -102,6 +102,9 @@ fn own_ids() -> Vec<Case> {
 
 fn refused() -> Vec<Case> {
     let newuidmap = "bwrap: Only root may map other ids than its own: have newuidmap do it, with --userns-block-fd, see ID RANGES in bwrap(1)";
+    let many: Vec<String> =
+        (0..341).flat_map(|n| ["--uid-map".to_owned(), n.to_string(), (1000 + n).to_string(), "1".to_owned()]).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let count = "bwrap: Invalid count of ids for --uid-map:";
     let user = |name: &str, words: &[&str], line: &str| {
         Case::new(name).on_host().options(["--unshare-user"]).options(words).run(["echo", "hi"]).fails(line)
@@ -132,6 +135,8 @@ fn refused() -> Vec<Case> {
             "bwrap: An id may be in one --uid-map only",
         )
         .root_only(),
+        user("too_many_lines", &many, "bwrap: Too many lines of --uid-map: the kernel takes 340, in less than 4096 bytes")
+            .root_only(),
         Case::new("no_namespace")
             .root_only()
             .on_host()

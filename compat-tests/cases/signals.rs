@@ -9,6 +9,7 @@ use crate::harness::{Case, Fd, Live, Outcome, Result, Tweak};
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = forwarded();
     cases.extend(ends());
+    cases.extend(untold());
     cases.extend(during_setup());
     cases.into_iter().map(Case::ours_only).collect()
 }
@@ -81,15 +82,38 @@ fn ends() -> Vec<Case> {
         // The window's size changes: the kernel tells the foreground, which COMMAND is not in.
         case("resize", &["--unshare-pid", "--new-session"])
             .terminal()
-            .run(["sh", "-c", "trap 'stty size; exit 4' WINCH; stty rows 33 cols 77; while :; do sleep 0.02; done"])
+            .run(["sh", "-c", "trap 'stty size; exit 4' WINCH; stty cols 77; while :; do sleep 0.02; done"])
             .status(4)
-            .claim(|o: &Outcome| o.expect(o.stdout.trim() == "33 77", "not the new size")),
+            .claim(|o: &Outcome| o.expect(o.stdout.trim().ends_with(" 77"), "not the new size")),
         // It is in the foreground and hears of it by itself, once.
         case("resize_once", &["--unshare-pid"])
             .terminal()
-            .run(["sh", "-c", "n=0; trap 'n=$((n + 1))' WINCH; stty rows 33 cols 77; sleep 0.3; echo $n"])
+            .run(["sh", "-c", "n=0; trap 'n=$((n + 1))' WINCH; stty cols 77; sleep 0.3; echo $n"])
             .status(0)
             .claim(|o| o.expect(o.stdout.trim() == "1", "not once")),
+    ]
+}
+
+/// Whom the terminal does not tell: who is in another process group, and whoever the leader of its session has left to it.
+fn untold() -> Vec<Case> {
+    let case =
+        |name: &str, options: &[&str]| Case::new(name).on_host().options(options).options(["--dev", "/dev", "--forward-signals"]);
+    vec![
+        // COMMAND is not in the foreground, and so the kernel tells the monitor alone.
+        case("another_process_group", &["--unshare-pid"])
+            .terminal()
+            .run([
+                "perl",
+                "-e",
+                "setpgrp; $SIG{WINCH} = sub { print qq(told\\n); exit 6 }; system(qw(stty cols 77)); sleep 20 for 1 .. 3",
+            ])
+            .status(6)
+            .claim(|o| o.expect(o.stdout.trim() == "told", "not told")),
+        case("another_user", &["--unshare-pid"])
+            .root_only()
+            .run(["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "sh", "-c", LISTENER])
+            .during(every_one)
+            .status(9),
     ]
 }
 
@@ -107,5 +131,19 @@ fn during_setup() -> Vec<Case> {
         case("too_early", &["--unshare-pid"], Signal::SIGTERM),
         case("too_early_without_pid_1", &[], Signal::SIGINT),
         case("too_early_with_pid_1_only", &["--lock-file", "/etc/passwd"], Signal::SIGHUP),
+        // A lock file that somebody has made a pipe: nothing waits for it when the monitor is gone.
+        Case::new("too_early_at_a_lock")
+            .on_host()
+            .options(["--forward-signals", "--unshare-pid", "--info-fd", "8", "--lock-file", "{dir}/lock"])
+            .setup(|s| nix::unistd::mkfifo(&s.path("lock"), nix::sys::stat::Mode::S_IRWXU).map_err(|errno| errno.to_string()))
+            .run(["echo", "hi"])
+            .fd(8, Fd::Capture)
+            .stdout("")
+            .signal(libc::SIGTERM)
+            .during(|live| {
+                live.wait_for_number(8, "child-pid")?;
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                send(live, Signal::SIGTERM)
+            }),
     ]
 }

@@ -49,6 +49,11 @@ pub(crate) fn capset(_: u64, _: u64) -> SysResult<()> {
 }
 
 /// Refused.
+pub(crate) fn set_capabilities(_: u64, _: u64, _: u64) -> SysResult<()> {
+    Err(Errno::ENOSYS)
+}
+
+/// Refused.
 pub(crate) fn capget() -> SysResult<(u64, u64)> {
     Err(Errno::ENOSYS)
 }
