@@ -345,7 +345,8 @@ pub(crate) fn kernel_release() -> String {
     let mut names: libc::utsname = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes one such structure.
     _ = unsafe { libc::uname(&raw mut names) };
-    names.release.iter().map(|&byte| char::from(byte.cast_unsigned())).take_while(|&letter| letter != '\0').collect()
+    // C's char is signed on x86 and unsigned on ARM.
+    names.release.iter().flat_map(|letter| letter.to_ne_bytes()).map(char::from).take_while(|&letter| letter != '\0').collect()
 }
 
 /// One half of the sets of `capget(2)` and `capset(2)`: capabilities 0–31 or 32–63.
