@@ -1,0 +1,59 @@
+# Builds and installs `bwrap`, its man page and its completions; for GNU make.
+#
+#   make                    builds; the only step that needs Rust, and the network once for what Cargo.lock names
+#   make install            installs what was built; `sudo make install` after `make` as an ordinary user
+#   make uninstall          removes the files that an `install` with the same variables made; directories stay, others may use them
+#   make deb                a Debian package in target/make, with dpkg-deb; what it says of itself comes from Cargo.toml
+#
+# Variables: PREFIX (/usr/local), DESTDIR, and those below. APPARMOR=1 has the AppArmor profile installed too, into /etc/apparmor.d. It is
+# for hosts where only programs with a profile may make user namespaces, and left out unless it is asked for: it lifts a restriction
+# of the administrator's, AppArmor before 4.0 cannot read it, and some hosts have a profile for /usr/bin/bwrap of their own.
+#
+# The same sources, Cargo.lock and compiler give the same bytes, whichever the directory, the home directory and the umask.
+
+PREFIX = /usr/local
+BINDIR = $(PREFIX)/bin
+MANDIR = $(PREFIX)/share/man
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+APPARMORDIR = /etc/apparmor.d
+APPARMOR =
+CARGO = cargo
+INSTALL = install
+# Named, so that installing needs no compiler that could be asked for it. For another machine: see CONTRIBUTING.md.
+TARGET = $(shell uname -m)-unknown-linux-gnu
+
+# Not Cargo's own directory: what `cargo build` puts there is built with other flags.
+BUILD = target/make
+BINARY = $(BUILD)/$(TARGET)/release/bwrap
+# Panics name the sources of dependencies, which are below the home directory of whoever builds. Added to the flags in .cargo/config.toml.
+CARGO_HOME ?= $(HOME)/.cargo
+REMAP = build.rustflags=["--remap-path-prefix=$(CARGO_HOME)/registry/src/="]
+
+all: $(BINARY)
+
+$(BINARY): $(wildcard src/*) Cargo.toml Cargo.lock .cargo/config.toml
+	$(CARGO) build --release --locked --target $(TARGET) --target-dir $(BUILD) --config '$(REMAP)'
+	touch $@
+
+# Mode 0755, never set-uid: it refuses to run that way.
+install: $(BINARY)
+	$(INSTALL) -D -m 0755 $(BINARY) "$(DESTDIR)$(BINDIR)/bwrap"
+	$(INSTALL) -D -m 0644 man/bwrap.1 "$(DESTDIR)$(MANDIR)/man1/bwrap.1"
+	$(INSTALL) -D -m 0644 completions/bwrap.bash "$(DESTDIR)$(BASHDIR)/bwrap"
+	$(INSTALL) -D -m 0644 completions/_bwrap "$(DESTDIR)$(ZSHDIR)/_bwrap"
+	$(INSTALL) -D -m 0644 completions/bwrap.fish "$(DESTDIR)$(FISHDIR)/bwrap.fish"
+ifeq ($(APPARMOR),1)
+	sed 's|/usr/bin/bwrap|$(BINDIR)/bwrap|' src/apparmor.profile > $(BUILD)/apparmor.profile
+	$(INSTALL) -D -m 0644 $(BUILD)/apparmor.profile "$(DESTDIR)$(APPARMORDIR)/bwrap"
+endif
+
+uninstall:
+	rm -f "$(DESTDIR)$(BINDIR)/bwrap" "$(DESTDIR)$(MANDIR)/man1/bwrap.1" "$(DESTDIR)$(BASHDIR)/bwrap" \
+	    "$(DESTDIR)$(ZSHDIR)/_bwrap" "$(DESTDIR)$(FISHDIR)/bwrap.fish"
+ifeq ($(APPARMOR),1)
+	rm -f "$(DESTDIR)$(APPARMORDIR)/bwrap"
+endif
+
+.PHONY: all install uninstall
