@@ -56,4 +56,43 @@ ifeq ($(APPARMOR),1)
 	rm -f "$(DESTDIR)$(APPARMORDIR)/bwrap"
 endif
 
-.PHONY: all install uninstall
+# One `key = "value"` of Cargo.toml.
+toml = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
+ARCH_x86_64 = amd64
+ARCH_aarch64 = arm64
+ARCH_riscv64gc = riscv64
+ARCH = $(ARCH_$(firstword $(subst -, ,$(TARGET))))
+DEB = $(BUILD)/$(call toml,name)_$(call toml,version)_$(ARCH).deb
+TREE = $(BUILD)/$(TARGET)/deb
+# The time in the package, for dpkg-deb and for everybody who builds the same commit.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2> /dev/null)
+ifneq ($(SOURCE_DATE_EPOCH),)
+export SOURCE_DATE_EPOCH
+endif
+
+deb: $(BINARY)
+	rm -rf $(TREE)
+	$(MAKE) install DESTDIR=$(TREE) PREFIX=/usr ZSHDIR=/usr/share/zsh/vendor-completions APPARMOR=
+	$(INSTALL) -D -m 0644 src/apparmor.profile $(TREE)/usr/share/apparmor/extra-profiles/bwrap
+	$(INSTALL) -D -m 0644 -t $(TREE)/usr/share/doc/bleb README.md SECURITY.md CHANGELOG.md LICENSE-APACHE
+	$(INSTALL) -m 0644 LICENSE-MIT $(TREE)/usr/share/doc/bleb/copyright
+	gzip -9n $(TREE)/usr/share/man/man1/bwrap.1
+	$(INSTALL) -d -m 0755 $(TREE)/DEBIAN
+	cd $(TREE) && find usr -type f | LC_ALL=C sort | xargs md5sum > DEBIAN/md5sums
+	{ echo 'Package: $(call toml,name)'; \
+	    echo 'Version: $(call toml,version)'; \
+	    echo 'Architecture: $(ARCH)'; \
+	    echo 'Maintainer: $(call toml,maintainer)'; \
+	    echo "Installed-Size: $$(find $(TREE)/usr -type f -printf '%s\n' | awk '{ n += int(($$1 + 1023) / 1024) } END { print n }')"; \
+	    echo 'Provides: $(call toml,provides)'; \
+	    echo 'Conflicts: $(call toml,conflicts)'; \
+	    echo 'Replaces: $(call toml,replaces)'; \
+	    echo 'Section: $(call toml,section)'; \
+	    echo 'Priority: $(call toml,priority)'; \
+	    echo 'Description: $(call toml,description)'; \
+	    echo ' $(call toml,extended-description)'; \
+	} > $(TREE)/DEBIAN/control
+	chmod 0644 $(TREE)/DEBIAN/control $(TREE)/DEBIAN/md5sums
+	dpkg-deb --root-owner-group -Zxz --build $(TREE) $(DEB)
+
+.PHONY: all install uninstall deb
