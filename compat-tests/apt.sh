@@ -5,6 +5,7 @@
 #   private_apt_open DIR SUITE      prepares it for one suite and reads the suite's index
 #   private_apt apt-get|apt-cache …
 #
+# With private_apt_arch=ARCH for another architecture than this machine's.
 # The mirror is whichever one this machine already uses for Debian.
 
 private_apt_open() {
@@ -31,5 +32,6 @@ private_apt() {
         -o Dir::Cache="$private_apt_dir" -o Dir::Cache::archives="$private_apt_dir/archives" \
         -o Dir::Etc::SourceList="$private_apt_dir/sources.sources" -o Dir::Etc::SourceParts="$private_apt_dir/parts" \
         -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts="$private_apt_dir/parts" \
+        ${private_apt_arch:+-o APT::Architecture="$private_apt_arch" -o APT::Architectures="$private_apt_arch"} \
         -o APT::Update::Post-Invoke::= -o APT::Sandbox::User="$(id -un)" "$@"
 }
