@@ -168,7 +168,7 @@ fn built_in() -> Vec<Case> {
             "1 1",
         ),
         by_perl("default_vsock", "print socket(S, 40, 1, 0) ? 'made' : $!+0", "97"),
-        by_perl("default_keyctl", "syscall(250, 0, 0, 0); print $!+0", "1"),
+        by_perl("default_keyctl", &format!("syscall({}, 0, 0, 0); print $!+0", libc::SYS_keyctl), "1"),
     ]
 }
 
@@ -179,14 +179,14 @@ fn combined() -> Vec<Case> {
             { "names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": errno } ] })
         .to_string()
     };
-    let both = "syscall(95, 0); print $!+0, ' '; syscall(162); print $!+0";
+    let both = format!("syscall({}, 0); print $!+0, ' '; syscall({}); print $!+0", libc::SYS_umask, libc::SYS_sync);
     let count = |wanted: &'static str| move |o: &Outcome| o.expect_line(&format!("seccomp filters: {wanted}"));
     vec![
         policy_case("two_policies", &refuse("umask", 18))
             .setup(move |s| s.file("other.json", refuse("sync", 19)))
             .on_host()
             .options(["--dev", "/dev", "--seccomp-policy", "{dir}/other.json"])
-            .run(["perl", "-e", both])
+            .run(["perl", "-e", &both])
             .ok()
             .stdout("18 19"),
         Case::new("default_counts_once")
