@@ -14,7 +14,7 @@ use crate::error::describe;
 use crate::ids::Range;
 use crate::launch::Host;
 use crate::policy::Policy;
-use crate::{caps, sandbox, sys};
+use crate::{caps, identity, sandbox, sys};
 
 /// A word of the command line. In JSON, what is no UTF-8 in it is replaced.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +120,7 @@ impl<'a> Plan<'a> {
     /// What a checked command line comes to for this caller.
     pub(crate) fn of(config: &'a Config, host: &Host) -> Self {
         let (uid_map, gid_map) = maps(config, host);
-        let own = |id| move || (!sandbox::has_foreign_ids(config)).then_some(id);
+        let own = |id| move || (!identity::has_foreign_ids(config)).then_some(id);
         Self {
             namespaces: namespaces(config),
             uid: config.uid.or_else(own(host.caller.uid)),

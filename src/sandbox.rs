@@ -9,26 +9,24 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
-use nix::fcntl::readlinkat;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::{Mode, stat, umask};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Gid, Uid, chdir, getcwd, getpid, setgid, setgroups, sethostname, setsid, setuid, write};
+use nix::sys::wait::waitpid;
+use nix::unistd::{chdir, getcwd, getpid, sethostname, setsid, write};
 
 use crate::caps::{self, CapEdit, Caps};
 use crate::cgroup::fork_failure;
-use crate::config::{Config, Op, Want};
+use crate::config::{Config, Want};
 use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::fds::Fds;
 use crate::gather::{self, Gatherer, Item};
 use crate::hints;
-use crate::ids::{self, Groups, Maps, Range};
+use crate::identity::{Identity, has_foreign_ids};
 use crate::init::{self, Init};
 use crate::launch::{self, Host, die_with, set_death_signal, wait_for_byte};
 use crate::leaf;
@@ -193,105 +191,6 @@ fn enter_pid_namespace(config: &Config, fds: &mut Fds, number: i32) -> Result<Ro
     Ok(Role::Continues)
 }
 
-/// The ids of the sandbox, and how they come about.
-#[derive(Debug, Clone, Copy)]
-struct Identity {
-    /// Ids while the mounts are made: root where devpts needs a mapped root.
-    first: (u32, u32),
-    /// Ids in the sandbox.
-    last: (u32, u32),
-    /// Whether a nested user namespace leads from the first to the last.
-    nested: bool,
-}
-
-impl Identity {
-    fn of(config: &Config, host: &Host) -> Self {
-        let last = (config.sandbox_uid(host.caller), config.sandbox_gid(host.caller));
-        if let Some(layers) = config.id_layers() {
-            return Self { first: layers.first_ids(last), last, nested: layers.nested.is_some() };
-        }
-        let own_map = config.namespaces.user == Want::Yes && config.fds.userns_block.is_none();
-        let has_dev = config.ops.iter().any(|op| matches!(op, Op::Dev(_)));
-        let first = if own_map && has_dev { (0, 0) } else { last };
-        Self { first, last, nested: own_map && (first != last || config.switches.disable_userns) }
-    }
-
-    /// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped.
-    fn map(self, config: &Config, host: &Host, proc: BorrowedFd<'_>) -> Result<()> {
-        if config.fds.userns_block.is_some() {
-            return ids::assert_mapped(proc);
-        }
-        if config.has_ranges() {
-            return become_mapped(self.first);
-        }
-        if config.namespaces.user == Want::Yes {
-            let (uid, gid) = (Range::one(self.first.0, host.caller.uid), Range::one(self.first.1, host.caller.gid));
-            return ids::write_maps(proc, uid, gid, Groups::Deny);
-        }
-        if config.fds.userns.is_some() {
-            switch_ids(config.uid, config.gid)?;
-        }
-        Ok(())
-    }
-
-    /// The last user namespace: the one of `--userns2`, or a nested one with the wanted ids. Its bounding set is new.
-    fn settle(self, config: &Config, proc: BorrowedFd<'_>, fds: &mut Fds) -> Result<()> {
-        if config.switches.disable_userns {
-            ids::limit_user_namespaces(proc)?;
-        }
-        if let Some(fd) = fds.take_optional(config.fds.userns2).context("Setting userns2 failed")? {
-            setns(fd, CloneFlags::CLONE_NEWUSER).context("Setting userns2 failed")?;
-        }
-        if let Some(maps) = config.id_layers().and_then(|layers| layers.nested) {
-            unshare_mapped(proc, &maps)?;
-        } else if self.nested {
-            unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
-            let (uid, gid) = (Range::one(self.last.0, self.first.0), Range::one(self.last.1, self.first.1));
-            ids::write_maps(proc, uid, gid, Groups::Inherited)?;
-        }
-        if config.switches.disable_userns || config.switches.assert_userns_disabled {
-            ids::assert_disabled()?;
-        }
-        Ok(())
-    }
-}
-
-/// Goes into a nested user namespace with several ranges of ids. Only a process of the namespace around it may map those: one that is
-/// started for this and does nothing else.
-fn unshare_mapped(proc: BorrowedFd<'_>, maps: &Maps) -> Result<()> {
-    let ends = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC);
-    let (ours, theirs) = ends.context("Can't create socket pair")?;
-    // What this process is called in the host's /proc.
-    let name = readlinkat(proc, c"self").context("Can't read /proc/self")?.into_string().unwrap_or_default();
-    let Some(writer) = sys::clone_process(0).context("Can't fork to map ids")? else {
-        drop(ours);
-        let written = match wait_for_byte(&theirs).context("Can't hear of the nested user namespace") {
-            Ok(1..) => maps.write(proc, &name),
-            Ok(0) => Err(Error::reported()),
-            Err(error) => Err(error),
-        };
-        sys::exit_now(i32::from(written.inspect_err(Error::print).is_err()));
-    };
-    drop(theirs);
-    unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
-    launch::signal(&ours).context("Can't have ids mapped")?;
-    match sys::uninterrupted(|| waitpid(writer, None)).context("Can't wait for the id maps")? {
-        WaitStatus::Exited(_, 0) => Ok(()),
-        WaitStatus::Exited(..) => Err(Error::reported()),
-        _ => Err(Error::new("The process that was to map ids was killed")),
-    }
-}
-
-/// Takes on ids of a map that somebody privileged has written, with no other groups, and keeps the capabilities in this user namespace:
-/// they are gone when root of the namespace becomes somebody else.
-fn become_mapped((uid, gid): (u32, u32)) -> Result<()> {
-    setgroups(&[]).context("setgroups failed")?;
-    caps::keeping(|| switch_ids(Some(uid), Some(gid)))?;
-    // Its files in /proc would be root's, in which it might not even read its own. Nobody with these ids outside may look into it: it has
-    // capabilities in a user namespace that is not theirs.
-    caps::become_dumpable()
-}
-
 /// Gives COMMAND its labels. They wait for the next exec, through a fork, so this may be done before anything is made: a label that is
 /// refused leaves nothing behind, and /proc is not needed at the end.
 fn label_command(config: &Config, proc: BorrowedFd<'_>) -> Result<()> {
@@ -299,17 +198,6 @@ fn label_command(config: &Config, proc: BorrowedFd<'_>) -> Result<()> {
         labels::set_exec_label(proc, label)?;
     }
     config.apparmor.map_or(Ok(()), |profile| profile.set(proc))
-}
-
-/// Takes on the ids asked for, the group first: afterwards it might not be allowed.
-fn switch_ids(uid: Option<u32>, gid: Option<u32>) -> Result<()> {
-    if let Some(gid) = gid.map(Gid::from_raw).filter(|&gid| gid != Gid::current()) {
-        setgid(gid).context(format!("unable to switch to gid {gid}"))?;
-    }
-    if let Some(uid) = uid.map(Uid::from_raw).filter(|&uid| uid != Uid::current()) {
-        setuid(uid).context(format!("unable to switch to uid {uid}"))?;
-    }
-    Ok(())
 }
 
 /// Raises the soft limit of open files, because every operation may need one until the end; the old limit is given back.
@@ -365,11 +253,6 @@ pub(crate) fn caps_after_exec(config: &Config, host: &Host) -> u64 {
     let is_root =
         host.caller.uid == 0 && config.uid.unwrap_or(if has_foreign_ids(config) { u32::MAX } else { host.caller.uid }) == 0;
     if is_root || !has_own_userns(config) || !config.caps.is_empty() { caps_of_command(config, host) } else { 0 }
-}
-
-/// Whether somebody else decides which ids there are.
-pub(crate) fn has_foreign_ids(config: &Config) -> bool {
-    config.fds.userns.is_some() || config.fds.userns_block.is_some()
 }
 
 /// Comes down to what COMMAND is allowed, and to what PID 1 needs.

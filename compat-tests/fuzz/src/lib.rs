@@ -46,6 +46,8 @@ mod parse;
 mod points;
 #[path = "../../../src/policy.rs"]
 mod policy;
+#[path = "../../../src/rules.rs"]
+mod rules;
 #[path = "../../../src/seccomp.rs"]
 mod seccomp;
 mod sys;
