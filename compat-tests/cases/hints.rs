@@ -122,6 +122,14 @@ fn refused() -> Vec<Case> {
             .user_only()
             .run(["true"])
             .tweak(Tweak::Refuse(&["clone"], libc::EPERM)),
+        hinted("chroot", &[], "this is a chroot")
+            .root_only()
+            .script(
+                "mkdir -p root/usr root/proc root/dev root/etc && ln -s usr/bin root/bin && ln -s usr/lib root/lib && ln -s usr/lib64 root/lib64 &&
+                 cp $(command -v {bwrap}) root/bwrap && chmod 755 . root root/bwrap && exec unshare -m sh -c 'mount --bind /usr root/usr &&
+                 mount --bind /proc root/proc && exec /usr/sbin/chroot root setpriv --reuid=54321 --regid=54321 --clear-groups /bwrap --level-prefix \
+                 --ro-bind / / true'",
+            ),
         hinted("user_namespaces_used_up", &[], "each user namespace around this one has limits of its own").script(
             "exec {bwrap} --unshare-user --disable-userns --ro-bind / / --dev /dev --proc /proc {bwrap} --level-prefix \
                      --unshare-user --ro-bind / / true",
