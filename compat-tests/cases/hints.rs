@@ -124,6 +124,7 @@ fn refused() -> Vec<Case> {
             .tweak(Tweak::Refuse(&["clone"], libc::EPERM)),
         hinted("chroot", &[], "this is a chroot")
             .root_only()
+            .unrefused("a filter is named first")
             .script(
                 "mkdir -p root/usr root/proc root/dev root/etc && ln -s usr/bin root/bin && ln -s usr/lib root/lib && ln -s usr/lib64 root/lib64 &&
                  cp $(command -v {bwrap}) root/bwrap && chmod 755 . root root/bwrap && exec unshare -m sh -c 'mount --bind /usr root/usr &&
