@@ -1,5 +1,6 @@
 //! Second lines that explain a failure, with --level-prefix or on a terminal; and none otherwise.
 
+use super::overlays::kernel_has_overlays;
 use crate::harness::{Case, Fd, Outcome, Result, Tweak};
 
 /// The cases of this file, ours alone.
@@ -80,7 +81,8 @@ fn destinations() -> Vec<Case> {
             "read_only_overlay",
             &["--overlay-src", "/usr", "--overlay-src", "/etc", "--ro-overlay", "/usr"],
             "--ro-overlay at /usr",
-        ),
+        )
+        .needs(kernel_has_overlays),
         // What lies on top of it counts, and not what is below.
         file(
             "the_last_one",
