@@ -46,9 +46,10 @@ pub(crate) fn introduce(link: &OwnedFd) -> Result<()> {
         Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(Error::reported()),
         other => _ = other.context(failure)?,
     }
-    match launch::wait_for_byte(link).context("Can't read from the monitor")? {
-        0 => Err(Error::reported()),
-        _ => Ok(()),
+    match launch::wait_for_byte(link) {
+        // It is gone now, and may not even have read what was sent.
+        Ok(0) | Err(Errno::ECONNRESET) => Err(Error::reported()),
+        other => other.map(drop).context("Can't read from the monitor"),
     }
 }
 
