@@ -81,7 +81,7 @@ impl Forwarder {
         loop {
             let mut ready = [PollFd::new(end.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
             sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)).context("poll")?;
-            while let Some(signal) = signals.read_signal().context("Can't read signals")? {
+            while let Some(signal) = sys::uninterrupted(|| signals.read_signal()).context("Can't read signals")? {
                 forward(&command, signal);
             }
             if ready.first().and_then(PollFd::any).unwrap_or(false) {
