@@ -268,6 +268,7 @@ fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, 
     std::mem::forget((proc, fds, pid));
     drop((config, info));
     sys::trim_heap();
+    sys::trim_code();
     let kept = leaf.map(Leaf::fds).unwrap_or_default();
     Monitor { child, report, json_status, executed, tether, forwarder, kept }.run()
 }

@@ -335,6 +335,7 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
         init.close_others();
         drop(config);
         sys::trim_heap();
+        sys::trim_code();
         sys::ignore_signal(libc::SIGPIPE);
         dropped.and_then(|()| seccomp::install(&programs)).inspect_err(|_| {
             // COMMAND is there already, and must not go on beside a PID 1 that failed.

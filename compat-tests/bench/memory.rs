@@ -5,6 +5,9 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::Result;
 use crate::programs::{Program, Programs};
 use crate::scenarios::{self, Scenario};
@@ -51,6 +54,10 @@ pub(crate) fn tables(programs: &Programs, dir: &Path) -> Result<()> {
 fn held(program: &Program, scenario: &Scenario) -> Result<[Held; 2]> {
     let mut running = program.command(scenario, &["sleep", "1000"])?.spawn().map_err(|error| error.to_string())?;
     let found = look(&running);
+    // First what would outlive the monitor.
+    for child in children(running.id()) {
+        _ = kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL);
+    }
     _ = running.kill();
     _ = running.wait();
     found
