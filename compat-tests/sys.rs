@@ -592,6 +592,12 @@ pub(crate) fn trace_from_start(command: &mut std::process::Command) {
     unsafe { command.pre_exec(trace) };
 }
 
+/// Whether the kernel's Landlock has this ABI.
+pub(crate) fn has_landlock(abi: c_long) -> bool {
+    let words = &mut [Word::Number(0), Word::Number(0), Word::Number(1)];
+    call(libc::SYS_landlock_create_ruleset, words).is_ok_and(|has| has >= abi)
+}
+
 /// How a call ended that a process made which then ended itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tried {

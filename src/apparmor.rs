@@ -1,7 +1,7 @@
 //! `--apparmor`: the AppArmor profile of COMMAND, by plain file operations; no library is needed. See apparmor(7), proc_pid_attr(5).
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
@@ -10,7 +10,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use crate::config::Word;
 use crate::error::{Context, Error, Result, join};
-use crate::ids::write_file;
+use crate::ids::{read_file, write_file};
 use crate::labels;
 use crate::sys::{self, SysResult};
 
@@ -112,8 +112,7 @@ fn attributes(proc: BorrowedFd<'_>) -> Result<OwnedFd> {
 
 /// The content of a file that is at most as long as the name of a profile may be.
 fn read(dir: BorrowedFd<'_>, path: &CStr) -> SysResult<Vec<u8>> {
-    let file = openat(dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    sys::read_all(file.as_raw_fd(), 64 * 1024)
+    read_file(dir, path, 64 * 1024)
 }
 
 #[cfg(test)]

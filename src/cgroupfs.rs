@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use nix::unistd::{AccessFlags, Pid, UnlinkatFlags, faccessat, unlinkat};
 
 use crate::cgroup::field;
 use crate::error::errno;
-use crate::ids::write_file;
+use crate::ids::{read_file, write_file};
 use crate::sys::{self, SysResult};
 
 /// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
@@ -82,8 +82,7 @@ impl Dir {
     pub(crate) fn read(&self, file: &CStr) -> SysResult<Vec<u8>> {
         // More than a list of as many pids as there can be.
         const LIMIT: usize = 64 << 20;
-        let file = openat(self, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-        sys::read_all(file.as_raw_fd(), LIMIT)
+        read_file(self.as_fd(), file, LIMIT)
     }
 
     /// The words of a file.

@@ -202,6 +202,19 @@ impl Op {
     }
 }
 
+/// A path's components, by its mere text.
+pub(crate) fn components(path: &CStr) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    for part in path.to_bytes().split(|&byte| byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => _ = parts.pop(),
+            other => parts.push(other),
+        }
+    }
+    parts
+}
+
 /// A change to the environment; they apply in order, to our own environment, because a changed PATH decides where COMMAND is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EnvEdit {
@@ -356,8 +369,12 @@ impl Config {
         if !self.has_ranges() {
             return None;
         }
-        let has_dev = self.ops.iter().any(|op| matches!(op, Op::Dev(_)));
-        Some(self.maps.layers(has_dev, self.switches.disable_userns))
+        Some(self.maps.layers(self.has_dev(), self.switches.disable_userns))
+    }
+
+    /// Whether there is a `--dev`, whose devpts needs a root in its user namespace.
+    pub(crate) fn has_dev(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Dev(_)))
     }
 
     /// Whether COMMAND gets a parent of ours inside the sandbox, which reaps and holds locks and fds.

@@ -11,7 +11,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::config::{Config, Op, Source};
+use crate::config::{Config, Op};
 use crate::error::errno;
 use crate::sys::{self, SysResult};
 
@@ -38,10 +38,8 @@ impl Fds {
                 repeated.push(fd);
             }
         }
-        for op in &config.ops {
-            if let Op::File { fd, .. } | Op::Data { fd, .. } | Op::Bind { source: Source::Fd(fd), .. } = op {
-                fds.claim(*fd);
-            }
+        for fd in config.ops.iter().filter_map(Op::fd) {
+            fds.claim(fd);
         }
         // What waits, informs or is joined may well be one and the same fd; content is read once. Only now: a copy must not become
         // a number that another option names.

@@ -13,7 +13,7 @@ use nix::sys::stat::{Mode, SFlag, fstat, stat};
 use nix::sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, fstatfs, statfs};
 use nix::unistd::{AccessFlags, access};
 
-use crate::config::{Access, Config, Op, Source, Want};
+use crate::config::{Access, Config, Op, Source, Want, components};
 use crate::fds::Fds;
 use crate::sys;
 
@@ -101,15 +101,17 @@ pub(crate) fn namespaces(config: &Config, errno: Option<Errno>) -> Option<String
 
 /// What may be wrong with the source of an operation.
 pub(crate) fn source(op: &Op, fds: &Fds, errno: Option<Errno>) -> Option<String> {
+    if let Some(fd) = op.fd() {
+        return fds
+            .is_used(fd)
+            .then(|| format!("an option before this one has used fd {fd} already: give each option an fd of its own"));
+    }
     match op {
         Op::Proc(_) if errno == Some(Errno::EPERM) => Some(
             "the kernel refuses a new procfs where the one around is partly hidden, as in a container: use --ro-bind /proc /proc, or have \
              the container not hide it (Docker: --security-opt systempaths=unconfined)"
                 .to_owned(),
         ),
-        Op::File { fd, .. } | Op::Data { fd, .. } | Op::Bind { source: Source::Fd(fd), .. } => {
-            fds.is_used(*fd).then(|| format!("an option before this one has used fd {fd} already: give each option an fd of its own"))
-        }
         Op::Bind { source: Source::Path(path), .. } if errno == Some(Errno::EACCES) => unreadable(path),
         _ if errno == Some(Errno::ENOSPC) => mount_limit(),
         _ => None,
@@ -183,16 +185,8 @@ pub(crate) fn read_only(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<
     Some(format!("{option} at {place} comes before it: make the mount point in its source, or put a --tmpfs in between"))
 }
 
-/// A path's components.
-fn components(path: &CStr) -> Vec<&[u8]> {
-    path.to_bytes().split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b".")).collect()
-}
-
 /// Why a file cannot be executed that is there: what it needs is not.
-pub(crate) fn program(file: &CStr, errno: Option<Errno>) -> Option<String> {
-    if errno != Some(Errno::ENOENT) {
-        return None;
-    }
+pub(crate) fn program(file: &CStr) -> Option<String> {
     let path = found(file)?;
     // Nothing else may be opened: the sandbox's files are whatever somebody has put there.
     if SFlag::from_bits_truncate(stat(path.as_c_str()).ok()?.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFREG {

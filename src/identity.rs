@@ -4,15 +4,14 @@ use std::os::fd::BorrowedFd;
 
 use nix::fcntl::readlinkat;
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
-use crate::config::{Config, Op, Want};
+use crate::config::{Config, Want};
 use crate::error::{Context, Error, Result};
 use crate::fds::Fds;
 use crate::ids::{self, Groups, Maps, Range};
-use crate::launch::{self, Host, wait_for_byte};
+use crate::launch::{self, Host};
 use crate::{caps, sys};
 
 /// The ids of the sandbox, and how they come about.
@@ -33,8 +32,7 @@ impl Identity {
             return Self { first: layers.first_ids(last), last, nested: layers.nested.is_some() };
         }
         let own_map = config.namespaces.user == Want::Yes && config.fds.userns_block.is_none();
-        let has_dev = config.ops.iter().any(|op| matches!(op, Op::Dev(_)));
-        let first = if own_map && has_dev { (0, 0) } else { last };
+        let first = if own_map && config.has_dev() { (0, 0) } else { last };
         Self { first, last, nested: own_map && (first != last || config.switches.disable_userns) }
     }
 
@@ -81,17 +79,13 @@ impl Identity {
 /// Goes into a nested user namespace with several ranges of ids. Only a process of the namespace around it may map those: one that is
 /// started for this and does nothing else.
 fn unshare_mapped(proc: BorrowedFd<'_>, maps: &Maps) -> Result<()> {
-    let ends = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC);
-    let (ours, theirs) = ends.context("Can't create socket pair")?;
+    let (ours, theirs) = launch::link()?;
     // What this process is called in the host's /proc.
     let name = readlinkat(proc, c"self").context("Can't read /proc/self")?.into_string().unwrap_or_default();
     let Some(writer) = sys::clone_process(0).context("Can't fork to map ids")? else {
         drop(ours);
-        let written = match wait_for_byte(&theirs).context("Can't hear of the nested user namespace") {
-            Ok(1..) => maps.write(proc, &name),
-            Ok(0) => Err(Error::reported()),
-            Err(error) => Err(error),
-        };
+        let made = launch::await_byte(&theirs, "Can't hear of the nested user namespace");
+        let written = made.and_then(|()| maps.write(proc, &name));
         sys::exit_now(i32::from(written.inspect_err(Error::print).is_err()));
     };
     drop(theirs);

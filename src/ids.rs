@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sched::{CloneFlags, unshare};
@@ -159,6 +160,12 @@ pub(crate) fn write_file(dir: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> SysRe
     if count == text.len() { Ok(()) } else { Err(Errno::EIO) }
 }
 
+/// What a file below a directory says. More than `limit` bytes are EFBIG.
+pub(crate) fn read_file(dir: BorrowedFd<'_>, path: &(impl NixPath + ?Sized), limit: usize) -> SysResult<Vec<u8>> {
+    let file = openat(dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    read_all(file.as_raw_fd(), limit)
+}
+
 /// Writes this process's own maps through an open /proc.
 pub(crate) fn write_maps(proc: BorrowedFd<'_>, uid: Range, gid: Range, groups: Groups) -> Result<()> {
     write_file(proc, c"self/uid_map", uid.line().as_bytes()).context("setting up uid map")?;
@@ -175,8 +182,7 @@ pub(crate) fn write_maps(proc: BorrowedFd<'_>, uid: Range, gid: Range, groups: G
 /// Checks that somebody else has written the maps. Without them every id would be the overflow id, and not the one that was meant.
 pub(crate) fn assert_mapped(proc: BorrowedFd<'_>) -> Result<()> {
     for path in [c"self/uid_map", c"self/gid_map"] {
-        let map = openat(proc, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
-        let map = map.and_then(|file| read_all(file.as_raw_fd(), 64 * 1024)).context("Can't read the id maps")?;
+        let map = read_file(proc, path, 64 * 1024).context("Can't read the id maps")?;
         if map.is_empty() {
             return Err(Error::new("The id maps were not written before --userns-block-fd was readable"));
         }

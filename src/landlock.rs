@@ -58,6 +58,11 @@ impl Wanted {
         }
     }
 
+    /// Whether TCP may use some ports only: one rule of either kind limits both.
+    pub(crate) fn limits_tcp(&self) -> bool {
+        !self.connect.is_empty() || !self.bind.is_empty()
+    }
+
     /// Restricts this process and all that it starts, for good.
     pub(crate) fn restrict(&self) -> Result<()> {
         if self.features().next().is_none() {
@@ -67,7 +72,7 @@ impl Wanted {
     }
 
     fn enforce(&self) -> SysResult<()> {
-        let net = !self.connect.is_empty() || !self.bind.is_empty();
+        let net = self.limits_tcp();
         let flag = |given, flag| if given { flag } else { 0 };
         let ruleset: OwnedFd = sys::landlock_create(LandlockRuleset {
             handled_access_fs: 0,

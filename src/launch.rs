@@ -24,6 +24,7 @@ use crate::config::{Caller, Config, EnvEdit, Want};
 use crate::error::{Context, Error, Result};
 use crate::fds::{Fds, beyond_standard};
 use crate::hints;
+use crate::ids::read_file;
 use crate::leaf::Leaf;
 use crate::monitor::{Monitor, exit_code};
 use crate::plan::Plan;
@@ -194,14 +195,8 @@ pub(crate) struct Outer<'a> {
 impl Links {
     /// Makes both sides of every link that this sandbox needs.
     fn make<'a>(config: &Config) -> Result<(Outer<'a>, Self)> {
-        // Sockets and not pipes: writing to one whose reader is gone can be told not to raise SIGPIPE.
         let link = |wanted: bool| -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
-            if !wanted {
-                return Ok((None, None));
-            }
-            let ends = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC);
-            let (ours, theirs) = ends.context("Can't create socket pair")?;
-            Ok((Some(ours), Some(theirs)))
+            if wanted { link().map(|(ours, theirs)| (Some(ours), Some(theirs))) } else { Ok((None, None)) }
         };
         let fds = &config.fds;
         let tells = fds.info.is_some() || fds.json_status.is_some();
@@ -285,6 +280,20 @@ fn write_info(config: &Config, fds: &mut Fds, info: &Info) -> Result<Option<Owne
     Ok(json_status)
 }
 
+/// Both ends of a link. Sockets and not pipes: writing to one whose reader is gone can be told not to raise SIGPIPE.
+pub(crate) fn link() -> Result<(OwnedFd, OwnedFd)> {
+    socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).context("Can't create socket pair")
+}
+
+/// Waits for the word of whoever is at the other end of a link. The end of the link instead means that he is gone, perhaps before he has
+/// read what was sent.
+pub(crate) fn await_byte(link: &OwnedFd, failure: &str) -> Result<()> {
+    match wait_for_byte(link) {
+        Ok(0) | Err(Errno::ECONNRESET) => Err(Error::reported()),
+        other => other.map(drop).context(failure),
+    }
+}
+
 /// Waits for a byte, or for the end of the file.
 pub(crate) fn wait_for_byte(fd: &OwnedFd) -> SysResult<usize> {
     sys::uninterrupted(|| read(fd, &mut [0]))
@@ -292,12 +301,16 @@ pub(crate) fn wait_for_byte(fd: &OwnedFd) -> SysResult<usize> {
 
 /// Has the kernel kill this process when its parent ends. A change of credentials takes that back.
 pub(crate) fn set_death_signal() -> Result<()> {
-    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL.unsigned_abs().into(), 0).map(drop).context("prctl(PR_SET_PDEATHSIG)")
+    death_signal(libc::SIGKILL)
 }
 
 /// The opposite.
 pub(crate) fn clear_death_signal() -> Result<()> {
-    sys::prctl(libc::PR_SET_PDEATHSIG, 0, 0).map(drop).context("prctl(PR_SET_PDEATHSIG)")
+    death_signal(0)
+}
+
+fn death_signal(signal: i32) -> Result<()> {
+    sys::prctl(libc::PR_SET_PDEATHSIG, signal.unsigned_abs().into(), 0).map(drop).context("prctl(PR_SET_PDEATHSIG)")
 }
 
 /// Makes this process die with its parent, which may have died already.
@@ -311,14 +324,11 @@ pub(crate) fn die_with(parent: Pid) -> Result<()> {
 
 /// Whether the kernel lets anybody make user namespaces, as far as its files say.
 fn userns_offered() -> bool {
-    let first_byte = |path: &CStr| {
-        let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-        sys::read_all(file.as_raw_fd(), 4096).ok()
-    };
+    let content = |path: &CStr| read_file(AT_FDCWD, path, 4096).ok();
     // Whatever else goes wrong here, the clone will say.
     let exists = faccessat(AT_FDCWD, c"/proc/self/ns/user", AccessFlags::F_OK, AtFlags::empty()) != Err(Errno::ENOENT);
-    let off = first_byte(c"/sys/module/user_namespace/parameters/enable").is_some_and(|text| text.first() == Some(&b'N'));
-    let none = first_byte(c"/proc/sys/user/max_user_namespaces").is_some_and(|text| text.trim_ascii() == b"0");
+    let off = content(c"/sys/module/user_namespace/parameters/enable").is_some_and(|text| text.first() == Some(&b'N'));
+    let none = content(c"/proc/sys/user/max_user_namespaces").is_some_and(|text| text.trim_ascii() == b"0");
     exists && !off && !none
 }
 

@@ -9,7 +9,7 @@
 //! by whoever comes next. And each has `supervisor`'s, shared: who gets that for itself alone may put things back as they were.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -24,6 +24,7 @@ use crate::cgroup::{Setting, controllers, own_path};
 use crate::cgroupfs::{Dir, PROCS, SUBTREE};
 use crate::config::{Caller, Config};
 use crate::error::{Context, Error, Result, describe, join, warn};
+use crate::ids::read_file;
 use crate::sys::{self, SysResult};
 
 /// The name of the group for ourselves.
@@ -112,8 +113,7 @@ impl Place {
             let what = "--cgroup needs cgroup v2, and /sys/fs/cgroup is cgroup v1 or hybrid here";
             return Err(Error::new(format!("{what} (boot with systemd.unified_cgroup_hierarchy=1)")));
         }
-        let text = openat(proc, c"self/cgroup", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
-        let text = text.and_then(|file| sys::read_all(file.as_raw_fd(), 64 << 10)).context("Can't read /proc/self/cgroup")?;
+        let text = read_file(proc, c"self/cgroup", 64 << 10).context("Can't read /proc/self/cgroup")?;
         let path = own_path(&text).ok_or_else(|| Error::new("Can't understand /proc/self/cgroup"))?;
         let path = CString::new(path).map_err(|_| Error::new("Can't understand /proc/self/cgroup"))?;
         let own = open(&root, &relative(path.to_bytes())?)?;

@@ -8,12 +8,13 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
+use nix::fcntl::{AT_FDCWD, OFlag, open};
 use nix::libc::{self, c_int};
 use nix::mount::MsFlags;
 use nix::sys::stat::Mode;
 
 use crate::error::Error;
+use crate::ids::read_file;
 use crate::mountinfo::{Line, tree_of};
 use crate::sys::{self, SysResult};
 
@@ -218,15 +219,10 @@ pub(crate) fn mount_id(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<u6
         Err(Errno::ENOSYS | Errno::EPERM) => {}
         other => return other,
     }
-    let info = read_file(proc, &format!("self/fdinfo/{}", fd.as_raw_fd()))?;
+    let info = read_file(proc, format!("self/fdinfo/{}", fd.as_raw_fd()).as_str(), usize::MAX)?;
     let line = info.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
     let number = line.and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok());
     number.ok_or(Errno::EIO)
-}
-
-fn read_file(dir: BorrowedFd<'_>, path: &str) -> SysResult<Vec<u8>> {
-    let file = openat(dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    sys::read_all(file.as_raw_fd(), usize::MAX)
 }
 
 /// Adds attributes to an attached mount by mount(2), for where mount_setattr(2) is missing.
@@ -239,7 +235,7 @@ pub(crate) fn remount_below(
     depth: Depth,
     mut on_failure: impl FnMut(&CStr, Errno) -> crate::error::Result<()>,
 ) -> crate::error::Result<()> {
-    let look = || Ok((mount_id(proc, mount)?, read_file(proc, "self/mountinfo")?));
+    let look = || Ok((mount_id(proc, mount)?, read_file(proc, "self/mountinfo", usize::MAX)?));
     let (root, table) = match look() {
         Ok(found) => found,
         Err(errno) => return on_failure(c"self/mountinfo", errno),
@@ -262,7 +258,7 @@ pub(crate) fn remount_below(
 
 /// Whether a mount has left the table.
 fn is_gone(proc: BorrowedFd<'_>, id: u64) -> bool {
-    let table = read_file(proc, "self/mountinfo");
+    let table = read_file(proc, "self/mountinfo", usize::MAX);
     table.is_ok_and(|table| !table.split(|&byte| byte == b'\n').filter_map(Line::parse).any(|line| line.id == id))
 }
 

@@ -9,7 +9,7 @@ use nix::sys::stat::{SFlag, stat};
 use serde::{Serialize, Serializer};
 
 use crate::apparmor::Profile;
-use crate::config::{Access, Config, Devices, EnvEdit, Missing, Op, Source, Upper, Want};
+use crate::config::{Access, Config, Devices, EnvEdit, Missing, Op, Source, Upper, Want, components};
 use crate::error::describe;
 use crate::ids::Range;
 use crate::launch::Host;
@@ -199,7 +199,7 @@ fn restrictions(config: &Config) -> Vec<String> {
     let or_none = |text: String| if text.is_empty() { "no port".to_owned() } else { text };
     add(landlock.signals, "no signals to processes outside (Landlock)".to_owned());
     add(landlock.abstract_unix, "no abstract sockets of processes outside (Landlock)".to_owned());
-    let net = !landlock.connect.is_empty() || !landlock.bind.is_empty();
+    let net = landlock.limits_tcp();
     add(net, format!("TCP connects to {} only (Landlock)", or_none(ports(&landlock.connect))));
     add(net, format!("TCP binds {} only (Landlock)", or_none(ports(&landlock.bind))));
     let group =
@@ -403,19 +403,6 @@ fn overlay<'a>(entry: Entry<'a>, upper: &Upper, layers: &[&'static CStr]) -> Ent
         Upper::None => entry.flags(["read-only"]),
     };
     layers.iter().rev().fold(entry, |entry, layer| entry.on_host(layer)).flags(["nosuid", "nodev"])
-}
-
-/// A path's components, by its mere text.
-fn components(path: &CStr) -> Vec<&[u8]> {
-    let mut parts = Vec::new();
-    for part in path.to_bytes().split(|&byte| byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => _ = parts.pop(),
-            other => parts.push(other),
-        }
-    }
-    parts
 }
 
 #[cfg(test)]

@@ -150,10 +150,7 @@ impl Links {
     /// Waits for the monitor's word to go on. Its end instead of its word means that it is gone, and so are we.
     fn pass_gate(&self) -> Result<()> {
         let Some(tether) = self.tether.as_ref().filter(|_| self.gate) else { return Ok(()) };
-        match wait_for_byte(tether).context("Can't read from the monitor")? {
-            0 => Err(Error::reported()),
-            _ => Ok(()),
-        }
+        launch::await_byte(tether, "Can't read from the monitor")
     }
 
     /// Makes this process, a child of the monitor's, die with it, which may have happened already.
@@ -386,14 +383,15 @@ fn exec(config: &Config, command: &Command, links: &Links) -> Result<i32> {
         launch::signal(link).context("Can't announce COMMAND")?;
     }
     // Once there are filters, nothing but the exec may be tried.
-    let hint = if command.programs.is_empty() || !wants_hints() { None } else { hints::program(file, Some(Errno::ENOENT)) };
+    let hint = if command.programs.is_empty() || !wants_hints() { None } else { hints::program(file) };
     let error = match seccomp::install(&command.programs) {
         Ok(()) => Error::os(join("execvp", file), sys::execvp(file, &argv)),
         Err(error) => error,
     };
-    let error = error.hinted(|errno| match command.programs.as_slice() {
-        [] => hints::program(file, errno),
-        _ => hint.filter(|_| errno == Some(Errno::ENOENT)),
+    let error = error.hinted(|errno| match errno {
+        Some(Errno::ENOENT) if command.programs.is_empty() => hints::program(file),
+        Some(Errno::ENOENT) => hint,
+        _ => None,
     });
     if let Some(link) = executed {
         _ = write(link, &[0]);

@@ -46,11 +46,7 @@ pub(crate) fn introduce(link: &OwnedFd) -> Result<()> {
         Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(Error::reported()),
         other => _ = other.context(failure)?,
     }
-    match launch::wait_for_byte(link) {
-        // It is gone now, and may not even have read what was sent.
-        Ok(0) | Err(Errno::ECONNRESET) => Err(Error::reported()),
-        other => other.map(drop).context("Can't read from the monitor"),
-    }
+    launch::await_byte(link, "Can't read from the monitor")
 }
 
 /// The monitor's side.

@@ -3,7 +3,7 @@
 use super::escapes_process::abstract_socket;
 use super::fails;
 use crate::harness::{Case, Fd, Outcome, Result, Tweak};
-use crate::sys::{Word, call};
+use crate::sys;
 
 /// The cases of this file, ours alone.
 pub(crate) fn cases() -> Vec<Case> {
@@ -120,9 +120,7 @@ fn has_ports() -> Result<()> {
 }
 
 fn has_abi(wanted: i64) -> Result<()> {
-    let words = &mut [Word::Number(0), Word::Number(0), Word::Number(1)];
-    let has = call(libc::SYS_landlock_create_ruleset, words).is_ok_and(|abi| abi >= wanted);
-    if has { Ok(()) } else { Err(format!("the kernel's Landlock has no ABI {wanted}")) }
+    if sys::has_landlock(wanted) { Ok(()) } else { Err(format!("the kernel's Landlock has no ABI {wanted}")) }
 }
 
 /// The opposite: a kernel that is too old.

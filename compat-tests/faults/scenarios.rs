@@ -110,9 +110,7 @@ fn beyond() -> Case {
 }
 
 fn has_landlock() -> Result<()> {
-    let words = &mut [sys::Word::Number(0), sys::Word::Number(0), sys::Word::Number(1)];
-    let has = sys::call(libc::SYS_landlock_create_ruleset, words).is_ok_and(|abi| abi >= 6);
-    if has { Ok(()) } else { Err("the kernel's Landlock is too old".to_owned()) }
+    if sys::has_landlock(6) { Ok(()) } else { Err("the kernel's Landlock is too old".to_owned()) }
 }
 
 /// Ranges of ids, whose maps the monitor and a process inside write.
