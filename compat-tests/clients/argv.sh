@@ -63,15 +63,7 @@ while IFS=$'\t' read -r status words whose; do
     lines=$((lines + 1))
     view "$REFERENCE" "$words" > "$WORK/wanted"
     view "$BWRAP" "$words" > "$WORK/got"
-    if ! diff "$WORK/wanted" "$WORK/got" > "$WORK/difference"; then
-        echo "FAIL  $whose: < the original, > this one:"
-        cat "$WORK/difference"
-        failed=1
-    elif [ "$(head -n 1 "$WORK/got")" != "status $status" ]; then
-        echo "FAIL  $whose: wanted status $status, both say:"
-        cat "$WORK/got"
-        failed=1
-    fi
+    if same "$whose" && [ "$(head -n 1 "$WORK/got")" != "status $status" ]; then wrong "$whose" "wanted status $status, both say:"; fi
 done < "$HERE/argv/corpus.txt"
 [ $lines -gt 40 ] || { echo "FAIL  $lines lines only"; failed=1; }
 exit $failed

@@ -92,14 +92,8 @@ for name; do
     list=$HERE/argv/captured/$name
     view "$list" "$REFERENCE" > "$WORK/wanted"
     view "$list" "$BWRAP" > "$WORK/got"
-    if ! diff "$WORK/wanted" "$WORK/got" > "$WORK/difference"; then
-        echo "FAIL  $name: < the original, > this one:"
-        cat "$WORK/difference"
-        failed=1
-    elif [ "$(head -n 1 "$WORK/got")" != 'status 0' ] || ! grep -q '^id ' "$WORK/got"; then
-        echo "FAIL  $name: both say:"
-        cat "$WORK/got"
-        failed=1
+    if same "$name" && { [ "$(head -n 1 "$WORK/got")" != 'status 0' ] || ! grep -q '^id ' "$WORK/got"; }; then
+        wrong "$name" 'both say:'
     fi
 done
 exit $failed

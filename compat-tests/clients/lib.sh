@@ -17,11 +17,6 @@
 #   CLIENT_LEAVES  a regular expression for the command lines of processes that may be left behind; any other is a failure
 #   CLIENT_TMPFS   1: /tmp is in memory, which root can give
 
-# Prints the path of the release build.
-client_release() {
-    cargo build --release --quiet --message-format=json | sed -n 's/.*"executable":"\([^"]*\/bwrap\)".*/\1/p' | tail -n 1
-}
-
 # Puts the program at $1 into the directory $2 as `bwrap`. The fetched original consists of several files beside each other.
 client_copy() {
     mkdir -p "$2" || return
@@ -80,7 +75,7 @@ client_start() {
     local top target binary reference work uid status user=() left
     top=$(cd "$HERE/../.." && pwd) || exit 1
     target=${CARGO_TARGET_DIR:-$top/target}
-    if [ -n "${BWRAP-}" ]; then binary=$(realpath -e "$BWRAP"); else binary=$(cd "$top" && client_release); fi
+    if [ -n "${BWRAP-}" ]; then binary=$(realpath -e "$BWRAP"); else binary=$("$top/compat-tests/release-build"); fi
     [ -n "$binary" ] || { echo "clients: there is no binary to test" >&2; exit 1; }
     reference=${BWRAP_REFERENCE:-$target/reference/bwrap}
     [ -x "$reference" ] || reference=
@@ -134,6 +129,22 @@ check() {
         printf 'FAIL  %s (status %s, wanted %s and /%s/):\n%s\n' "$name" $status "$wanted" "$pattern" "$said"
         failed=1
     fi
+}
+
+# same NAME: what the original has shown, in $WORK/wanted, and what ours has, in $WORK/got, are the same.
+same() {
+    diff "$WORK/wanted" "$WORK/got" > "$WORK/difference" && return
+    echo "FAIL  $1: < the original, > this one:"
+    cat "$WORK/difference"
+    failed=1
+    return 1
+}
+
+# wrong NAME WHY: they are the same, and wrong.
+wrong() {
+    echo "FAIL  $1: $2"
+    cat "$WORK/got"
+    failed=1
 }
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
