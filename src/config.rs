@@ -372,6 +372,11 @@ impl Config {
         Some(self.maps.layers(self.has_dev(), self.switches.disable_userns))
     }
 
+    /// Whether somebody is told about the sandbox.
+    pub(crate) const fn tells(&self) -> bool {
+        self.fds.info.is_some() || self.fds.json_status.is_some()
+    }
+
     /// Whether there is a `--dev`, whose devpts needs a root in its user namespace.
     pub(crate) fn has_dev(&self) -> bool {
         self.ops.iter().any(|op| matches!(op, Op::Dev(_)))

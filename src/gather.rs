@@ -14,7 +14,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open, openat, readlinkat};
 use nix::libc;
-use nix::mount::MsFlags;
+use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, mkdirat};
 
 use crate::config::{Access, Config, Devices, Missing, Op, Source, Upper, Word};
@@ -78,36 +78,21 @@ pub(crate) struct Layers {
 }
 
 impl Item {
-    /// Whether it is a directory tree.
-    pub(crate) fn is_directory(&self) -> bool {
-        matches!(self, Self::Tree(Tree { node: Node::Directory, .. }))
-    }
-
-    /// Takes it out; what is left says that its operation is done.
-    pub(crate) fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::Skipped)
+    /// Takes out a directory tree; what is left says that its operation is done.
+    fn take_directory(&mut self) -> Option<Tree> {
+        match std::mem::replace(self, Self::Skipped) {
+            Self::Tree(tree) if tree.node == Node::Directory => Some(tree),
+            other => {
+                *self = other;
+                None
+            }
+        }
     }
 }
 
 /// A tmpfs that is nobody's `--tmpfs`.
 fn plain_tmpfs() -> mount::MountResult<OwnedFd> {
     Fresh { kind: c"tmpfs", parameters: &[], attributes: Attributes::NOSUID.with(Attributes::NODEV) }.make()
-}
-
-/// The empty tmpfs that is the new root where nothing else is. The label of `--file-label` is for what is made, and the root of a file
-/// system is not: then it is a directory in a scratch tmpfs of its own.
-pub(crate) fn new_root(proc: BorrowedFd<'_>, labelled: bool) -> Result<Tree> {
-    let fd = if labelled {
-        let mut scratch = Scratch::new(proc)?;
-        let (name, _) = scratch.directory("root")?;
-        mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One)
-    } else {
-        plain_tmpfs()
-    };
-    let fd = fd.explain(|| "Failed to mount tmpfs")?;
-    let mode = Mode::from_bits_truncate(0o755);
-    fchmodat(&fd, c".", mode, FchmodatFlags::FollowSymlink).context("Failed to set the mode of the new root")?;
-    Ok(Tree { fd, node: Node::Directory, to_set: None })
 }
 
 /// The device nodes of a `--dev`.
@@ -133,14 +118,32 @@ pub(crate) struct Gatherer<'a> {
     pub(crate) tty: Option<&'a CStr>,
 }
 
+/// Everything that comes from the host.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    /// What `/` is to be at first. It is the oldest of the mounts: Linux 6.8 and later list them by age, and programs that look for the
+    /// last mount above a path expect `/` first.
+    pub(crate) base: Tree,
+    /// One for every operation.
+    pub(crate) items: Vec<Item>,
+    /// The scratch tmpfs, if there is one.
+    pub(crate) scratch: Option<OwnedFd>,
+}
+
 impl Gatherer<'_> {
-    /// One item for every operation, and the scratch tmpfs if there is one.
-    pub(crate) fn gather(&mut self) -> Result<(Vec<Item>, Option<OwnedFd>)> {
+    /// Takes it all.
+    pub(crate) fn gather(&mut self) -> Result<Gathered> {
+        let first_is_root = self.config.ops.first().is_some_and(Op::is_root_bind);
+        let mut base = if first_is_root { None } else { Some(self.new_root()?) };
         let mut items = Vec::with_capacity(self.config.ops.len());
         for op in &self.config.ops {
-            let item = self.first_round(op).map_err(|error| error.hinted(|errno| hints::source(op, self.fds, errno)))?;
+            let mut item = self.first_round(op).map_err(|error| error.hinted(|errno| hints::source(op, self.fds, errno)))?;
+            if base.is_none() {
+                base = Some(item.take_directory().map_or_else(|| self.new_root(), Ok)?);
+            }
             items.push(item);
         }
+        let base = base.ok_or_else(|| Error::new("There is no root to start with"))?;
         let mut scratch = None;
         for (op, item) in self.config.ops.iter().zip(&mut items) {
             if !matches!(op, Op::Overlay { .. } | Op::Data { .. }) {
@@ -157,7 +160,26 @@ impl Gatherer<'_> {
                 _ => {}
             }
         }
-        Ok((items, scratch.map(|scratch| scratch.fd)))
+        Ok(Gathered { base, items, scratch: scratch.map(|scratch| scratch.fd) })
+    }
+
+    /// The empty tmpfs that is the new root where nothing else is. The label of `--file-label` is for what is made, and the root of a
+    /// file system is not: then it is a directory in a scratch tmpfs of its own.
+    fn new_root(&self) -> Result<Tree> {
+        let fd = if self.config.file_label.is_some() {
+            let mut scratch = Scratch::new()?;
+            let (name, _) = scratch.directory("root")?;
+            let root = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One);
+            // Sources in /proc are still to be looked up.
+            umount2(c"/proc", MntFlags::MNT_DETACH).context("Can't unmount scratch tmpfs")?;
+            root
+        } else {
+            plain_tmpfs()
+        };
+        let fd = fd.explain(|| "Failed to mount tmpfs")?;
+        let mode = Mode::from_bits_truncate(0o755);
+        fchmodat(&fd, c".", mode, FchmodatFlags::FollowSymlink).context("Failed to set the mode of the new root")?;
+        Ok(Tree { fd, node: Node::Directory, to_set: None })
     }
 
     fn first_round(&mut self, op: &Op) -> Result<Item> {
@@ -415,19 +437,21 @@ struct Scratch {
 impl Scratch {
     /// The scratch tmpfs, made at the first need.
     fn get<'a>(slot: &'a mut Option<Self>, proc: BorrowedFd<'_>) -> Result<&'a mut Self> {
-        let made = match slot.take() {
-            Some(made) => made,
-            None => Self::new(proc)?,
+        let made = if let Some(made) = slot.take() {
+            made
+        } else {
+            let made = Self::new()?;
+            nix::unistd::fchdir(proc).context("Can't enter /proc")?;
+            made
         };
         Ok(slot.insert(made))
     }
 
-    fn new(proc: BorrowedFd<'_>) -> Result<Self> {
+    fn new() -> Result<Self> {
         let what = || "Can't mount scratch tmpfs";
         let fd = plain_tmpfs().explain(what)?;
         // By path: the open /proc is the one of the caller's mount namespace, where nothing of ours may be attached.
         mount::attach_at(fd.as_fd(), None, c"/proc").explain(what)?;
-        nix::unistd::fchdir(proc).context("Can't enter /proc")?;
         Ok(Self { fd, used: 0 })
     }
 

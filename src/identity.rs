@@ -1,11 +1,11 @@
 //! Who the sandbox is: the ids that its processes have while it is made and afterwards, and the user namespaces that give them.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::fcntl::readlinkat;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Pid, Uid, setgid, setgroups, setuid};
 
 use crate::config::{Config, Want};
 use crate::error::{Context, Error, Result};
@@ -26,6 +26,11 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// Whether COMMAND is in a user namespace below the one that the mounts belong to.
+    pub(crate) const fn is_nested(self) -> bool {
+        self.nested
+    }
+
     pub(crate) fn of(config: &Config, host: &Host) -> Self {
         let last = (config.sandbox_uid(host.caller), config.sandbox_gid(host.caller));
         if let Some(layers) = config.id_layers() {
@@ -36,34 +41,38 @@ impl Identity {
         Self { first, last, nested: own_map && (first != last || config.switches.disable_userns) }
     }
 
-    /// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped.
-    pub(crate) fn map(self, config: &Config, host: &Host, proc: BorrowedFd<'_>) -> Result<()> {
+    /// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped. What is returned is for
+    /// [`settle`](Self::settle).
+    pub(crate) fn map(self, config: &Config, host: &Host, proc: BorrowedFd<'_>) -> Result<Option<MapWriter>> {
         if config.fds.userns_block.is_some() {
-            return ids::assert_mapped(proc);
+            return ids::assert_mapped(proc).map(|()| None);
         }
-        if config.has_ranges() {
-            return become_mapped(self.first);
+        if let Some(layers) = config.id_layers() {
+            let writer = layers.nested.map(|maps| MapWriter::start(proc, &maps)).transpose()?;
+            become_mapped(self.first)?;
+            return Ok(writer);
         }
         if config.namespaces.user == Want::Yes {
             let (uid, gid) = (Range::one(self.first.0, host.caller.uid), Range::one(self.first.1, host.caller.gid));
-            return ids::write_maps(proc, uid, gid, Groups::Deny);
+            ids::write_maps(proc, uid, gid, Groups::Deny)?;
+            return Ok(None);
         }
         if config.fds.userns.is_some() {
             switch_ids(config.uid, config.gid)?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The last user namespace: the one of `--userns2`, or a nested one with the wanted ids. Its bounding set is new.
-    pub(crate) fn settle(self, config: &Config, proc: BorrowedFd<'_>, fds: &mut Fds) -> Result<()> {
+    pub(crate) fn settle(self, config: &Config, proc: BorrowedFd<'_>, fds: &mut Fds, writer: Option<MapWriter>) -> Result<()> {
         if config.switches.disable_userns {
             ids::limit_user_namespaces(proc)?;
         }
         if let Some(fd) = fds.take_optional(config.fds.userns2).context("Setting userns2 failed")? {
             setns(fd, CloneFlags::CLONE_NEWUSER).context("Setting userns2 failed")?;
         }
-        if let Some(maps) = config.id_layers().and_then(|layers| layers.nested) {
-            unshare_mapped(proc, &maps)?;
+        if let Some(writer) = writer {
+            writer.unshare()?;
         } else if self.nested {
             unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
             let (uid, gid) = (Range::one(self.last.0, self.first.0), Range::one(self.last.1, self.first.1));
@@ -76,25 +85,39 @@ impl Identity {
     }
 }
 
-/// Goes into a nested user namespace with several ranges of ids. Only a process of the namespace around it may map those: one that is
-/// started for this and does nothing else.
-fn unshare_mapped(proc: BorrowedFd<'_>, maps: &Maps) -> Result<()> {
-    let (ours, theirs) = launch::link()?;
-    // What this process is called in the host's /proc.
-    let name = readlinkat(proc, c"self").context("Can't read /proc/self")?.into_string().unwrap_or_default();
-    let Some(writer) = sys::clone_process(0).context("Can't fork to map ids")? else {
-        drop(ours);
-        let made = launch::await_byte(&theirs, "Can't hear of the nested user namespace");
-        let written = made.and_then(|()| maps.write(proc, &name));
-        sys::exit_now(i32::from(written.inspect_err(Error::print).is_err()));
-    };
-    drop(theirs);
-    unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
-    launch::signal(&ours).context("Can't have ids mapped")?;
-    match sys::uninterrupted(|| waitpid(writer, None)).context("Can't wait for the id maps")? {
-        WaitStatus::Exited(_, 0) => Ok(()),
-        WaitStatus::Exited(..) => Err(Error::reported()),
-        _ => Err(Error::new("The process that was to map ids was killed")),
+/// The process that maps the ids of a nested user namespace with several ranges: only one of the namespace around it may do that. It is
+/// started while this process still is who called. The files in /proc of a process that others must not look into are the host's root's,
+/// and whom the ids here stand for may not write to them.
+#[derive(Debug)]
+pub(crate) struct MapWriter {
+    pid: Pid,
+    /// A byte says that the namespace is there. Its end instead ends the writer too.
+    link: OwnedFd,
+}
+
+impl MapWriter {
+    fn start(proc: BorrowedFd<'_>, maps: &Maps) -> Result<Self> {
+        let (ours, theirs) = launch::link()?;
+        // What this process is called in the host's /proc.
+        let name = readlinkat(proc, c"self").context("Can't read /proc/self")?.into_string().unwrap_or_default();
+        let Some(pid) = sys::clone_process(0).context("Can't fork to map ids")? else {
+            drop(ours);
+            let made = launch::await_byte(&theirs, "Can't hear of the nested user namespace");
+            let written = made.and_then(|()| maps.write(proc, &name));
+            sys::exit_now(i32::from(written.inspect_err(Error::print).is_err()));
+        };
+        Ok(Self { pid, link: ours })
+    }
+
+    /// Goes into the nested user namespace.
+    fn unshare(self) -> Result<()> {
+        unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
+        launch::signal(&self.link).context("Can't have ids mapped")?;
+        match sys::uninterrupted(|| waitpid(self.pid, None)).context("Can't wait for the id maps")? {
+            WaitStatus::Exited(_, 0) => Ok(()),
+            WaitStatus::Exited(..) => Err(Error::reported()),
+            _ => Err(Error::new("The process that was to map ids was killed")),
+        }
     }
 }
 
@@ -102,10 +125,7 @@ fn unshare_mapped(proc: BorrowedFd<'_>, maps: &Maps) -> Result<()> {
 /// they are gone when root of the namespace becomes somebody else.
 fn become_mapped((uid, gid): (u32, u32)) -> Result<()> {
     setgroups(&[]).context("setgroups failed")?;
-    caps::keeping(|| switch_ids(Some(uid), Some(gid)))?;
-    // Its files in /proc would be root's, in which it might not even read its own. Nobody with these ids outside may look into it: it has
-    // capabilities in a user namespace that is not theirs.
-    caps::become_dumpable()
+    caps::keeping(|| switch_ids(Some(uid), Some(gid)))
 }
 
 /// Takes on the ids asked for, the group first: afterwards it might not be allowed.
@@ -121,5 +141,6 @@ fn switch_ids(uid: Option<u32>, gid: Option<u32>) -> Result<()> {
 
 /// Whether somebody else decides which ids there are.
 pub(crate) fn has_foreign_ids(config: &Config) -> bool {
-    config.fds.userns.is_some() || config.fds.userns_block.is_some()
+    let fds = &config.fds;
+    fds.userns.is_some() || fds.userns2.is_some() || fds.userns_block.is_some()
 }

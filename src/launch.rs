@@ -66,6 +66,11 @@ pub(crate) fn start() -> Result<Start> {
     if caller.uid != id(libc::AT_EUID) || caller.gid != id(libc::AT_EGID) {
         return Err(Error::new("setuid use of bubblewrap is not supported"));
     }
+    if caller.uid == 0 {
+        // Another sandbox of root's, without capabilities of its own, must not look into this process once it has dropped its
+        // own: the executable is a file that root may write to. For COMMAND the exec itself takes this back.
+        caps::become_undumpable()?;
+    }
     let (effective, permitted) = sys::capget().context("capget failed")?;
     if caller.uid != 0 && permitted != 0 {
         return Err(Error::new("Unexpected capabilities but not setuid, old file caps config?"));
@@ -112,9 +117,9 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     drop(inner);
     outer.leaf = leaf.as_ref();
     let mut last = child;
-    watch(config, start.caller, (proc, fds, outer), &mut last).or_else(|error| {
+    watch(config, start, (proc, fds, outer), &mut last).or_else(|error| {
         if error.is_reported() {
-            return first_failure().ok_or(error);
+            return Ok(first_failure(&[child, last]));
         }
         // COMMAND has not started yet, or nothing of it may stay.
         for pid in [child, last] {
@@ -152,14 +157,12 @@ fn show_plan(config: &Config, host: &Host, fds: &mut Fds, colour: bool) -> Resul
     Ok(0)
 }
 
-/// The status of the child that has failed: it has said why, unless it was killed.
-fn first_failure() -> Option<i32> {
-    while let Ok((_, status)) = sys::uninterrupted(sys::wait_any) {
-        if let Some(code @ 1..) = exit_code(status) {
-            return Some(code);
-        }
-    }
-    None
+/// The status of the process of ours that has failed: it has said why, unless it was killed. Nobody else is waited for: other children may
+/// be the caller's, from before it executed us. One that led into another pid namespace has ended well, and whoever failed behind it
+/// before its pid was known here has the status of every failure.
+fn first_failure(ours: &[Pid]) -> i32 {
+    let statuses = ours.iter().filter_map(|&pid| sys::uninterrupted(|| sys::wait_for(pid)).ok());
+    statuses.filter_map(exit_code).find(|&code| code != 0).unwrap_or(1)
 }
 
 /// The status of a process that waits at the gate, if it has ended by itself: then it has said why. Else it is killed, and left to be
@@ -199,15 +202,16 @@ impl Links {
             if wanted { link().map(|(ours, theirs)| (Some(ours), Some(theirs))) } else { Ok((None, None)) }
         };
         let fds = &config.fds;
-        let tells = fds.info.is_some() || fds.json_status.is_some();
+        let tells = config.tells();
         let joins = fds.userns.is_some() || fds.userns2.is_some() || fds.pidns.is_some();
         let gate = tells || joins || fds.userns_block.is_some() || config.has_ranges();
         let (tether_out, tether_in) = link(gate || config.dies_in_setup())?;
         let (report_out, report_in) = link(config.has_init())?;
         let (executed_out, executed_in) = link(fds.json_status.is_some())?;
         let (signals_out, signals_in) = link(config.switches.forward_signals)?;
-        // What is told about a sandbox is told when that is true.
-        let (pid_out, pid_in) = link(fds.pidns.is_some() || tells && config.has_own_cgroup_root())?;
+        // What is told about a sandbox is told when that is true, and by itself where the monitor could not look.
+        let tells_itself = config.has_own_cgroup_root() || fds.userns.is_some();
+        let (pid_out, pid_in) = link(fds.pidns.is_some() || tells && tells_itself)?;
         for socket in [&pid_out, &signals_out].into_iter().flatten() {
             setsockopt(socket, sockopt::PassCred, &true).context("Can't set SO_PASSCRED on pid socket")?;
         }
@@ -219,32 +223,39 @@ impl Links {
 }
 
 /// The parent after the clone, up to COMMAND's end. `child` is the first process, and may become another one.
-fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, Fds, Outer<'_>), child: &mut Pid) -> Result<i32> {
+fn watch(config: Box<Config>, start: Start, (proc, mut fds, outer): (OwnedFd, Fds, Outer<'_>), child: &mut Pid) -> Result<i32> {
+    let mut told = None;
     if let Some(socket) = &outer.pid {
-        *child = receive_pid(socket)?;
+        let (pid, namespaces) = receive_pid(socket)?;
+        (*child, told) = (pid, Some(namespaces));
     }
     let child = *child;
-    let wants_info = config.fds.info.is_some() || config.fds.json_status.is_some();
-    let info = match wants_info.then(|| Info::of(proc.as_fd(), child, config.namespaces)).transpose() {
+    let (name, info) = match look_up(&config, proc.as_fd(), child, told) {
         Err(error) => return failure_at_gate(child).ok_or(error),
-        Ok(info) => info,
+        Ok(found) => found,
     };
     if let Some(userns2) = config.fds.userns2 {
         fds.take(userns2).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)).context("Setting userns2 failed")?;
     }
-    if config.fds.userns.is_some() || config.fds.userns2.is_some() || config.namespaces.user != Want::Yes {
+    let joined = config.fds.userns.is_some() || config.fds.userns2.is_some();
+    if joined {
         // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities. This process's /proc/PID/root would be
         // a way to the host.
         caps::become_undumpable()?;
     }
-    if let Some(layers) = config.id_layers() {
-        layers.first.write(proc.as_fd(), &child.to_string())?;
+    if let (Some(layers), Some(name)) = (config.id_layers(), &name) {
+        layers.first.write(proc.as_fd(), name)?;
     }
     let keep = outer.leaf.map_or(0, Leaf::caps);
+    let is_root = start.caller.uid == 0;
     if outer.signals.is_some() {
-        caps::drop_all_but_signals(keep, caller.uid == 0)?;
+        caps::drop_all_but_signals(keep, is_root)?;
     } else {
-        caps::drop_all_but(keep, caller.uid == 0)?;
+        caps::drop_all_but(keep, is_root)?;
+    }
+    if joined && config.switches.die_with_parent {
+        // Joining a user namespace has cleared the signal, see PR_SET_PDEATHSIG(2const).
+        die_with(start.parent)?;
     }
     let json_status = match &info {
         Some(info) => write_info(&config, &mut fds, info)?,
@@ -266,6 +277,19 @@ fn watch(config: Box<Config>, caller: Caller, (proc, mut fds, outer): (OwnedFd, 
     sys::trim_code();
     let kept = leaf.map(Leaf::fds).unwrap_or_default();
     Monitor { child, report, json_status, executed, tether, forwarder, kept }.run()
+}
+
+/// What the child is called in /proc, and what is told about it, as far as either is needed. What it
+/// has said of itself is not looked up.
+fn look_up(config: &Config, proc: BorrowedFd<'_>, child: Pid, told: Option<Vec<u64>>) -> Result<(Option<String>, Option<Info>)> {
+    let looks = config.tells() && told.is_none();
+    let name = (looks || config.has_ranges()).then(|| status::name_in(proc, child)).transpose()?;
+    let ids = match &name {
+        Some(name) if looks => status::namespaces(proc, name, config.namespaces)?,
+        _ => told.unwrap_or_default(),
+    };
+    let info = config.tells().then(|| Info::new(child, config.namespaces, ids));
+    Ok((name, info))
 }
 
 /// Writes the first documents, and returns the fd for the last one.
@@ -412,10 +436,10 @@ fn clone_failure(errno: Errno, user: bool) -> Error {
     }
 }
 
-/// The pid of the process that shows itself on the socket, as this pid namespace counts.
-fn receive_pid(socket: &OwnedFd) -> Result<Pid> {
-    let mut byte = [0; 1];
-    let mut buffer = [std::io::IoSliceMut::new(&mut byte)];
+/// The pid of the process that shows itself on the socket, as this pid namespace counts, and the namespaces that it tells of.
+fn receive_pid(socket: &OwnedFd) -> Result<(Pid, Vec<u64>)> {
+    let mut bytes = [0; 128];
+    let mut buffer = [std::io::IoSliceMut::new(&mut bytes)];
     let mut space = nix::cmsg_space!(UnixCredentials);
     let message = loop {
         match recvmsg::<()>(socket.as_raw_fd(), &mut buffer, Some(&mut space), MsgFlags::empty()) {
@@ -428,18 +452,32 @@ fn receive_pid(socket: &OwnedFd) -> Result<Pid> {
         ControlMessageOwned::ScmCredentials(sender) => Some(Pid::from_raw(sender.pid())),
         _ => None,
     });
-    match pid {
-        Some(pid) if count == 1 => Ok(pid),
+    match (pid, bytes.get(1..count)) {
+        (Some(pid), Some(told)) => Ok((pid, told.as_chunks().0.iter().copied().map(u64::from_ne_bytes).collect())),
         // The process on the other side has failed and has said so.
         _ => Err(Error::reported()),
     }
+}
+
+/// Shows the monitor this process, by a byte to which the kernel adds the pid, and its namespaces where they are told.
+pub(crate) fn show(config: &Config, proc: BorrowedFd<'_>, socket: &OwnedFd) -> Result<()> {
+    let mut message = vec![0];
+    if config.tells() {
+        let ids = status::namespaces(proc, "self", config.namespaces)?;
+        message.extend(ids.into_iter().flat_map(u64::to_ne_bytes));
+    }
+    tell(socket, &message).context("Can't show the pid")
 }
 
 /// A byte for whoever is at the other end of a link: that is what all links carry, and on the one to the pid socket the kernel adds
 /// who sent it. If nobody is there any more nobody is interested; in particular it is no SIGPIPE. Any other failure is one, because
 /// somebody waits for the byte.
 pub(crate) fn signal(link: &OwnedFd) -> SysResult<()> {
-    match sys::uninterrupted(|| send(link.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL)) {
+    tell(link, &[0])
+}
+
+fn tell(link: &OwnedFd, message: &[u8]) -> SysResult<()> {
+    match sys::uninterrupted(|| send(link.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL)) {
         Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
         Err(other) => Err(other),
     }

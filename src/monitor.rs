@@ -55,9 +55,9 @@ impl Monitor<'_> {
             None => self.wait()?,
         };
         if let Some(json_status) = self.json_status.take()
-            && self.was_executed()?
+            && self.was_executed()
         {
-            status::write_exit_code(json_status.as_fd(), code)?;
+            status::write_exit_code(json_status.as_fd(), code);
         }
         Ok(code)
     }
@@ -94,16 +94,14 @@ impl Monitor<'_> {
     }
 
     /// Whether COMMAND was ever executed. Without that there is no exit code to tell of.
-    fn was_executed(&mut self) -> Result<bool> {
-        let Some(pipe) = self.executed.take() else { return Ok(false) };
+    fn was_executed(&mut self) -> bool {
+        let Some(pipe) = self.executed.take() else { return false };
         let mut bytes = [0; 2];
         let mut seen = 0;
-        loop {
-            match sys::uninterrupted(|| read(&pipe, &mut bytes)).context("Can't hear whether COMMAND was executed")? {
-                0 => return Ok(seen == 1),
-                count => seen += count,
-            }
+        while let Ok(count @ 1..) = sys::uninterrupted(|| read(&pipe, &mut bytes)) {
+            seen += count;
         }
+        seen == 1
     }
 }
 

@@ -14,7 +14,6 @@ use crate::fds::close_all;
 use crate::gather::{self, DevParts, Item, Tree};
 use crate::mount::{self, Attributes, Depth, Explain};
 use crate::root::{self, Node, Root};
-use crate::sys::SysResult;
 
 /// What building needs to know.
 #[derive(Debug)]
@@ -29,12 +28,15 @@ pub(crate) struct Builder<'a> {
     pub(crate) used: Vec<OwnedFd>,
     /// The tmpfs that data files are on.
     pub(crate) scratch: Option<OwnedFd>,
-    /// Whether COMMAND is the host's root, without the capability to take a mount away.
+    /// Whether root called, and COMMAND will not be able to take a mount of ours away.
     pub(crate) bare_root: bool,
 }
 
 /// The parts of procfs that steer the kernel.
 const STEERING: [&CStr; 4] = [c"sys", c"sysrq-trigger", c"irq", c"bus"];
+
+/// Files that let the host's root steer the machine without any capability, on kernels that have them.
+const STEERING_FILES: [&CStr; 2] = [c"acpi/wakeup", c"scsi/scsi"];
 
 /// The symbolic links of a `--dev`.
 const DEV_LINKS: [(&CStr, &CStr); 5] = [
@@ -55,11 +57,10 @@ impl Builder<'_> {
     }
 
     /// Leaves the host for the first root.
-    pub(crate) fn start_with(&mut self, item: Item, dest: &CStr) -> Result<()> {
-        let Item::Tree(tree) = item else { return Err(Error::new("There is no root to start with")) };
-        self.root.replace(tree.fd.as_fd())?;
-        self.set_flags(&tree, Depth::Recursive, dest)?;
-        self.used.push(tree.fd);
+    pub(crate) fn start_with(&mut self, base: Tree) -> Result<()> {
+        self.root.replace(base.fd.as_fd())?;
+        self.set_flags(&base, Depth::Recursive, c"/")?;
+        self.used.push(base.fd);
         Ok(())
     }
 
@@ -142,25 +143,23 @@ impl Builder<'_> {
         self.set_flags(&tree, Depth::Recursive, dest)?;
         self.root.forget_parent();
         let attributes = gather::bind_attributes(Access::ReadOnly, Devices::Refused);
-        for name in STEERING {
-            match self.writable(tree.fd.as_fd(), name) {
-                Ok(()) => self.cover(tree.fd.as_fd(), name, attributes, dest)?,
-                Err(Errno::EACCES | Errno::ENOENT | Errno::EROFS) => {}
+        let proc = tree.fd.as_fd();
+        let may_write = |name| faccessat(proc, name, AccessFlags::W_OK, AtFlags::empty());
+        // Directories there may be nobody's to write to, as all are in /proc/sys, but the files in them are the host's root's, whatever
+        // its capabilities and its user namespace: one such file tells of all. Kernels without core dumps do not have it.
+        let owns_files = self.bare_root && matches!(may_write(c"sys/kernel/core_pattern"), Ok(()) | Err(Errno::ENOENT));
+        let files: &[&CStr] = if owns_files { &STEERING_FILES } else { &[] };
+        let parts = STEERING.iter().map(|name| (name, owns_files)).chain(files.iter().map(|name| (name, false)));
+        for (&name, is_owned) in parts {
+            match may_write(name) {
+                Err(Errno::ENOENT | Errno::EROFS) => {}
+                Err(Errno::EACCES) if !is_owned => {}
+                Ok(()) | Err(Errno::EACCES) => self.cover(proc, name, attributes, dest)?,
                 other => other.at("Can't access", name)?,
             }
         }
         self.used.push(tree.fd);
         Ok(())
-    }
-
-    /// Whether we could write to a part of procfs. The directories of /proc/sys are nobody's to write to, but the files in them are
-    /// the host's root's, whatever its capabilities and its user namespace: one such file tells of all.
-    fn writable(&self, proc: BorrowedFd<'_>, name: &CStr) -> SysResult<()> {
-        let writable = |name: &CStr| faccessat(proc, name, AccessFlags::W_OK, AtFlags::empty());
-        match writable(name) {
-            Err(Errno::EACCES) if self.bare_root && name == c"sys" => writable(c"sys/kernel/core_pattern"),
-            other => other,
-        }
     }
 
     fn dev(&mut self, dest: &CStr, parts: DevParts) -> Result<()> {

@@ -121,10 +121,12 @@ impl<'a> Plan<'a> {
     pub(crate) fn of(config: &'a Config, host: &Host) -> Self {
         let (uid_map, gid_map) = maps(config, host);
         let own = |id| move || (!identity::has_foreign_ids(config)).then_some(id);
+        // What the ids asked for are called in a namespace that is joined last, only that one's maps tell.
+        let given = |id: Option<u32>| id.filter(|_| config.fds.userns2.is_none());
         Self {
             namespaces: namespaces(config),
-            uid: config.uid.or_else(own(host.caller.uid)),
-            gid: config.gid.or_else(own(host.caller.gid)),
+            uid: given(config.uid).or_else(own(host.caller.uid)),
+            gid: given(config.gid).or_else(own(host.caller.gid)),
             uid_map,
             gid_map,
             capabilities: caps::names(sandbox::caps_after_exec(config, host)),
@@ -152,7 +154,7 @@ fn namespaces(config: &Config) -> Vec<(&'static str, &'static str)> {
     };
     vec![
         ("mount", "new"),
-        ("user", state(wanted.user, fds.userns.is_some())),
+        ("user", if fds.userns2.is_some() { "joined" } else { state(wanted.user, fds.userns.is_some()) }),
         ("pid", state(wanted.pid, fds.pidns.is_some())),
         ("ipc", state(wanted.ipc, false)),
         ("net", state(wanted.net, false)),
@@ -169,7 +171,7 @@ fn maps(config: &Config, host: &Host) -> (Lines, Lines) {
     if config.has_ranges() {
         return (lines(&config.maps.uid), lines(&config.maps.gid));
     }
-    if config.namespaces.user != Want::Yes || config.fds.userns_block.is_some() {
+    if config.namespaces.user != Want::Yes || config.fds.userns_block.is_some() || config.fds.userns2.is_some() {
         return (Vec::new(), Vec::new());
     }
     let one = |inside, outside| vec![(inside, outside, 1)];

@@ -24,7 +24,7 @@ use crate::cgroup::fork_failure;
 use crate::config::{Config, Want};
 use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::fds::Fds;
-use crate::gather::{self, Gatherer, Item};
+use crate::gather::{Gathered, Gatherer};
 use crate::hints;
 use crate::identity::{Identity, has_foreign_ids};
 use crate::init::{self, Init};
@@ -70,7 +70,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
         set_death_signal()?;
     }
     if let Some(socket) = links.pid.take() {
-        launch::signal(&socket).context("Can't show the pid")?;
+        launch::show(config, proc, &socket)?;
     }
     for monitors in [config.fds.info, config.fds.json_status, config.fds.userns_block] {
         fds.drop_optional(monitors);
@@ -81,7 +81,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     // Who we are.
     let identity = Identity::of(config, host);
     let refused = |error: Error| error.hinted(hints::user_namespaces);
-    identity.map(config, host, proc).map_err(refused)?;
+    let map_writer = identity.map(config, host, proc).map_err(refused)?;
     if config.namespaces.net == Want::Yes {
         loopback::set_up().map_err(refused)?;
     }
@@ -102,16 +102,14 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     if config.file_label.is_some() {
         labels::set_file_label(proc, config.file_label)?;
     }
-    let (mut items, scratch) = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref() }.gather()?;
+    let gathered = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref() }.gather()?;
+    let Gathered { base, items, scratch } = gathered;
 
     // Leave, for what the first option puts on `/`, or for an empty tmpfs.
     let lenient = config.switches.not_a_security_boundary;
-    let bare_root = host.caller.uid == 0 && requested_caps(config, host) & caps::SYS_ADMIN == 0;
+    let bare_root = host.caller.uid == 0 && !may_uncover(config, host, identity);
     let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch, bare_root };
-    match (config.ops.first(), items.first_mut()) {
-        (Some(op), Some(item)) if op.is_root_bind() && item.is_directory() => builder.start_with(item.take(), c"/")?,
-        _ => builder.start_with(Item::Tree(gather::new_root(proc, config.file_label.is_some())?), c"/")?,
-    }
+    builder.start_with(base)?;
 
     // Build.
     for (index, (op, item)) in config.ops.iter().zip(items).enumerate() {
@@ -125,7 +123,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     restore_open_files(limit)?;
 
     // Become.
-    identity.settle(config, proc, &mut fds)?;
+    identity.settle(config, proc, &mut fds, map_writer)?;
     // The last thing that leads to the host is closed while this process still has capabilities, which keep others from tracing it.
     // Later on, a working directory or a lock file that somebody has made a link to /proc/self/fd/N would be one.
     drop(old_proc);
@@ -247,9 +245,18 @@ pub(crate) fn caps_of_command(config: &Config, host: &Host) -> u64 {
 /// What is left of that once COMMAND is executed: who is not root in a user namespace keeps what was asked for by name, and nothing else.
 /// Who one is in a namespace that others have made is not known before.
 pub(crate) fn caps_after_exec(config: &Config, host: &Host) -> u64 {
-    let is_root =
-        host.caller.uid == 0 && config.uid.unwrap_or(if has_foreign_ids(config) { u32::MAX } else { host.caller.uid }) == 0;
-    if is_root || !has_own_userns(config) || !config.caps.is_empty() { caps_of_command(config, host) } else { 0 }
+    let joins_last = config.fds.userns2.is_some();
+    let uid = config.uid.filter(|_| !joins_last);
+    let is_root = host.caller.uid == 0 && uid.unwrap_or(if has_foreign_ids(config) { u32::MAX } else { host.caller.uid }) == 0;
+    let is_hosts = !has_own_userns(config) && !joins_last;
+    if is_root || is_hosts || !config.caps.is_empty() { caps_of_command(config, host) } else { 0 }
+}
+
+/// Whether COMMAND may take mounts of ours away: by a capability that it still has once it is executed, in the user namespace that the
+/// mounts belong to, and not in one below.
+fn may_uncover(config: &Config, host: &Host, identity: Identity) -> bool {
+    let is_below = identity.is_nested() || config.fds.userns2.is_some();
+    !is_below && caps_after_exec(config, host) & caps::SYS_ADMIN != 0
 }
 
 /// Comes down to what COMMAND is allowed, and to what PID 1 needs.
@@ -258,15 +265,19 @@ fn drop_caps(config: &Config, host: &Host) -> Result<Caps> {
     if has_own_userns(config) {
         caps::limit_bounding_set(wanted)?;
     }
-    // Root that asks for nothing keeps what it has, and what exec makes of it.
+    // Root that asks for nothing keeps what it has, and what exec makes of it. Its processes stay closed to others until they execute
+    // something, and need no guard.
+    let is_root = host.caller.uid == 0;
     let mut guard = 0;
-    if host.caller.uid != 0 || !config.caps.is_empty() {
-        if config.has_init() {
+    if !is_root || !config.caps.is_empty() {
+        if config.has_init() && !is_root {
             guard = caps::guard(wanted)?;
         }
         caps::become_set(wanted, guard)?;
     }
-    caps::become_dumpable()?;
+    if !is_root {
+        caps::become_dumpable()?;
+    }
     Ok(Caps { wanted, guard })
 }
 
@@ -316,11 +327,6 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     };
     let locks = init::take_locks(&config.lock_files)?;
     survive_monitor(&config)?;
-    if command.root && has_own_userns(&config) {
-        // COMMAND may have every capability in its user namespace, and PID 1 is the host's root to the host's files, of which the one
-        // that it executes is one. COMMAND itself can be looked into again once it has executed something.
-        caps::become_undumpable()?;
-    }
     let first = getpid();
     let forked = sys::clone_process(0).map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
     if let Some(pid) = forked? {

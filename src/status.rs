@@ -1,14 +1,17 @@
 //! The JSON documents of `--info-fd` and `--json-status-fd`. Programs read them byte by byte, so this is their exact form.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::fcntl::AtFlags;
+use nix::libc;
 use nix::sys::stat::fstatat;
 use nix::unistd::Pid;
 
 use crate::config::{Namespaces, Want};
-use crate::error::{Context, Result};
-use crate::sys::{SysResult, uninterrupted};
+use crate::error::{Context, Error, Result, describe, warn};
+use crate::ids::read_file;
+use crate::sys::{self, SysResult, uninterrupted};
 
 /// The sandbox's process and namespaces, as seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,24 +21,68 @@ pub(crate) struct Info {
     namespaces: Vec<(&'static str, u64)>,
 }
 
+/// What a child of ours is called in an open /proc. That may be the one of a pid namespace around
+/// ours, where our number for it is a stranger's.
+pub(crate) fn name_in(proc: BorrowedFd<'_>, child: Pid) -> Result<String> {
+    let name = match sys::pidfd_open(child) {
+        Ok(handle) => name_of_handle(proc, &handle),
+        // A filter that does not know the call.
+        Err(Errno::ENOSYS | Errno::EPERM) => name_of_ours(proc, child),
+        Err(other) => Err(other),
+    };
+    match name {
+        Err(Errno::ENOENT | Errno::ESRCH) => Err(Error::new("/proc is of another pid namespace and does not show the sandbox")),
+        other => other.context("Can't find the sandbox in /proc"),
+    }
+}
+
+/// The number beside `Pid:`, see pidfd_open(2): /proc counts as its own pid namespace does.
+fn name_of_handle(proc: BorrowedFd<'_>, handle: &OwnedFd) -> SysResult<String> {
+    let path = format!("self/fdinfo/{}", handle.as_raw_fd());
+    let number = field(&read_file(proc, path.as_str(), usize::MAX)?, b"Pid:").ok_or(Errno::EIO)?;
+    // What cannot be seen from there is 0, and what has ended -1.
+    if number.starts_with(['0', '-']) { Err(Errno::ESRCH) } else { Ok(number) }
+}
+
+/// Our own number, if this process has only one in that /proc: then both count alike.
+fn name_of_ours(proc: BorrowedFd<'_>, child: Pid) -> SysResult<String> {
+    let numbers = field(&read_file(proc, c"self/status", usize::MAX)?, b"NSpid:").ok_or(Errno::EIO)?;
+    if numbers.split_ascii_whitespace().count() == 1 { Ok(child.to_string()) } else { Err(Errno::ESRCH) }
+}
+
+/// What stands behind a name at the beginning of a line.
+fn field(text: &[u8], name: &[u8]) -> Option<String> {
+    let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+    Some(std::str::from_utf8(line).ok()?.trim().to_owned())
+}
+
+/// The kinds of namespaces that the documents tell of, in their order.
+fn told(wanted: Namespaces) -> impl Iterator<Item = &'static str> {
+    let all = [
+        ("cgroup", wanted.cgroup != Want::No),
+        ("ipc", wanted.ipc != Want::No),
+        ("mnt", true),
+        ("net", wanted.net != Want::No),
+        ("pid", wanted.pid != Want::No),
+        ("uts", wanted.uts != Want::No),
+    ];
+    all.into_iter().filter(|(_, is_new)| *is_new).map(|(kind, _)| kind)
+}
+
+/// The inode numbers of these namespaces, of the process that has this name in /proc.
+pub(crate) fn namespaces(proc: BorrowedFd<'_>, name: &str, wanted: Namespaces) -> Result<Vec<u64>> {
+    let look = |kind| {
+        let path = format!("{name}/ns/{kind}");
+        let stat = fstatat(proc, path.as_str(), AtFlags::empty());
+        stat.map(|stat| stat.st_ino).context(format!("Can't stat namespace {kind}"))
+    };
+    told(wanted).map(look).collect()
+}
+
 impl Info {
-    /// Looks the namespaces up.
-    pub(crate) fn of(proc: BorrowedFd<'_>, pid: Pid, wanted: Namespaces) -> Result<Self> {
-        let asked = [
-            ("cgroup", wanted.cgroup != Want::No),
-            ("ipc", wanted.ipc != Want::No),
-            ("mnt", true),
-            ("net", wanted.net != Want::No),
-            ("pid", wanted.pid != Want::No),
-            ("uts", wanted.uts != Want::No),
-        ];
-        let mut namespaces = Vec::new();
-        for (name, _) in asked.into_iter().filter(|(_, new)| *new) {
-            let path = format!("{pid}/ns/{name}");
-            let stat = fstatat(proc, path.as_str(), AtFlags::empty()).context(format!("Can't stat namespace {name}"))?;
-            namespaces.push((name, stat.st_ino));
-        }
-        Ok(Self { pid: pid.as_raw(), namespaces })
+    /// What is told of a sandbox with these namespaces.
+    pub(crate) fn new(pid: Pid, wanted: Namespaces, ids: Vec<u64>) -> Self {
+        Self { pid: pid.as_raw(), namespaces: told(wanted).zip(ids).collect() }
     }
 
     fn members(&self) -> Vec<String> {
@@ -64,9 +111,15 @@ impl Info {
     }
 }
 
-/// Writes the last line of `--json-status-fd`.
-pub(crate) fn write_exit_code(fd: BorrowedFd<'_>, code: i32) -> Result<()> {
-    write(fd, &format!("{{ \"exit-code\": {code} }}\n"))
+/// Writes the last line of `--json-status-fd`. COMMAND has ended by then, and nothing that goes wrong
+/// here may take the place of its status: not even a signal.
+pub(crate) fn write_exit_code(fd: BorrowedFd<'_>, code: i32) {
+    let text = format!("{{ \"exit-code\": {code} }}\n");
+    let write = || write_all(fd, text.as_bytes());
+    let written = sys::while_ignored(libc::SIGPIPE, || sys::while_ignored(libc::SIGXFSZ, write));
+    if let Err(errno) = written {
+        warn(format_args!("Write to info_fd: {}", describe(errno)));
+    }
 }
 
 fn write(fd: BorrowedFd<'_>, text: &str) -> Result<()> {

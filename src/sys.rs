@@ -497,6 +497,14 @@ pub(crate) fn wait_any() -> SysResult<(Pid, c_int)> {
     Ok((Pid::from_raw(pid), status))
 }
 
+/// The same for one child.
+pub(crate) fn wait_for(pid: Pid) -> SysResult<c_int> {
+    let mut status = 0;
+    // SAFETY: the kernel writes one integer.
+    Errno::result(unsafe { libc::waitpid(pid.as_raw(), &raw mut status, 0) })?;
+    Ok(status)
+}
+
 /// Gives a signal its default disposition.
 pub(crate) fn default_signal(signal: c_int) {
     // SAFETY: SIG_DFL runs no code of ours.

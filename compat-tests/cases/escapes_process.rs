@@ -17,6 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
         processes(),
         parents(),
         stopped_setups(),
+        neighbours(),
         cleared(),
         devices(),
         terminals(),
@@ -149,6 +150,59 @@ fn stopped_setups() -> Vec<Case> {
             let case = Case::new(&format!("stopped_{moment}{attacker}")).script(&script);
             let lines = [SAME_USER, SAME_USER].concat();
             cases.push(case.claim(move |o| only(o, &lines, 34)));
+        }
+    }
+    cases
+}
+
+/// Root's sandboxes beside each other. One of them has no capabilities left, but it has root's ids and owns root's user namespaces, and
+/// what it may look into gives it files that root may write to: the executable of the other is one. The other is looked at while it is
+/// about to become COMMAND and, where it has a PID 1 of ours, when COMMAND runs.
+fn neighbours() -> Vec<Case> {
+    let ranges = "--unshare-user --uid-map 0 100000 1000 --gid-map 0 100000 1000 --uid 5 --gid 5";
+    let victims = [
+        ("", "--cap-drop ALL".to_owned()),
+        ("_pid", "--cap-drop ALL --unshare-pid".to_owned()),
+        ("_user", "--unshare-user --cap-drop ALL".to_owned()),
+        ("_user_pid", "--unshare-user --unshare-pid --uid 1000".to_owned()),
+        ("_kept", "--unshare-user --unshare-pid".to_owned()),
+        ("_ranges", format!("{ranges} --unshare-pid")),
+        ("_ranges_nested", format!("{ranges} --unshare-pid --disable-userns")),
+    ];
+    let mut cases = vec![];
+    for (victim, options) in &victims {
+        for (attacker, own) in [("", "--cap-drop ALL"), ("_in_user", "--unshare-user --cap-drop ALL")] {
+            let attack = format!(
+                "for victim in $child $first; do
+                     {{bwrap}} {own} --ro-bind {{probe}} /probe --proc /proc /probe --probe x escape:process:$victim
+                 done\n"
+            );
+            let script = |block: &str, wait: &str| {
+                format!(
+                    "mkfifo go info; {{bwrap}} {options} --ro-bind / / --info-fd 4 {block} \
+                         sh -c 'read x <&3' 3<>go 4>info 2>/dev/null & first=$!
+                     child=$(sed -n 's/.*child-pid\": \\([0-9]*\\).*/\\1/p' info)
+                     {wait}
+                     {attack} kill -9 $first $child; wait $first 2>/dev/null; rm go info"
+                )
+            };
+            // It waits in its last read before the exec: nothing but that tells it from the one at the gate.
+            let blocked = "until grep -q '^CapPrm:.0*$' /proc/$child/status || ! sleep 0.01; do
+                               [ $((n += 1)) -lt 200 ] || break; done";
+            // Whom other ids stand for is out of a signal's reach too, unless root owns the user namespace.
+            let stranger = victim.contains("ranges") && attacker == "_in_user";
+            let lines = if stranger { SAME_USER.to_vec() } else { [SAME_USER, SAME_USER].concat() };
+            let case = |name: &str, script: String| {
+                let lines = lines.clone();
+                let case = Case::new(&format!("{name}{victim}{attacker}")).root_only().ours_only().script(&script);
+                case.claim(move |o| only(o, &lines, 34))
+            };
+            cases.push(case("neighbour", script("--block-fd 3", blocked)));
+            if options.contains("--unshare-pid") {
+                let running = "until [ -e /proc/$child/task/$child/children ] && \
+                                   grep -q . /proc/$child/task/$child/children; do sleep 0.01; done";
+                cases.push(case("neighbour_running", script("", running)));
+            }
         }
     }
     cases
@@ -288,6 +342,14 @@ fn keys() -> Vec<Case> {
     ]
 }
 
+/// A user namespace in which the host's root is nobody special, at fd 5.
+fn users_namespace(s: &mut Setup) -> Result<()> {
+    let namespaces = s.namespaces(libc::CLONE_NEWUSER, "1 0 1", "1 0 1")?;
+    s.pass(5, namespaces.open("user")?);
+    s.hold(namespaces);
+    Ok(())
+}
+
 const OWN_LIMIT: &str = "proc/sys/user/max_user_namespaces";
 
 fn kernel() -> Vec<Case> {
@@ -300,6 +362,19 @@ fn kernel() -> Vec<Case> {
         case("kernel_proc", &all, "", &[]).user_only(),
         // The reference leaves /proc/sys to the host's root, which needs no capability to write there.
         case("kernel_proc_of_root", &all, "", &[]).root_only().ours_only(),
+        // Nor does it need one where its user namespace leaves it none, or none over the mounts.
+        case("kernel_proc_of_root_with_another_id", &["--unshare-all", "--uid", "1000"], "", &[]).root_only().ours_only(),
+        case("kernel_proc_of_root_in_a_nested_namespace", &["--unshare-user", "--unshare-all", "--disable-userns"], "", &[])
+            .root_only()
+            .ours_only(),
+        case("kernel_proc_of_root_in_a_users_namespace", &["--unshare-pid", "--userns2", "5"], "", &[])
+            .setup(users_namespace)
+            .root_only()
+            .ours_only(),
+        case("kernel_proc_of_root_from_a_users_namespace", &["--userns", "5", "--unshare-pid"], "", &[])
+            .setup(users_namespace)
+            .root_only()
+            .ours_only(),
         case("kernel_host", &[&all[..], &host].concat(), "/host", &[]),
         case("kernel_real_root", &["--unshare-pid", "--cap-drop", "ALL"], "", &[]).root_only().ours_only(),
         case("kernel_real_root_host", &[&["--unshare-pid", "--cap-drop", "ALL"], &host[..]].concat(), "/host", &[]).root_only(),

@@ -4,12 +4,40 @@ use crate::harness::{Case, Fd, Tweak};
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
-    [binds(), destinations(), remounts(), submounts(), kernel()].into_iter().flatten().collect()
+    [binds(), destinations(), remounts(), submounts(), kernel(), table()].into_iter().flatten().collect()
 }
 
 /// An empty root with a /proc, shown from inside with its mounts.
 fn shown(name: &str, options: &[&str]) -> Case {
     Case::new(name).options(["--proc", "/proc"]).options(options).probe(&["mounts", "tree:/"])
+}
+
+/// The table begins with `/`: who takes the last line that leads to a path would find `/` for everything else.
+fn table() -> Vec<Case> {
+    let first = ["sed", "-n", "s/^[^/]*[^ ]* \\(\\/[^ ]*\\) .*/\\1/p;q", "/proc/self/mountinfo"];
+    let host = ["--ro-bind", "/usr", "/usr", "--proc", "/proc"];
+    let links = ["--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"];
+    let rows: [(&str, &[&str]); 6] = [
+        ("table_of_tmpfs", &[]),
+        ("table_of_all", &["--unshare-all", "--dev", "/dev", "--tmpfs", "/tmp", "--mqueue", "/q"]),
+        ("table_with_data", &["--bind-data", "9", "/d", "--overlay-src", "/usr", "--tmp-overlay", "/o"]),
+        ("table_of_host", &["--ro-bind", "/", "/"]),
+        ("table_of_host_and_all", &["--ro-bind", "/", "/", "--unshare-all", "--proc", "/proc", "--dev", "/dev"]),
+        ("table_without_first", &["--ro-bind-try", "/nonexistent", "/"]),
+    ];
+    let case = |(name, options): (&str, &[&str])| {
+        let whole = options.contains(&"/") && !options.contains(&"--ro-bind-try");
+        let case = Case::new(name).fd(9, Fd::memfd("x"));
+        let case = if whole {
+            case.options(options)
+        } else if options.contains(&"--ro-bind-try") {
+            case.options(options).options(host).options(links)
+        } else {
+            case.options(host).options(links).options(options)
+        };
+        case.run(first).ok().stdout("/\n")
+    };
+    rows.into_iter().map(case).collect()
 }
 
 /// A failure with this text.

@@ -56,6 +56,22 @@ fn deaths() -> Vec<Case> {
         ));
         cases.push(waits.stdout("gone\n").ours_only());
     }
+    // Joining somebody else's user namespace takes the death signal back. The reference's monitor lives on.
+    for (suffix, options) in [
+        ("userns", "--userns 9"),
+        ("userns_pid", "--userns 9 --unshare-pid"),
+        ("userns2", "--userns2 9"),
+        ("userns2_pid", "--userns2 9 --unshare-pid"),
+    ] {
+        let stage = STAGE.replace("OPTIONS", &format!("--die-with-parent {options}"));
+        let script = format!(
+            "setpriv --reuid 54321 --regid 54321 --clear-groups unshare -U -r sleep 60 & owner=$!
+             until grep -q sleep /proc/$owner/comm; do sleep 0.01; done; exec 9</proc/$owner/ns/user
+             {stage} kill -9 $launcher; wait $launcher 2>/dev/null; cat <&3; echo gone; kill $owner"
+        );
+        let case = Case::new(&format!("dies_with_launcher_{suffix}_of_a_user")).root_only().ours_only();
+        cases.push(case.script(&script).stderr("").stdout("ready\ngone\n"));
+    }
     cases
 }
 

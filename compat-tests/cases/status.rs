@@ -1,6 +1,6 @@
 //! What is told outside: the exit status, the JSON documents, the fds that are waited on; and the filters of `--seccomp`.
 
-use crate::harness::{Case, Fd, Field, Live, Outcome, Result, filter};
+use crate::harness::{Case, Fd, Field, Live, Outcome, Result, Tweak, filter};
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
@@ -8,6 +8,8 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(documents());
     cases.extend(gates());
     cases.extend(filters());
+    cases.extend(last_lines());
+    cases.extend(other_processes());
     cases
 }
 
@@ -179,6 +181,67 @@ fn refusing(errno: i32) -> Fd {
 
 /// One instruction: `return ALLOW`.
 const ALLOW: [u8; 8] = [6, 0, 0, 0, 0, 0, 0xff, 0x7f];
+
+/// Nobody reads the last line of `--json-status-fd`, or it cannot be written: COMMAND's status is what it was, and what lives on lives on.
+fn last_lines() -> Vec<Case> {
+    let gone = "mkfifo go end lines out; {bwrap} --dev-bind / / OPTIONS --json-status-fd 8 \
+                    sh -c '(read x <end; echo lives on) & read x <go; exit 5' \
+                    >out 8>lines & monitor=$!
+                exec 5<out; exec 4<lines; read line <&4; exec 4<&-; echo >go; wait $monitor; echo $?; echo >end; cat <&5";
+    let mut cases = vec![];
+    for (suffix, options) in [("alone", ""), ("pid", "--unshare-pid"), ("forwarding", "--forward-signals --unshare-pid")] {
+        let script = gone.replace("OPTIONS", options);
+        for (reason, before) in [("", ""), ("_ignored", "trap '' PIPE\n")] {
+            // The reference is ended by the signal, or says that its status is its own.
+            let case = Case::new(&format!("last_line_unread{reason}_{suffix}")).ours_only().script(&format!("{before}{script}"));
+            cases.push(case.stdout("5\nlives on\n").stderr("bwrap: Write to info_fd: Broken pipe\n"));
+        }
+    }
+    // The first line fits and the second does not.
+    let full = Case::new("last_line_too_large").ours_only().on_host().options(["--json-status-fd", "8"]).fd(8, Fd::File(vec![]));
+    let full = full.tweak(Tweak::Limit(libc::RLIMIT_FSIZE, 64, 64)).run(["sh", "-c", "exit 5"]);
+    cases.push(full.status(5).stderr("bwrap: Write to info_fd: File too large\n"));
+    cases
+}
+
+/// Processes that are not the sandbox's: children of whoever has executed bwrap, and those that have its number in another pid namespace,
+/// whose /proc is the one at hand.
+fn other_processes() -> Vec<Case> {
+    let zombie = "exec perl -e 'my $child = fork // die; exit 77 unless $child; my $stat = \"\";
+                      until ($stat =~ /\\) Z/) { open my $f, \"<\", \"/proc/$child/stat\"; $stat = <$f>; } exec @ARGV' \
+                  {bwrap} --unshare-user --pidns 9 --ro-bind / / true";
+    let fails = Case::new("status_of_a_callers_child").ours_only().fd(9, Fd::path("/proc/self/ns/pid"));
+    let mut cases = vec![fails.script(zombie).status(1)];
+    let around = "mkdir p; unshare OPTIONS --pid --fork sh -c '
+            {bwrap} --ro-bind / / --info-fd 8 --unshare-user BWRAP readlink /proc/self/ns/mnt 8>info'
+        sed -n 's/.*mnt-namespace\": \\([0-9]*\\).*/mnt:[\\1]/p' info";
+    let same = |o: &Outcome| {
+        let lines = o.stdout.lines().collect::<Vec<_>>();
+        o.expect(matches!(lines[..], [a, b] if a == b), "another process's namespace is told of")
+    };
+    for (suffix, options) in [("", ""), ("_pid", "--unshare-pid --as-pid-1"), ("_lock", "--lock-file /etc/passwd")] {
+        let script = around.replace("BWRAP", options);
+        let case =
+            |name: &str, own: &str| Case::new(&format!("{name}{suffix}")).ours_only().script(&script.replace("OPTIONS", own));
+        cases.push(case("proc_of_the_pid_namespace_around", "").root_only().status(0).claim(same));
+        let users = case("proc_of_the_pid_namespace_around_user", "--user --map-root-user").user_only();
+        cases.push(users.status(0).claim(same));
+        // Where pidfd_open is refused too, nothing tells who is who.
+        let refused = case("proc_of_another_pid_namespace_refused", "").root_only();
+        let refused = refused.tweak(Tweak::Refuse(&["pidfd_open"], libc::ENOSYS)).stdout("");
+        cases.push(refused.stderr("bwrap: /proc is of another pid namespace and does not show the sandbox\n"));
+    }
+    let maps = "exec unshare --pid --fork {bwrap} --ro-bind / / --unshare-user --uid-map 5 100000 3 --gid-map 7 200000 3 id -u";
+    cases.push(Case::new("maps_in_a_pid_namespace").root_only().ours_only().script(maps).ok().stdout("5\n"));
+    // A /proc that does not show this process at all.
+    let below = "exec unshare --mount sh -c '
+        unshare --pid --fork --kill-child sh -c \"mount -t proc proc /proc && echo up && exec sleep 60\" >up & below=$!
+        until grep -q up up; do :; done
+        {bwrap} --ro-bind / / --info-fd 8 true 8>info; echo $?; kill $below'";
+    let below = Case::new("proc_of_a_pid_namespace_below").root_only().ours_only().file("up", "").script(below);
+    cases.push(below.stdout("1\n").stderr("bwrap: /proc is of another pid namespace and does not show the sandbox\n"));
+    cases
+}
 
 fn filters() -> Vec<Case> {
     let unshare = ["sh", "-c", "unshare -U true; echo $?"];

@@ -28,7 +28,7 @@ type Rule = (&'static str, fn(&Plan, Field, &Outcome, &Outcome) -> bool);
 
 const RULES: [Rule; 18] = [
     ("the kernel lists mounts on one path in the order in which they were made, not in which they lie", made_in_order),
-    ("/proc/sys is read-only for the host's root without CAP_SYS_ADMIN", settings),
+    ("/proc/sys is read-only for the host's root without CAP_SYS_ADMIN over the mounts", settings),
     ("the reference crashes where --args parts --overlay-src and its overlay", crash),
     ("a mount whose source has no name any more can be made read-only", unlinked),
     ("the error names the destination and the layers as the caller did", overlay_words),
