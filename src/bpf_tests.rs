@@ -122,7 +122,7 @@ fn programs_do_what_the_rules_say() {
 
 #[test]
 fn foreign_calls_are_refused_whatever_the_rules_say() {
-    let program = compile(&Rules::new(), Answer(libc::SECCOMP_RET_ALLOW)).unwrap_or_default();
+    let program = compile(&Rules::<Rule>::new(), Answer(libc::SECCOMP_RET_ALLOW)).unwrap_or_default();
     let run = |arch, number| run(&program, &data(arch, number, [0; 6]));
     assert_eq!(run(AUDIT_ARCH, 0), Some(libc::SECCOMP_RET_ALLOW));
     assert_eq!(run(AUDIT_ARCH, FOREIGN_NUMBERS), Some(Answer::errno(38).0));

@@ -19,6 +19,7 @@ mod hints;
 mod identity;
 mod ids;
 mod init;
+mod json;
 mod labels;
 mod landlock;
 mod launch;
