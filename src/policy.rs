@@ -86,7 +86,11 @@ impl Policy {
     /// Reads and compiles it.
     pub(crate) fn compile(self, facts: &Facts) -> Result<Compiled> {
         let (name, compiled) = match self {
-            Self::BuiltIn => (c"the built-in policy", compile(BUILT_IN.as_bytes(), facts)),
+            // What is unknown in it is meant for other architectures.
+            Self::BuiltIn => (
+                c"the built-in policy",
+                compile(BUILT_IN.as_bytes(), facts).map(|compiled| Compiled { unknown: BTreeSet::new(), ..compiled }),
+            ),
             Self::File(name) => (name, compile(&read(name)?, facts)),
         };
         compiled.map_err(|problem| {

@@ -71,7 +71,10 @@ const FULL: &str = r#"{"defaultAction":"SCMP_ACT_ERRNO","defaultErrno":"EPERM","
     "excludes":{"caps":["CAP_BPF"],"arches":["amd64"],"minKernel":"5.1"}}]}"#;
 
 /// The document with one value after the other in another form, as `change` has it.
-fn changed(value: &serde_json::Value, change: &dyn Fn(&serde_json::Value) -> Option<serde_json::Value>) -> Vec<serde_json::Value> {
+fn changed(
+    value: &serde_json::Value,
+    change: &dyn Fn(&serde_json::Value) -> Option<serde_json::Value>,
+) -> Vec<serde_json::Value> {
     use serde_json::Value;
     let mut all: Vec<Value> = change(value).into_iter().collect();
     match value {
@@ -105,9 +108,30 @@ fn no_value_is_taken_for_one_of_another_form() {
     let full: Value = serde_json::from_str(FULL).unwrap_or_default();
     // In the order of the declaration, which is the one that serde takes an array in.
     let order = [
-        "defaultAction", "defaultErrno", "defaultErrnoRet", "architectures", "archMap", "flags", "syscalls", "architecture",
-        "subArchitectures", "names", "name", "action", "errno", "errnoRet", "args", "index", "value", "valueTwo", "op", "includes",
-        "excludes", "caps", "arches", "minKernel",
+        "defaultAction",
+        "defaultErrno",
+        "defaultErrnoRet",
+        "architectures",
+        "archMap",
+        "flags",
+        "syscalls",
+        "architecture",
+        "subArchitectures",
+        "names",
+        "name",
+        "action",
+        "errno",
+        "errnoRet",
+        "args",
+        "index",
+        "value",
+        "valueTwo",
+        "op",
+        "includes",
+        "excludes",
+        "caps",
+        "arches",
+        "minKernel",
     ];
     let array = |value: &Value| {
         let members = value.as_object()?;
