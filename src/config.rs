@@ -342,7 +342,7 @@ pub(crate) struct Config {
     pub(crate) unknown_calls: BTreeSet<Box<str>>,
     /// `--cap-add` and `--cap-drop`, in order.
     pub(crate) caps: Vec<CapEdit>,
-    /// `--rlimit NAME VALUE`, in order.
+    /// `--rlimit NAME VALUE`, the last one for each name.
     pub(crate) limits: Vec<Limit>,
     /// `--cgroup KEY VALUE`, in order.
     pub(crate) cgroup: Vec<Setting>,

@@ -12,6 +12,7 @@ mod cgroupfs;
 mod config;
 #[cfg(test)]
 mod docs;
+mod elf;
 mod error;
 mod fds;
 mod gather;

@@ -297,7 +297,9 @@ impl Element {
         let twice = indices.len() < all.len();
         let mut alternatives: Vec<_> = if twice { all.into_iter().map(|condition| vec![condition]).collect() } else { vec![all] };
         // What no bit decides always holds.
-        alternatives.iter_mut().for_each(|all| all.retain(|(_, test)| !matches!(test, Test::Masked { mask: 0, .. })));
+        for all in &mut alternatives {
+            all.retain(|(_, test)| !matches!(test, Test::Masked { mask: 0, .. }));
+        }
         alternatives
     }
 }

@@ -18,6 +18,8 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(built_in());
     cases.extend(newer_calls());
     cases.extend(large());
+    cases.extend(foreign_programs());
+    cases.push(of_the_man_page());
     cases.extend(combined());
     cases.extend(capabilities_of_root());
     cases.extend(wrong_files());
@@ -100,6 +102,55 @@ fn newer_calls() -> Vec<Case> {
             .run(["perl", "-e", tried, &libc::SYS_keyctl.to_string(), "425", "435", "472", "500"])
             .ok()
             .stdout("1 1 38 38 38 "),
+    ]
+}
+
+/// The example of the man page is a policy, and programs run under it.
+fn of_the_man_page() -> Case {
+    const PAGE: &str = include_str!("../../man/bwrap.1");
+    let example = PAGE.split(".Ss The file\n.Bd -literal -offset indent\n").nth(1).and_then(|rest| rest.split("\n.Ed").next());
+    let text = example.unwrap_or_default().to_owned();
+    let case = Case::new("man_page_example").setup(move |s: &mut Setup| s.file("policy.json", &text)).on_host();
+    let case = case.options(["--dev", "/dev", "--seccomp-policy", "{dir}/policy.json"]);
+    // A program of some size, what the example refuses, and what it refuses the one argument of.
+    case.run([
+        "perl",
+        "-e",
+        &format!(
+            "print qx(echo run); syscall({}, 0, 0, 0); print $!+0, ' '; ioctl(STDIN, 0x5412, my $a = 1); print $!+0, ' ';
+            syscall({}, 0x20000); print $!+0",
+            libc::SYS_keyctl,
+            libc::SYS_unshare
+        ),
+    ])
+    .ok()
+    .stdout("run\n1 1 1")
+}
+
+/// COMMAND is a 32-bit program, all of whose calls would be another architecture's.
+fn foreign_programs() -> Vec<Case> {
+    let (machine, name) = if cfg!(target_arch = "x86_64") { (3, "32-bit x86") } else { (40, "32-bit ARM") };
+    let header = [b"\x7fELF\x01\x01\x01", &[0; 9][..], &[2, 0, machine, 0, 1], &[0; 31]].concat();
+    let case = |name: &str, command: &str| {
+        let (header, command) = (header.clone(), command.to_owned());
+        let case = Case::new(name).setup(move |s: &mut Setup| {
+            s.file("foreign", &header)?;
+            s.mode("foreign", 0o755)
+        });
+        case.on_host().env("PATH", "{dir}:/usr/bin:/bin").run([command])
+    };
+    let refused = |command: &str| {
+        format!("bwrap: Can't run {command}: it is a program for {name}, and a seccomp policy allows 64-bit system calls only")
+    };
+    vec![
+        case("foreign_program", "{dir}/foreign").options(["--seccomp-default"]).fails(&refused("{dir}/foreign")),
+        case("foreign_program_in_path", "foreign")
+            .file("policy.json", r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X86"]}"#)
+            .options(["--unshare-all", "--seccomp-policy", "{dir}/policy.json"])
+            .fails(&refused("foreign")),
+        // There is nothing in it to run; whatever is said of that, the policy is not to blame.
+        case("foreign_program_without_a_policy", "{dir}/foreign")
+            .claim(|o| o.expect(!o.stderr.contains("policy"), "a policy where there is none")),
     ]
 }
 
