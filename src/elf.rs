@@ -5,7 +5,8 @@ use std::ffi::CStr;
 use crate::error::{Error, Result, join};
 use crate::hints;
 
-/// Machines whose programs the kernel of this one runs too, if they have 32 bits. Their system calls are not this machine's.
+/// Machines whose 32-bit programs the kernel of this one runs too. Their system calls are others than
+/// this machine's.
 #[cfg(target_arch = "x86_64")]
 const FOREIGN: &[(u16, &str)] = &[(3, "32-bit x86"), (62, "x32")];
 #[cfg(target_arch = "aarch64")]
@@ -13,8 +14,8 @@ const FOREIGN: &[(u16, &str)] = &[(40, "32-bit ARM")];
 #[cfg(target_arch = "riscv64")]
 const FOREIGN: &[(u16, &str)] = &[(243, "32-bit RISC-V")];
 
-/// Refuses COMMAND if a policy would kill it at its first system call, of which nobody would be told anything. Whatever cannot be found out
-/// here is left to the filter.
+/// Refuses COMMAND if a policy would kill it at its first system call, without a word. Whatever cannot
+/// be found out here is left to the filter.
 pub(crate) fn refuse_foreign(file: &CStr) -> Result<()> {
     let Some(kind) = hints::found(file).and_then(|path| hints::head(&path)).and_then(|head| foreign(&head)) else {
         return Ok(());

@@ -52,7 +52,7 @@ impl Limit {
         Ok(Self { name, resource, soft, hard })
     }
 
-    /// Adds it to others. One for the same resource no longer counts, and need not be one that can be set.
+    /// Adds it to others. One for the same resource no longer counts, so it need not be possible.
     pub(crate) fn add_to(self, limits: &mut Vec<Self>) {
         limits.retain(|earlier| earlier.resource != self.resource);
         limits.push(self);

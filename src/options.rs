@@ -520,15 +520,15 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let range = v.range()?; p.config.maps.gid.push(range); Ok(()) }),
     row!(Beyond, "--forward-signals", [], "Pass signals on to COMMAND",
         "What bwrap is sent of HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH goes on to COMMAND, and bwrap ends when COMMAND does, with its exit status. \
-         What COMMAND hears from the terminal by itself is not sent twice. timeout(1) and many CI runners send signals to a whole process group, and COMMAND then gets them \
-         twice, once by itself and once from bwrap. Use --new-session there: it takes COMMAND out of that group. What comes before COMMAND is executed does to bwrap what it does \
+         What COMMAND hears from the terminal by itself is not sent twice. timeout(1) and many CI runners send signals to a whole process group, and COMMAND \
+         then gets them twice, once by itself and once from bwrap. Use --new-session there: it takes COMMAND out of that group. \
+         What comes before COMMAND is executed does to bwrap what it does \
          to any program, and if that ends bwrap COMMAND is not run. \
          With --as-pid-1 the kernel keeps signals from COMMAND for which it has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
     row!(Beyond, "--dry-run", [], "Show what would be done, and do nothing",
-        "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the names in policies that are no system call's here, and the file \
-         system as a tree. Sources are looked for, and \
-         what is missing is said; nothing else is touched, and COMMAND is not run. The exit status is 0.",
+        "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the names in policies that are no system call's here, \
+         and the file system as a tree. Sources are looked for, and what is missing is said; nothing else is touched, and COMMAND is not run. The exit status is 0.",
         |p, _| { p.config.switches.dry_run = true; Ok(()) }),
     row!(Beyond, "--dry-run-json", [FD], "Write what would be done as JSON to FD, and do nothing",
         "The same as one JSON document. Members may be added; readers should ignore what they do not know.",

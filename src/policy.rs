@@ -5,8 +5,9 @@
 //! an error that names line and column: a rule that is left out may be the one that mattered. Only names of system calls may be unknown,
 //! as with all who read such profiles, because they name those of every architecture and of kernels to come; `--dry-run` shows them.
 //!
-//! Where the default is an errno, a profile means by it the calls that it could have named. For newer ones programs have a way around,
-//! which they take if the call fails with ENOSYS and with nothing else. So that is what they fail with, as under runc.
+//! Where the default is an errno, a profile means by it the calls that it could have named. For newer
+//! ones programs have a way around, which they take if the call fails with ENOSYS and with nothing else.
+//! So that is what they fail with, as under runc.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,10 +59,12 @@ const ARCHITECTURE: &str = "arm64";
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ARCHITECTURE: &str = std::env::consts::ARCH;
 
-/// Calls since Linux 6.19, which the table of names does not have. From 424 on the numbers are the same everywhere.
+/// Calls since Linux 6.19, which the table of names does not have. From 424 on numbers are the same
+/// everywhere.
 const NEWEST: [(&str, u32); 3] = [("listns", 470), ("rseq_slice_yield", 471), ("fchroot", 472)];
 
-/// `clone3`, whose flags no filter sees. C libraries start threads by it, and by `clone` only if it is ENOSYS.
+/// `clone3`, whose flags no filter sees. C libraries start threads by it, and by `clone` only if it is
+/// ENOSYS.
 const CLONE3: u32 = 435;
 
 /// What the conditions of a profile's rules are about.
@@ -145,12 +148,15 @@ pub(crate) fn compile(text: &[u8], facts: &Facts) -> std::result::Result<Compile
     Ok(Compiled { program: Program { instructions, flags }, unknown: collected.unknown })
 }
 
-/// The rules that apply here. An element may have as many rules as names, and both in thousands: so each rule is kept once, and what
-/// there is for each call is an element's rules as a whole.
+/// The rules that apply here. An element may have thousands of rules and thousands of names: so each
+/// rule is kept once, and each call only refers to the rules of whole elements.
 #[derive(Debug, Default)]
 struct Collected {
+    /// The different rules, numbered.
     numbers: BTreeMap<Rc<Rule>, usize>,
+    /// By call, the rules of the elements that name it.
     calls: BTreeMap<u32, Vec<Alternatives>>,
+    /// Names that are no system call's here.
     unknown: BTreeSet<Box<str>>,
 }
 
@@ -161,9 +167,10 @@ impl Collected {
     /// Adds rules about calls.
     fn add(&mut self, calls: &BTreeSet<u32>, rules: BTreeSet<Rule>) {
         let numbered = rules.into_iter().map(|rule| {
-            let rule = Rc::new(rule);
             let next = self.numbers.len();
-            (*self.numbers.entry(Rc::clone(&rule)).or_insert(next), rule)
+            let entry = self.numbers.entry(Rc::new(rule));
+            let rule = Rc::clone(entry.key());
+            (*entry.or_insert(next), rule)
         });
         let alternatives: Alternatives = numbered.collect();
         for &call in calls {
@@ -187,7 +194,8 @@ impl Collected {
         bpf::compile_beyond(&rules, default, unavailable)
     }
 
-    /// What counts about each call: each rule once, and none that an unconditional one leaves nothing to.
+    /// What counts about each call: each rule once, and none to which an unconditional one leaves
+    /// nothing.
     fn by_call(&self) -> std::result::Result<Rules<&Rule>, Errno> {
         let mut rules_by_call = Rules::new();
         // By the number of a rule, for which call it was met last.

@@ -62,7 +62,8 @@ fn profiles() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The profile of a container engine of 2018 to 2020: no call that is numbered from `first` on and before `end`, EPERM by default.
+/// The profile of a container engine of 2018 to 2020: none of the calls from number `first` on and
+/// before `end`, and EPERM by default.
 fn old(first: u32, end: u32) -> Value {
     let mut profile: Value = serde_json::from_str(CONTAINER).unwrap_or_default();
     for element in profile["syscalls"].as_array_mut().into_iter().flatten() {
@@ -154,7 +155,8 @@ fn foreign_programs() -> Vec<Case> {
     ]
 }
 
-/// A file of 1 MiB, whatever is in it, needs little memory: it becomes few rules, is too long, or is no profile.
+/// A file of 1 MiB, whatever is in it, needs little memory: it becomes few rules, is too long, or is no
+/// profile.
 fn large() -> Vec<Case> {
     let limit = Tweak::Limit(libc::RLIMIT_AS, 64 << 20, 64 << 20);
     // As many of one thing as there is place for.

@@ -29,7 +29,8 @@ pub(super) fn outcome(profile: &Value, number: u32, args: [u64; 6]) -> Option<St
     }
 }
 
-/// Whether a default that is an errno is ENOSYS for this call: it is beyond all that are named, or it is clone3 and not named.
+/// Whether a default that is an errno is ENOSYS for this call: it is beyond all that are named, or it is
+/// clone3 and not named.
 fn is_newer(profile: &Value, number: u32) -> bool {
     let named: BTreeSet<u32> =
         profile["syscalls"].as_array().into_iter().flatten().filter(|element| applies(element)).flat_map(numbers).collect();
