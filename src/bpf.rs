@@ -4,6 +4,7 @@
 //! is installed, has to go along a list of hundreds. Instructions are put together from the last one to the first: BPF jumps only
 //! forwards, so whatever is jumped to is there already.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use nix::errno::Errno;
@@ -25,6 +26,9 @@ compile_error!("src/bpf.rs does not know what seccomp calls this architecture");
 /// Numbers from here on are x32's on x86_64, and nobody's elsewhere.
 const FOREIGN_NUMBERS: u32 = 0x4000_0000;
 
+/// What calls that are not there fail with, as a number of 16 bits.
+pub(crate) const ENOSYS: u16 = 38;
+
 /// Offsets in `struct seccomp_data`.
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
@@ -40,8 +44,13 @@ impl Answer {
         Self(libc::SECCOMP_RET_ERRNO | errno as u32)
     }
 
+    /// Whether the call fails with an errno, whichever.
+    pub(crate) const fn is_errno(self) -> bool {
+        self.0 & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_ERRNO
+    }
+
     /// How little is left of the call: the kernel orders actions as signed numbers, the smallest first.
-    const fn rank(self) -> i32 {
+    pub(crate) const fn rank(self) -> i32 {
         (self.0 & libc::SECCOMP_RET_ACTION_FULL).cast_signed()
     }
 }
@@ -83,33 +92,46 @@ pub(crate) struct Rule {
 }
 
 /// The rules by system call. Of those that match, the one that leaves least of the call counts, and of equal ones the first.
-pub(crate) type Rules = BTreeMap<u32, Vec<Rule>>;
+pub(crate) type Rules<R = Rule> = BTreeMap<u32, Vec<R>>;
 
 /// What is done about one system call: rules in the order in which they are tried, and the answer if none of them matches.
-type Decision = (Vec<Rule>, Answer);
+type Decision<'a> = (Vec<&'a Rule>, Answer);
 
 /// Makes the program. E2BIG if it is longer than what the kernel takes.
-pub(crate) fn compile(rules: &Rules, default: Answer) -> Result<Vec<sock_filter>, Errno> {
+pub(crate) fn compile<R: Borrow<Rule>>(rules: &Rules<R>, default: Answer) -> Result<Vec<sock_filter>, Errno> {
+    compile_beyond(rules, default, default)
+}
+
+/// The same with another default for the numbers above all those that rules are about.
+pub(crate) fn compile_beyond<R: Borrow<Rule>>(
+    rules: &Rules<R>,
+    default: Answer,
+    beyond: Answer,
+) -> Result<Vec<sock_filter>, Errno> {
     let mut assembler = Assembler::default();
-    let mut known: BTreeMap<Decision, Label> = BTreeMap::new();
+    let mut known: BTreeMap<Decision<'_>, Label> = BTreeMap::new();
     // Runs of numbers about which the same is done.
     let mut runs: Vec<(u32, Label)> = Vec::new();
     let mut next = 0;
-    let mut add = |first: u32, decision: Decision| {
-        let label = known.get(&decision).copied().unwrap_or_else(|| assembler.decision(&decision));
+    let mut add = |first: u32, decision| {
+        let label = match known.get(&decision) {
+            Some(&label) => label,
+            None => assembler.decision(&decision)?,
+        };
         known.insert(decision, label);
         if runs.last().is_none_or(|&(_, last)| last != label) {
             runs.push((first, label));
         }
+        Ok(())
     };
     for (&number, rules) in rules.range(..FOREIGN_NUMBERS) {
         if next < number {
-            add(next, (Vec::new(), default));
+            add(next, (Vec::new(), default))?;
         }
-        add(number, decide(rules, default));
+        add(number, decide(rules, default))?;
         next = number + 1;
     }
-    add(next, (Vec::new(), default));
+    add(next, (Vec::new(), beyond))?;
     let search = assembler.search(&runs);
     assembler.prologue(search);
     let program = assembler.finish();
@@ -117,8 +139,8 @@ pub(crate) fn compile(rules: &Rules, default: Answer) -> Result<Vec<sock_filter>
 }
 
 /// Puts the rules about one call into the order in which they count. What comes after one that always matches never does.
-fn decide(rules: &[Rule], default: Answer) -> Decision {
-    let mut rules = rules.to_vec();
+fn decide<R: Borrow<Rule>>(rules: &[R], default: Answer) -> Decision<'_> {
+    let mut rules: Vec<&Rule> = rules.iter().map(Borrow::borrow).collect();
     rules.sort_by_key(|rule| rule.answer.rank());
     match rules.iter().position(|rule| rule.conditions.is_empty()) {
         Some(index) => {
@@ -225,17 +247,20 @@ impl Assembler {
         }
     }
 
-    /// Everything about one call.
-    fn decision(&mut self, (rules, otherwise): &Decision) -> Label {
+    /// Everything about one call. E2BIG as soon as that is too long.
+    fn decision(&mut self, (rules, otherwise): &Decision<'_>) -> Result<Label, Errno> {
         let mut next = self.answer(*otherwise);
         for rule in rules.iter().rev() {
+            if self.reversed.len() > MAX_INSTRUCTIONS {
+                return Err(Errno::E2BIG);
+            }
             let mut matched = self.answer(rule.answer);
             for &condition in rule.conditions.iter().rev() {
                 matched = self.condition(condition, matched, next);
             }
             next = matched;
         }
-        next
+        Ok(next)
     }
 
     /// Finds the run that the number in the accumulator is in.
@@ -268,8 +293,8 @@ impl Assembler {
     }
 }
 
-/// What a call of x32 fails with, as on a kernel without it: ENOSYS.
-const FOREIGN: u16 = 38;
+/// What a call of x32 fails with, as on a kernel without it.
+const FOREIGN: u16 = ENOSYS;
 
 /// The high and the low half.
 fn halves(value: u64) -> (u32, u32) {

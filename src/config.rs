@@ -3,6 +3,7 @@
 //! Nothing in here acts. The parser fills a `Config`, `check` settles it against the facts of the host, and from then on
 //! it is read only.
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
@@ -337,9 +338,11 @@ pub(crate) struct Config {
     pub(crate) policies: Vec<Policy>,
     /// What has been made of them.
     pub(crate) policy_programs: Vec<Program>,
+    /// The names in them that are no system call's here.
+    pub(crate) unknown_calls: BTreeSet<Box<str>>,
     /// `--cap-add` and `--cap-drop`, in order.
     pub(crate) caps: Vec<CapEdit>,
-    /// `--rlimit NAME VALUE`, in order.
+    /// `--rlimit NAME VALUE`, the last one for each name.
     pub(crate) limits: Vec<Limit>,
     /// `--cgroup KEY VALUE`, in order.
     pub(crate) cgroup: Vec<Setting>,

@@ -6,6 +6,7 @@
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -188,15 +189,7 @@ pub(crate) fn read_only(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<
 /// Why a file cannot be executed that is there: what it needs is not.
 pub(crate) fn program(file: &CStr) -> Option<String> {
     let path = found(file)?;
-    // Nothing else may be opened: the sandbox's files are whatever somebody has put there.
-    if SFlag::from_bits_truncate(stat(path.as_c_str()).ok()?.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFREG {
-        return None;
-    }
-    let opened =
-        open(path.as_c_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty()).ok()?;
-    let mut head = vec![0; 4096];
-    let count = nix::unistd::read(opened.as_fd(), &mut head).ok()?;
-    head.truncate(count);
+    let head = head(&path)?;
     let needed = interpreter(&head).and_then(|bytes| CString::new(bytes).ok())?;
     match access(needed.as_c_str(), AccessFlags::F_OK) {
         Ok(()) => None,
@@ -208,10 +201,23 @@ pub(crate) fn program(file: &CStr) -> Option<String> {
     }
 }
 
+/// A program's first bytes.
+pub(crate) fn head(path: &CStr) -> Option<Vec<u8>> {
+    // Nothing else may be opened: the sandbox's files are whatever somebody has put there.
+    if SFlag::from_bits_truncate(stat(path).ok()?.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFREG {
+        return None;
+    }
+    let opened = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty()).ok()?;
+    let mut head = vec![0; 4096];
+    let count = fs::File::from(opened).read_at(&mut head, 0).ok()?;
+    head.truncate(count);
+    Some(head)
+}
+
 /// Where execvp(3) finds a file.
-fn found(file: &CStr) -> Option<CString> {
+pub(crate) fn found(file: &CStr) -> Option<CString> {
     if file.to_bytes().contains(&b'/') {
-        return access(file, AccessFlags::F_OK).is_ok().then(|| file.to_owned());
+        return Some(file.to_owned());
     }
     let path = sys::getenv(c"PATH")?;
     let places = path.to_bytes().split(|&byte| byte == b':');

@@ -138,7 +138,11 @@ fn compile_policies(config: &mut Config, host: &Host) -> Result<()> {
         return Ok(());
     }
     let facts = Facts::of(sandbox::caps_after_exec(config, host));
-    config.policy_programs = config.policies.iter().map(|policy| policy.compile(&facts)).collect::<Result<_>>()?;
+    for policy in &config.policies {
+        let compiled = policy.compile(&facts)?;
+        config.policy_programs.push(compiled.program);
+        config.unknown_calls.extend(compiled.unknown);
+    }
     Ok(())
 }
 

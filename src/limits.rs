@@ -52,6 +52,12 @@ impl Limit {
         Ok(Self { name, resource, soft, hard })
     }
 
+    /// Adds it to others. One for the same resource no longer counts, so it need not be possible.
+    pub(crate) fn add_to(self, limits: &mut Vec<Self>) {
+        limits.retain(|earlier| earlier.resource != self.resource);
+        limits.push(self);
+    }
+
     /// Sets it for this process and all that it starts.
     pub(crate) fn set(self) -> Result<()> {
         let Self { name, resource, soft, hard } = self;
@@ -60,7 +66,10 @@ impl Limit {
         match getrlimit(resource) {
             Ok((_, most)) if errno == Errno::EPERM && hard > most => {
                 let (hard, most) = (shown(hard), shown(most));
-                Err(Error::new(format!("Can't raise the hard limit {name} to {hard}: it is {most}, and only root may raise it")))
+                Err(Error::new(format!(
+                    "Can't raise the hard limit {name} to {hard}: it is {most}, and raising it takes CAP_SYS_RESOURCE in the \
+                     initial user namespace"
+                )))
             }
             _ => Err(errno).context(failure()),
         }

@@ -12,6 +12,7 @@ mod cgroupfs;
 mod config;
 #[cfg(test)]
 mod docs;
+mod elf;
 mod error;
 mod fds;
 mod gather;
@@ -19,6 +20,7 @@ mod hints;
 mod identity;
 mod ids;
 mod init;
+mod json;
 mod labels;
 mod landlock;
 mod launch;

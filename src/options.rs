@@ -480,8 +480,9 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)], "Limit a resource of COMMAND",
         "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending and \
          stack, in any case: the limits of setrlimit(2), in its units. VALUE is the soft limit and the hard one with a colon between them, or one \
-         number for both. The word unlimited stands for no limit. It may be repeated, for another limit or for the same.",
-        |p, v| { let limit = Limit::parse(v.text(), v.text())?; p.config.limits.push(limit); Ok(()) }),
+         number for both. The word unlimited stands for no limit. It may be repeated; of several for the same limit the last one counts, for both \
+         values. Raising a hard limit takes CAP_SYS_RESOURCE in the initial user namespace.",
+        |p, v| { Limit::parse(v.text(), v.text())?.add_to(&mut p.config.limits); Ok(()) }),
     row!(Beyond, "--cgroup", [("KEY", Kind::Text), ("VALUE", Kind::Text)], "Limit what the whole sandbox uses",
         "The sandbox gets a control group of its own, and VALUE is written to its file KEY before anything runs in it: a limit on all of its \
          processes together. KEY is a file of cgroup version 2 such as memory.max, memory.swap.max, pids.max, cpu.max, cpu.weight, io.max or \
@@ -519,13 +520,15 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let range = v.range()?; p.config.maps.gid.push(range); Ok(()) }),
     row!(Beyond, "--forward-signals", [], "Pass signals on to COMMAND",
         "What bwrap is sent of HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH goes on to COMMAND, and bwrap ends when COMMAND does, with its exit status. \
-         What COMMAND hears from the terminal by itself is not sent twice. What comes before COMMAND is executed does to bwrap what it does \
+         What COMMAND hears from the terminal by itself is not sent twice. timeout(1) and many CI runners send signals to a whole process group, and COMMAND \
+         then gets them twice, once by itself and once from bwrap. Use --new-session there: it takes COMMAND out of that group. \
+         What comes before COMMAND is executed does to bwrap what it does \
          to any program, and if that ends bwrap COMMAND is not run. \
          With --as-pid-1 the kernel keeps signals from COMMAND for which it has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
     row!(Beyond, "--dry-run", [], "Show what would be done, and do nothing",
-        "A text for people on standard output: namespaces, ids, capabilities, limits, filters, and the file system as a tree. Sources are looked for, and \
-         what is missing is said; nothing else is touched, and COMMAND is not run. The exit status is 0.",
+        "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the names in policies that are no system call's here, \
+         and the file system as a tree. Sources are looked for, and what is missing is said; nothing else is touched, and COMMAND is not run. The exit status is 0.",
         |p, _| { p.config.switches.dry_run = true; Ok(()) }),
     row!(Beyond, "--dry-run-json", [FD], "Write what would be done as JSON to FD, and do nothing",
         "The same as one JSON document. Members may be added; readers should ignore what they do not know.",

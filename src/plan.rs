@@ -46,6 +46,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) limits: Vec<String>,
     /// Filters of system calls, in the order of their installation.
     pub(crate) filters: Vec<String>,
+    /// Names in policies that are no system call's here.
+    pub(crate) unknown_calls: Vec<&'a str>,
     /// What other means restrict: Landlock, AppArmor, SELinux, control groups.
     pub(crate) restrictions: Vec<String>,
     /// How processes start and end.
@@ -132,6 +134,7 @@ impl<'a> Plan<'a> {
             capabilities: caps::names(sandbox::caps_after_exec(config, host)),
             limits: config.limits.iter().map(ToString::to_string).collect(),
             filters: filters(config),
+            unknown_calls: config.unknown_calls.iter().map(|name| &**name).collect(),
             restrictions: restrictions(config),
             processes: processes(config),
             hostname: config.hostname.map(Text),

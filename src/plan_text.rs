@@ -59,6 +59,7 @@ fn facts(page: &mut Page, plan: &Plan<'_>) {
     page.fact("capabilities", false, &capabilities(&plan.capabilities));
     page.list("limits", &plan.limits);
     page.list("filters", &plan.filters);
+    page.fact("", plan.unknown_calls.is_empty(), &format!("no system calls here: {}", plan.unknown_calls.join(", ")));
     page.list("restrictions", &plan.restrictions);
     let processes: Vec<_> = plan.processes.iter().map(|&text| text.to_owned()).collect();
     page.list("processes", &processes);

@@ -3,25 +3,33 @@
 //!
 //! This module reads a profile, decides which of its rules apply here, and hands them to [`crate::bpf`]. Whatever it does not understand is
 //! an error that names line and column: a rule that is left out may be the one that mattered. Only names of system calls may be unknown,
-//! as with all who read such profiles, because they name those of every architecture and of kernels to come.
+//! as with all who read such profiles, because they name those of every architecture and of kernels to come; `--dry-run` shows them.
+//!
+//! Where the default is an errno, a profile means by it the calls that it could have named. For newer
+//! ones programs have a way around, which they take if the call fails with ENOSYS and with nothing else.
+//! So that is what they fail with, as under runc.
 
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::fmt;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::str::FromStr;
 
 use ::caps::Capability;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::libc;
+use nix::libc::{self, sock_filter};
 use nix::sys::stat::Mode;
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use syscalls::Sysno;
 
-use crate::bpf::{self, Answer, Condition, Rule, Rules, Test};
+use crate::bpf::{self, Answer, Condition, ENOSYS, Rule, Rules, Test};
 use crate::config::Word;
 use crate::error::{Context, Error, Result, join, on_one_line};
+use crate::json::{Object, Text};
 use crate::seccomp::{MAX_INSTRUCTIONS, Program};
 use crate::sys;
 
@@ -51,6 +59,14 @@ const ARCHITECTURE: &str = "arm64";
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ARCHITECTURE: &str = std::env::consts::ARCH;
 
+/// Calls since Linux 6.19, which the table of names does not have. From 424 on numbers are the same
+/// everywhere.
+const NEWEST: [(&str, u32); 3] = [("listns", 470), ("rseq_slice_yield", 471), ("fchroot", 472)];
+
+/// `clone3`, whose flags no filter sees. C libraries start threads by it, and by `clone` only if it is
+/// ENOSYS.
+const CLONE3: u32 = 435;
+
 /// What the conditions of a profile's rules are about.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
@@ -71,9 +87,13 @@ impl Facts {
 
 impl Policy {
     /// Reads and compiles it.
-    pub(crate) fn compile(self, facts: &Facts) -> Result<Program> {
+    pub(crate) fn compile(self, facts: &Facts) -> Result<Compiled> {
         let (name, compiled) = match self {
-            Self::BuiltIn => (c"the built-in policy", compile(BUILT_IN.as_bytes(), facts)),
+            // What is unknown in it is meant for other architectures.
+            Self::BuiltIn => (
+                c"the built-in policy",
+                compile(BUILT_IN.as_bytes(), facts).map(|compiled| Compiled { unknown: BTreeSet::new(), ..compiled }),
+            ),
             Self::File(name) => (name, compile(&read(name)?, facts)),
         };
         compiled.map_err(|problem| {
@@ -104,34 +124,124 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
+/// What a profile has become.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    /// The filter.
+    pub(crate) program: Program,
+    /// Names in it that are no system call's here.
+    pub(crate) unknown: BTreeSet<Box<str>>,
+}
+
 /// Makes the filter of a profile's text; the error says what is wrong with it, and where.
-pub(crate) fn compile(text: &[u8], facts: &Facts) -> std::result::Result<Program, String> {
-    let profile: Profile = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    let default = profile.default_action.answer(profile.default_errno, profile.default_errno_ret)?;
-    let mut rules = Rules::new();
-    for element in profile.syscalls.iter().flatten() {
-        element.add_to(&mut rules, facts)?;
+pub(crate) fn compile(text: &[u8], facts: &Facts) -> std::result::Result<Compiled, String> {
+    let Object(profile): Object<Profile> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let default = profile.default_action.0.answer(profile.default_errno, profile.default_errno_ret)?;
+    let mut collected = Collected::default();
+    for Object(element) in profile.syscalls.into_iter().flatten() {
+        element.add_to(&mut collected, facts)?;
     }
-    let flags = profile.flags.iter().flatten().fold(0, |flags, flag| flags | flag.bits());
-    let instructions = bpf::compile(&rules, default)
+    let flags = profile.flags.iter().flatten().fold(0, |flags, flag| flags | flag.0.bits());
+    let instructions = collected
+        .compile(default)
         .map_err(|_| format!("it needs more than the {MAX_INSTRUCTIONS} instructions that the kernel takes"))?;
-    Ok(Program { instructions, flags })
+    Ok(Compiled { program: Program { instructions, flags }, unknown: collected.unknown })
+}
+
+/// The rules that apply here. An element may have thousands of rules and thousands of names: so each
+/// rule is kept once, and each call only refers to the rules of whole elements.
+#[derive(Debug, Default)]
+struct Collected {
+    /// The different rules, numbered.
+    numbers: BTreeMap<Rc<Rule>, usize>,
+    /// By call, the rules of the elements that name it.
+    calls: BTreeMap<u32, Vec<Alternatives>>,
+    /// Names that are no system call's here.
+    unknown: BTreeSet<Box<str>>,
+}
+
+/// An element's rules and their numbers.
+type Alternatives = Rc<[(usize, Rc<Rule>)]>;
+
+impl Collected {
+    /// Adds rules about calls.
+    fn add(&mut self, calls: &BTreeSet<u32>, rules: BTreeSet<Rule>) {
+        let numbered = rules.into_iter().map(|rule| {
+            let next = self.numbers.len();
+            let entry = self.numbers.entry(Rc::new(rule));
+            let rule = Rc::clone(entry.key());
+            (*entry.or_insert(next), rule)
+        });
+        let alternatives: Alternatives = numbered.collect();
+        for &call in calls {
+            self.calls.entry(call).or_default().push(Rc::clone(&alternatives));
+        }
+    }
+
+    /// Makes the filter. E2BIG if it is longer than what the kernel takes.
+    fn compile(&self, default: Answer) -> std::result::Result<Vec<sock_filter>, Errno> {
+        let mut rules = self.by_call()?;
+        let unavailable = Answer::errno(ENOSYS);
+        let is_other_errno = default.is_errno() && default != unavailable;
+        let Some(&highest) = self.calls.last_key_value().map(|(number, _)| number).filter(|_| is_other_errno) else {
+            return bpf::compile(&rules, default);
+        };
+        // A profile of 2020 may name newer calls and not this one.
+        let clone3 = Rule { conditions: Vec::new(), answer: unavailable };
+        if highest > CLONE3 {
+            rules.entry(CLONE3).or_insert_with(|| vec![&clone3]);
+        }
+        bpf::compile_beyond(&rules, default, unavailable)
+    }
+
+    /// What counts about each call: each rule once, and none to which an unconditional one leaves
+    /// nothing.
+    fn by_call(&self) -> std::result::Result<Rules<&Rule>, Errno> {
+        let mut rules_by_call = Rules::new();
+        // By the number of a rule, for which call it was met last.
+        let mut met = vec![None; self.numbers.len()];
+        for (&call, elements) in &self.calls {
+            let all = || elements.iter().flat_map(|alternatives| alternatives.iter());
+            let always = all().filter(|(_, rule)| rule.conditions.is_empty()).map(|(_, rule)| rule.answer.rank()).min();
+            let mut rules: Vec<&Rule> = Vec::new();
+            let mut is_complete = false;
+            for (number, rule) in all() {
+                let again = met.get_mut(*number).is_none_or(|last| last.replace(call) == Some(call));
+                let counts = match always.map(|always| rule.answer.rank().cmp(&always)) {
+                    None | Some(Ordering::Less) => true,
+                    Some(Ordering::Equal) => !is_complete,
+                    Some(Ordering::Greater) => false,
+                };
+                if again || !counts {
+                    continue;
+                }
+                is_complete |= rule.conditions.is_empty();
+                rules.push(rule);
+                // Each of them needs instructions of its own.
+                if rules.len() > MAX_INSTRUCTIONS {
+                    return Err(Errno::E2BIG);
+                }
+            }
+            rules_by_call.insert(call, rules);
+        }
+        Ok(rules_by_call)
+    }
 }
 
 /// A profile. `null` stands for what is not there, as everywhere in files that Go programs have written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Profile {
-    default_action: Action,
+    default_action: Text<Action>,
     default_errno: Option<NamedErrno>,
     default_errno_ret: Option<ErrnoNumber>,
     // Only the machine's own architecture is ever allowed, whatever a profile says of others.
     #[serde(rename = "architectures")]
     _architectures: Option<Vec<Architecture>>,
     #[serde(rename = "archMap")]
-    _arch_map: Option<Vec<ArchMap>>,
-    flags: Option<Vec<Flag>>,
-    syscalls: Option<Vec<Element>>,
+    _arch_map: Option<Vec<Object<ArchMap>>>,
+    flags: Option<Vec<Text<Flag>>>,
+    syscalls: Option<Vec<Object<Element>>>,
     #[serde(rename = "comment")]
     _comment: Option<Ignored>,
     #[serde(rename = "$schema")]
@@ -156,44 +266,49 @@ struct ArchMap {
 struct Element {
     names: Option<Vec<Call>>,
     name: Option<Call>,
-    action: Action,
+    action: Text<Action>,
     errno: Option<NamedErrno>,
     errno_ret: Option<ErrnoNumber>,
-    args: Option<Vec<Argument>>,
-    includes: Option<Selection>,
-    excludes: Option<Selection>,
+    args: Option<Vec<Object<Argument>>>,
+    includes: Option<Object<Selection>>,
+    excludes: Option<Object<Selection>>,
     #[serde(rename = "comment")]
     _comment: Option<Ignored>,
 }
 
 impl Element {
     /// Adds its rules if it applies here.
-    fn add_to(&self, rules: &mut Rules, facts: &Facts) -> std::result::Result<(), String> {
-        let answer = self.action.answer(self.errno, self.errno_ret)?;
-        let included = self.includes.as_ref().is_none_or(|selection| selection.all(facts));
-        let excluded = self.excludes.as_ref().is_some_and(|selection| selection.any(facts));
+    fn add_to(self, collected: &mut Collected, facts: &Facts) -> std::result::Result<(), String> {
+        let answer = self.action.0.answer(self.errno, self.errno_ret)?;
+        let included = self.includes.as_ref().is_none_or(|selection| selection.0.all(facts));
+        let excluded = self.excludes.as_ref().is_some_and(|selection| selection.0.any(facts));
         if !included || excluded {
             return Ok(());
         }
-        let alternatives = self.conditions();
-        for number in self.names.iter().flatten().chain(&self.name).filter_map(|call| call.0) {
-            let known = rules.entry(number).or_default();
-            known.extend(alternatives.iter().map(|conditions| Rule { conditions: conditions.clone(), answer }));
+        let rules = self.conditions().into_iter().map(|conditions| Rule { conditions, answer }).collect();
+        let mut calls = BTreeSet::new();
+        for call in self.names.into_iter().flatten().chain(self.name) {
+            match call {
+                Call::Number(number) => _ = calls.insert(number),
+                Call::Unknown(name) => _ = collected.unknown.insert(name),
+            }
         }
+        collected.add(&calls, rules);
         Ok(())
     }
 
     /// The conditions: if an argument occurs twice it is one rule for each of them, else one that needs all of them. That is how runc
     /// reads them, and profiles rely on it.
     fn conditions(&self) -> Vec<Vec<Condition>> {
-        let all: Vec<Condition> = self.args.iter().flatten().map(Argument::condition).collect();
-        let mut indices: Vec<u8> = all.iter().map(|(index, _)| *index).collect();
-        indices.sort_unstable();
-        if indices.windows(2).any(|pair| pair.first() == pair.last()) {
-            all.into_iter().map(|condition| vec![condition]).collect()
-        } else {
-            vec![all]
+        let all: Vec<Condition> = self.args.iter().flatten().map(|argument| argument.0.condition()).collect();
+        let indices: BTreeSet<u8> = all.iter().map(|(index, _)| *index).collect();
+        let twice = indices.len() < all.len();
+        let mut alternatives: Vec<_> = if twice { all.into_iter().map(|condition| vec![condition]).collect() } else { vec![all] };
+        // What no bit decides always holds.
+        for all in &mut alternatives {
+            all.retain(|(_, test)| !matches!(test, Test::Masked { mask: 0, .. }));
         }
+        alternatives
     }
 }
 
@@ -204,7 +319,7 @@ struct Argument {
     index: ArgumentIndex,
     value: u64,
     value_two: Option<u64>,
-    op: Operator,
+    op: Text<Operator>,
     #[serde(rename = "comment")]
     _comment: Option<Ignored>,
 }
@@ -212,7 +327,7 @@ struct Argument {
 impl Argument {
     fn condition(&self) -> Condition {
         let value = self.value;
-        let test = match self.op {
+        let test = match self.op.0 {
             Operator::Eq => Test::Eq(value),
             Operator::Ne => Test::Ne(value),
             Operator::Lt => Test::Lt(value),
@@ -220,7 +335,7 @@ impl Argument {
             Operator::Gt => Test::Gt(value),
             Operator::Ge => Test::Ge(value),
             // A zero may be left out.
-            Operator::MaskedEq => Test::Masked { mask: value, value: self.value_two.unwrap_or(0) },
+            Operator::MaskedEq => Test::Masked { mask: value, value: self.value_two.unwrap_or(0) & value },
         };
         (self.index.0, test)
     }
@@ -408,11 +523,18 @@ macro_rules! named {
     };
 }
 
-/// A system call's number, if it has one here.
-#[derive(Debug, Clone, Copy)]
-struct Call(Option<u32>);
+/// A system call by its name.
+#[derive(Debug)]
+enum Call {
+    /// Its number here.
+    Number(u32),
+    /// None of here has this name.
+    Unknown(Box<str>),
+}
 named!(Call, "the name of a system call", |text| {
-    Some(Self(Sysno::from_str(text).ok().and_then(|call| u32::try_from(call.id()).ok())))
+    let listed = Sysno::from_str(text).ok().and_then(|call| u32::try_from(call.id()).ok());
+    let newest = || NEWEST.into_iter().find(|(name, _)| *name == text).map(|(_, number)| number);
+    Some(listed.or_else(newest).map_or_else(|| Self::Unknown(text.into()), Self::Number))
 });
 
 /// A capability's bit.
@@ -431,7 +553,16 @@ impl Cap {
 struct NamedErrno(u32);
 named!(NamedErrno, "the name of an errno", |text| {
     const LAST: i32 = 133;
-    (1..=LAST).find(|&number| format!("{:?}", Errno::from_raw(number)) == text).map(|number| Self(number.unsigned_abs()))
+    // Second names, which a number does not have.
+    let text = match text {
+        "ENOTSUP" => "EOPNOTSUPP",
+        "EWOULDBLOCK" => "EAGAIN",
+        "EDEADLOCK" => "EDEADLK",
+        other => other,
+    };
+    let errnos = (1..=LAST).map(Errno::from_raw).filter(|errno| *errno != Errno::UnknownErrno);
+    let named = errnos.into_iter().find(|errno| format!("{errno:?}") == text)?;
+    Some(Self((named as i32).unsigned_abs()))
 });
 
 /// `SCMP_ARCH_…`

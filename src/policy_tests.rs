@@ -11,7 +11,7 @@ fn with(element: &str) -> String {
 
 /// How many instructions a profile becomes: two and a few more for the question which architecture it is, and what its rules need.
 fn length(profile: &str) -> usize {
-    compile(profile.as_bytes(), &FACTS).map_or(0, |program| program.instructions.len())
+    compile(profile.as_bytes(), &FACTS).map_or(0, |compiled| compiled.program.instructions.len())
 }
 
 #[test]
@@ -55,10 +55,133 @@ fn names_that_are_no_calls_here_are_left_out() {
 }
 
 #[test]
+fn names_that_are_no_calls_here_are_told() {
+    let element = r#"{"names":["read","mkdrr","listns"],"name":"sturct","action":"SCMP_ACT_KILL"},
+        {"names":["other"],"action":"SCMP_ACT_KILL","includes":{"arches":["s390"]}}"#;
+    let unknown = compile(with(element).as_bytes(), &FACTS).map(|compiled| compiled.unknown).unwrap_or_default();
+    assert_eq!(unknown.iter().map(|name| &**name).collect::<Vec<_>>(), ["mkdrr", "sturct"]);
+}
+
+/// Every member that a profile has, and nothing that is empty.
+const FULL: &str = r#"{"defaultAction":"SCMP_ACT_ERRNO","defaultErrno":"EPERM","defaultErrnoRet":1,
+    "architectures":["SCMP_ARCH_X86_64"],"archMap":[{"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X86"]}],
+    "flags":["SECCOMP_FILTER_FLAG_LOG"],"syscalls":[{"names":["read"],"name":"write","action":"SCMP_ACT_ERRNO","errno":"EPERM",
+    "errnoRet":1,"args":[{"index":0,"value":1,"valueTwo":2,"op":"SCMP_CMP_EQ"}],
+    "includes":{"caps":["CAP_BPF"],"arches":["amd64"],"minKernel":"5.1"},
+    "excludes":{"caps":["CAP_BPF"],"arches":["amd64"],"minKernel":"5.1"}}]}"#;
+
+/// The document with one value after the other in another form, as `change` has it.
+fn changed(
+    value: &serde_json::Value,
+    change: &dyn Fn(&serde_json::Value) -> Option<serde_json::Value>,
+) -> Vec<serde_json::Value> {
+    use serde_json::Value;
+    let mut all: Vec<Value> = change(value).into_iter().collect();
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                all.extend(changed(member, change).into_iter().map(|member| {
+                    let mut members = members.clone();
+                    members.insert(key.clone(), member);
+                    Value::Object(members)
+                }));
+            }
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                all.extend(changed(element, change).into_iter().map(|element| {
+                    let mut elements = elements.clone();
+                    elements[index] = element;
+                    Value::Array(elements)
+                }));
+            }
+        }
+        _ => {}
+    }
+    all
+}
+
+#[test]
+fn no_value_is_taken_for_one_of_another_form() {
+    use serde_json::{Value, json};
+    assert!(compile(FULL.as_bytes(), &FACTS).is_ok());
+    let full: Value = serde_json::from_str(FULL).unwrap_or_default();
+    // In the order of the declaration, which is the one that serde takes an array in.
+    let order = [
+        "defaultAction",
+        "defaultErrno",
+        "defaultErrnoRet",
+        "architectures",
+        "archMap",
+        "flags",
+        "syscalls",
+        "architecture",
+        "subArchitectures",
+        "names",
+        "name",
+        "action",
+        "errno",
+        "errnoRet",
+        "args",
+        "index",
+        "value",
+        "valueTwo",
+        "op",
+        "includes",
+        "excludes",
+        "caps",
+        "arches",
+        "minKernel",
+    ];
+    let array = |value: &Value| {
+        let members = value.as_object()?;
+        Some(order.iter().filter_map(|key| members.get(*key).cloned()).collect())
+    };
+    let member = |value: &Value| value.as_str().map(|text| json!({ text: null }));
+    let (arrays, members) = (changed(&full, &array), changed(&full, &member));
+    assert_eq!((arrays.len(), members.len()), (6, 17));
+    for profile in arrays.into_iter().chain(members) {
+        let problem = compile(profile.to_string().as_bytes(), &FACTS).err().unwrap_or_default();
+        assert!(problem.contains("invalid type: "), "{profile}: {problem:?}");
+    }
+}
+
+#[test]
+fn errnos_have_second_names() {
+    for (name, number) in [("ENOTSUP", 95), ("EOPNOTSUPP", 95), ("EWOULDBLOCK", 11), ("EDEADLOCK", 35), ("EHWPOISON", 133)] {
+        let element = format!(r#"{{"names":["read"],"action":"SCMP_ACT_ERRNO","errno":"{name}","errnoRet":{number}}}"#);
+        assert!(compile(with(&element).as_bytes(), &FACTS).is_ok(), "{name}");
+    }
+    let unknown = with(r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","errno":"UnknownErrno"}"#);
+    assert!(compile(unknown.as_bytes(), &FACTS).is_err());
+}
+
+#[test]
+fn equal_rules_are_one() {
+    let many = |count: usize, element: &str| with(&vec![element; count].join(","));
+    for element in [
+        r#"{"names":["read"],"action":"SCMP_ACT_LOG"}"#,
+        r#"{"names":["read","write","read"],"name":"read","action":"SCMP_ACT_ERRNO","args":[{"index":0,"value":1,"op":"SCMP_CMP_EQ"}]}"#,
+        r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","args":[{"index":0,"value":0,"valueTwo":1,"op":"SCMP_CMP_MASKED_EQ"}]}"#,
+    ] {
+        let once = length(&many(1, element));
+        assert!(once > 0, "{element}");
+        assert_eq!(length(&many(5000, element)), once, "{element}");
+    }
+    // What a stricter rule leaves nothing to takes no place either.
+    let nothing_left = (0..5000).map(|value| {
+        format!(r#"{{"names":["read"],"action":"SCMP_ACT_LOG","args":[{{"index":0,"value":{value},"op":"SCMP_CMP_EQ"}}]}}"#)
+    });
+    let strictest = r#"{"names":["read"],"action":"SCMP_ACT_KILL"}"#.to_owned();
+    let rules: Vec<String> = nothing_left.chain([strictest.clone()]).collect();
+    assert_eq!(length(&with(&rules.join(","))), length(&with(&strictest)));
+}
+
+#[test]
 fn what_is_wrong_is_said_with_its_place() {
     for (profile, said) in [
         (String::new(), "EOF while parsing a value at line 1 column 0"),
-        ("[]".to_owned(), "expected struct Profile"),
+        ("[]".to_owned(), "expected an object"),
         ("{}".to_owned(), "missing field `defaultAction` at line 1 column 2"),
         ("{\n\"defaultAction\": 7}".to_owned(), "at line 2 column"),
         (r#"{"defaultAction":"SCMP_ACT_ALLOW","sycalls":[]}"#.to_owned(), "unknown field `sycalls`"),

@@ -22,6 +22,7 @@ use nix::unistd::{chdir, getcwd, getpid, sethostname, setsid, write};
 use crate::caps::{self, CapEdit, Caps};
 use crate::cgroup::fork_failure;
 use crate::config::{Config, Want};
+use crate::elf;
 use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::fds::Fds;
 use crate::gather::{Gathered, Gatherer};
@@ -383,6 +384,9 @@ fn exec(config: &Config, command: &Command, links: &Links) -> Result<i32> {
     let mut argv = config.command.clone();
     if let (Some(name), Some(first)) = (&config.argv0, argv.first_mut()) {
         first.clone_from(name);
+    }
+    if !config.policies.is_empty() {
+        elf::refuse_foreign(file)?;
     }
     // Before the filters, which may refuse the call that cannot raise SIGPIPE. What fails afterwards takes it back by a second byte.
     if let Some(link) = executed {

@@ -59,12 +59,29 @@ fn limits() -> Vec<Case> {
     ];
     let all: Vec<&str> = rows.iter().flat_map(|(name, value, _)| ["--rlimit", name, value]).collect();
     let set = move |o: &Outcome| rows.iter().try_for_each(|(_, _, line)| o.expect_line(line));
+    let beyond = "bwrap: Can't raise the hard limit nofile to 129: it is 128, and raising it takes CAP_SYS_RESOURCE in the initial user \
+                  namespace";
     let nofile = |soft, hard| Tweak::Limit(libc::RLIMIT_NOFILE, soft, hard);
     vec![
         viewed("rlimit_every_one", &all, &["limits"]).claim(set),
         viewed("rlimit_all_namespaces", &[&["--unshare-all"], &all[..]].concat(), &["limits"]).claim(set),
         viewed("rlimit_last_one_counts", &["--rlimit", "nofile", "90:100", "--rlimit", "nofile", "80"], &["limits"])
             .claim(|o| o.expect_line("nofile: 80 80")),
+        // The first one could not be set, and alone it would leave no way to the second.
+        viewed("rlimit_last_one_counts_alone", &["--rlimit", "nofile", "90", "--rlimit", "nofile", "80:100"], &["limits"])
+            .user_only()
+            .claim(|o| o.expect_line("nofile: 80 100")),
+        viewed("rlimit_first_one_is_impossible", &["--rlimit", "nofile", "129", "--rlimit", "NoFile", "100"], &["limits"])
+            .user_only()
+            .tweak(nofile(64, 128))
+            .claim(|o| o.expect_line("nofile: 100 100")),
+        boxed("rlimit_last_one_is_shown")
+            .options(["--dry-run", "--rlimit", "nofile", "1", "--rlimit", "core", "5:6", "--rlimit", "nofile", "2:3"])
+            .run(["true"])
+            .ok()
+            .claim(|o| {
+                o.expect(o.stdout.contains("limits       core 5:6\n               nofile 2:3\n"), "not the last one alone")
+            }),
         // COMMAND's limit is no limit of the set-up, which has more files open than that.
         boxed("rlimit_for_command_only")
             .options(["--unshare-pid", "--rlimit", "nofile", "8"])
@@ -82,7 +99,14 @@ fn limits() -> Vec<Case> {
             .tweak(nofile(64, 128))
             .options(["--rlimit", "nofile", "129"])
             .run(["echo", "hi"])
-            .fails("bwrap: Can't raise the hard limit nofile to 129: it is 128, and only root may raise it"),
+            .fails(beyond),
+        // Root of another user namespace is no better off.
+        boxed("rlimit_raised_beyond_by_root")
+            .root_only()
+            .tweak(nofile(64, 128))
+            .options(["--unshare-user", "--rlimit", "nofile", "129"])
+            .run(["echo", "hi"])
+            .fails(beyond),
         boxed("rlimit_is_in_force")
             .options(["--rlimit", "fsize", "0"])
             .run(["sh", "-c", "trap '' XFSZ; echo x > /tmp/x || echo refused"])

@@ -1,9 +1,10 @@
 //! `--seccomp-policy` and `--seccomp-default`: what a profile says and what the kernel then does, call by call.
 
 use serde_json::{Value, json};
+use syscalls::Sysno;
 
-use super::seccomp_model::{CAPABILITY, outcome};
-use crate::harness::{Case, Outcome, Result, Setup};
+use super::seccomp_model::{CAPABILITY, number, outcome};
+use crate::harness::{Case, Fd, Outcome, Result, Setup, Tweak};
 use crate::probe::calls::numbers;
 
 /// The cases of this file, ours alone.
@@ -15,6 +16,10 @@ pub(crate) fn cases() -> Vec<Case> {
         }
     }
     cases.extend(built_in());
+    cases.extend(newer_calls());
+    cases.extend(large());
+    cases.extend(foreign_programs());
+    cases.push(of_the_man_page());
     cases.extend(combined());
     cases.extend(capabilities_of_root());
     cases.extend(wrong_files());
@@ -43,8 +48,166 @@ fn profiles() -> Vec<(&'static str, Value)> {
         element["errnoRet"] = json!(78);
         element.as_object_mut().map(|element| element.remove("errno"));
     }
-    let container = serde_json::from_str(CONTAINER).unwrap_or_default();
-    vec![("default", default), ("operators", operators()), ("actions", actions()), ("container", container), ("podman", podman())]
+    let container: Value = serde_json::from_str(CONTAINER).unwrap_or_default();
+    let mut killing = container.clone();
+    killing["defaultAction"] = json!("SCMP_ACT_KILL_PROCESS");
+    vec![
+        ("default", default),
+        ("operators", operators()),
+        ("actions", actions()),
+        ("container", container),
+        ("podman", podman()),
+        ("old", old(424, 500)),
+        ("killing", killing),
+    ]
+}
+
+/// The profile of a container engine of 2018 to 2020: none of the calls from number `first` on and
+/// before `end`, and EPERM by default.
+fn old(first: u32, end: u32) -> Value {
+    let mut profile: Value = serde_json::from_str(CONTAINER).unwrap_or_default();
+    for element in profile["syscalls"].as_array_mut().into_iter().flatten() {
+        let names = element["names"].as_array().into_iter().flatten();
+        let is_new = |name: &&Value| name.as_str().and_then(number).is_some_and(|number| (first..end).contains(&number));
+        element["names"] = names.filter(|name| !is_new(name)).cloned().collect();
+    }
+    profile.as_object_mut().map(|profile| profile.remove("defaultErrnoRet"));
+    profile
+}
+
+/// What is newer than a profile.
+fn newer_calls() -> Vec<Case> {
+    const THREADS: &str = "import threading; t = threading.Thread(target=print, args=['hi']); t.start(); t.join()";
+    let case = |name: &str, first, end| policy_case(name, &old(first, end).to_string());
+    let has_python = || match std::process::Command::new("python3").arg("--version").output() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("python3: {error}")),
+    };
+    let ran = |o: &Outcome| o.expect_line("it ran");
+    // The one and only errno that has programs take their way around.
+    let tried = "for (@ARGV) { $! = 0; syscall($_ + 0, -1, 0, 0, 0); print $!+0, ' ' }";
+    vec![
+        case("old_profile_threads", 424, 500).probe(&["thread"]).ok().claim(ran),
+        // One of the end of 2020: faccessat2 (439) is named, clone3 is not.
+        case("old_profile_threads_newer", 435, 436).probe(&["thread"]).ok().claim(ran),
+        case("old_profile_python", 424, 500).needs(has_python).on_host().run(["python3", "-c", THREADS]).ok().stdout("hi\n"),
+        case("old_profile_errnos", 424, 500)
+            .on_host()
+            .options(["--dev", "/dev"])
+            .run(["perl", "-e", tried, &libc::SYS_keyctl.to_string(), "434", "435", "437", "470", "500", "1000000"])
+            .ok()
+            .stdout("1 38 38 38 38 38 38 "),
+        case("old_profile_errnos_newer", 435, 436)
+            .on_host()
+            .options(["--dev", "/dev"])
+            .run(["perl", "-e", tried, &libc::SYS_keyctl.to_string(), "425", "435", "472", "500"])
+            .ok()
+            .stdout("1 1 38 38 38 "),
+    ]
+}
+
+/// The example of the man page is a policy, and programs run under it.
+fn of_the_man_page() -> Case {
+    const PAGE: &str = include_str!("../../man/bwrap.1");
+    let example = PAGE.split(".Ss The file\n.Bd -literal -offset indent\n").nth(1).and_then(|rest| rest.split("\n.Ed").next());
+    let text = example.unwrap_or_default().to_owned();
+    let case = Case::new("man_page_example").setup(move |s: &mut Setup| s.file("policy.json", &text)).on_host();
+    let case = case.options(["--dev", "/dev", "--seccomp-policy", "{dir}/policy.json"]);
+    // A program of some size, what the example refuses, and what it refuses the one argument of.
+    case.run([
+        "perl",
+        "-e",
+        &format!(
+            "print qx(echo run); syscall({}, 0, 0, 0); print $!+0, ' '; ioctl(STDIN, 0x5412, my $a = 1); print $!+0, ' ';
+            syscall({}, 0x20000); print $!+0",
+            libc::SYS_keyctl,
+            libc::SYS_unshare
+        ),
+    ])
+    .ok()
+    .stdout("run\n1 1 1")
+}
+
+/// COMMAND is a 32-bit program, all of whose calls would be another architecture's.
+fn foreign_programs() -> Vec<Case> {
+    let (machine, name) = if cfg!(target_arch = "x86_64") { (3, "32-bit x86") } else { (40, "32-bit ARM") };
+    let header = [b"\x7fELF\x01\x01\x01", &[0; 9][..], &[2, 0, machine, 0, 1], &[0; 31]].concat();
+    let case = |name: &str, command: &str| {
+        let (header, command) = (header.clone(), command.to_owned());
+        let case = Case::new(name).setup(move |s: &mut Setup| {
+            s.file("foreign", &header)?;
+            s.mode("foreign", 0o755)
+        });
+        case.on_host().env("PATH", "{dir}:/usr/bin:/bin").run([command])
+    };
+    let refused = |command: &str| {
+        format!("bwrap: Can't run {command}: it is a program for {name}, and a seccomp policy allows 64-bit system calls only")
+    };
+    vec![
+        case("foreign_program", "{dir}/foreign").options(["--seccomp-default"]).fails(&refused("{dir}/foreign")),
+        case("foreign_program_in_path", "foreign")
+            .file("policy.json", r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X86"]}"#)
+            .options(["--unshare-all", "--seccomp-policy", "{dir}/policy.json"])
+            .fails(&refused("foreign")),
+        // There is nothing in it to run; whatever is said of that, the policy is not to blame.
+        case("foreign_program_without_a_policy", "{dir}/foreign")
+            .claim(|o| o.expect(!o.stderr.contains("policy"), "a policy where there is none")),
+    ]
+}
+
+/// A file of 1 MiB, whatever is in it, needs little memory: it becomes few rules, is too long, or is no
+/// profile.
+fn large() -> Vec<Case> {
+    let limit = Tweak::Limit(libc::RLIMIT_AS, 64 << 20, 64 << 20);
+    // As many of one thing as there is place for.
+    let full = |before: &str, repeated: &dyn Fn(usize) -> String, after: &str| {
+        let mut text = before.to_owned();
+        for index in 0.. {
+            let next = repeated(index);
+            if text.len() + next.len() + after.len() + 1 > 1 << 20 {
+                break;
+            }
+            text += if index == 0 { "" } else { "," };
+            text += &next;
+        }
+        text + after
+    };
+    let start = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":["#;
+    let arg = |value: usize| json!({ "index": 0, "value": value, "op": "SCMP_CMP_EQ" }).to_string();
+    let names = |count: usize| vec![r#""read""#; count].join(",");
+    let every = Sysno::iter().map(|call| format!("{:?}", call.name())).collect::<Vec<_>>().join(",");
+    let case = |name: &str, text: String| {
+        let case = Case::new(name).setup(move |s| s.file("policy.json", &text)).on_host().tweak(limit.clone());
+        case.options(["--seccomp-policy", "{dir}/policy.json"]).run(["echo", "hi"])
+    };
+    let too_long =
+        "bwrap: Invalid seccomp policy {dir}/policy.json: it needs more than the 4096 instructions that the kernel takes";
+    let with_names = |names: &str| format!(r#"{start}{{"names":[{names}],"action":"SCMP_ACT_ERRNO","args":["#);
+    let refused = |o: &Outcome| o.expect(o.stderr.starts_with("bwrap: Invalid seccomp policy "), "another message");
+    vec![
+        case("large_one_name_often", full(&with_names(&names(60000)), &arg, "]}]}")).fails(too_long),
+        case("large_every_name", full(&with_names(&every), &arg, "]}]}")).fails(too_long),
+        case("large_one_rule_often", full(start, &|_| r#"{"names":["mkdir"],"action":"SCMP_ACT_ERRNO"}"#.to_owned(), "]}"))
+            .ok()
+            .stdout("hi\n"),
+        case("large_one_condition_often", full(&with_names(r#""mkdir""#), &|_| arg(1), "]}]}")).ok().stdout("hi\n"),
+        case(
+            "large_many_rules",
+            full(start, &|index| format!(r#"{{"names":["mkdir"],"action":"SCMP_ACT_ERRNO","args":[{}]}}"#, arg(index)), "]}"),
+        )
+        .fails(too_long),
+        case("large_small_elements", full(start, &|_| r#"{"action":"SCMP_ACT_LOG"}"#.to_owned(), "]}")).ok().stdout("hi\n"),
+        case(
+            "large_unknown_names",
+            full(&format!(r#"{start}{{"names":["#), &|index| format!("\"{index:x}\""), r#"],"action":"SCMP_ACT_KILL"}]}"#),
+        )
+        .ok()
+        .stdout("hi\n"),
+        case("large_depth", "[".repeat(1 << 20)).status(1).claim(refused),
+        case("large_depth_of_a_comment", format!(r#"{{"comment":{}"#, "[".repeat(1 << 19))).status(1).claim(refused),
+        case("large_word", format!(r#"{{"defaultAction":"{}"}}"#, "\u{7f}".repeat(1 << 19))).status(1).claim(refused),
+        case("large_number", format!(r#"{{"defaultErrnoRet":{}}}"#, "1".repeat(1 << 19))).status(1).claim(refused),
+    ]
 }
 
 /// Each operator on a call of its own, two that have to hold, and several for one argument.
@@ -167,6 +330,13 @@ fn built_in() -> Vec<Case> {
             "ioctl(STDIN, 0x5412, my $a = 1); print $!+0, ' '; ioctl(STDIN, 0x700005412, $a); print $!+0",
             "1 1",
         ),
+        // CLONE_NEWNS, CLONE_NEWTIME, UNSHARE_EMPTY_MNTNS, and CLONE_FS, which is no namespace.
+        by_perl(
+            "default_unshare",
+            &format!("for (0x20000, 0x80, 0x100000, 0x200) {{ $! = 0; syscall({}, $_); print $!+0, ' ' }}", libc::SYS_unshare),
+            "1 1 1 0 ",
+        ),
+        by_perl("default_fchroot", "syscall(472, 0, 0); print $!+0", "1"),
         by_perl("default_vsock", "print socket(S, 40, 1, 0) ? 'made' : $!+0", "97"),
         by_perl("default_keyctl", &format!("syscall({}, 0, 0, 0); print $!+0", libc::SYS_keyctl), "1"),
     ]
@@ -204,6 +374,22 @@ fn combined() -> Vec<Case> {
             .on_host()
             .run(["true"])
             .fails("bwrap: execvp true: Invalid cross-device link"),
+        Case::new("unknown_names_are_shown")
+            .file(
+                "policy.json",
+                r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[
+                {"names":["read","mkdrr","socketcall\u001b"],"action":"SCMP_ACT_KILL"},
+                {"names":["of_another"],"action":"SCMP_ACT_KILL","includes":{"arches":["s390"]}}]}"#,
+            )
+            .options(["--dry-run", "--dry-run-json", "9", "--seccomp-policy", "{dir}/policy.json", "--seccomp-default"])
+            .fd(9, Fd::Capture)
+            .run(["true"])
+            .ok()
+            .claim(|o| o.expect_line("               no system calls here: mkdrr, socketcall?"))
+            .claim(|o| {
+                let plan: Value = serde_json::from_str(&o.raw(9)).map_err(|error| error.to_string())?;
+                o.expect(plan["unknown_calls"] == json!(["mkdrr", "socketcall\u{1b}"]), "not the names")
+            }),
         Case::new("no_policy_no_filter")
             .unrefused("there is one filter more")
             .on_host()

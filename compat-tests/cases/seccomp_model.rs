@@ -1,5 +1,6 @@
 //! A second reading of seccomp profiles, the plainest one: what a profile says about one call with its arguments.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -11,10 +12,11 @@ pub(super) const CAPABILITY: &str = "CAP_SYS_CHROOT";
 /// What is said about a call: `None` if it is not refused or with ENOSYS, else as the probe puts it.
 pub(super) fn outcome(profile: &Value, number: u32, args: [u64; 6]) -> Option<String> {
     let matching = profile["syscalls"].as_array().into_iter().flatten().filter(|element| applies(element));
-    let matching = matching.filter(|element| names(element, number) && conditions_hold(element, args));
+    let matching = matching.filter(|element| numbers(element).contains(&number) && conditions_hold(element, args));
     let worst = matching.min_by_key(|element| severity(element["action"].as_str().unwrap_or_default()));
     let (action, errno) = match worst {
         Some(element) => (&element["action"], &element["errnoRet"]),
+        None if is_newer(profile, number) => return None,
         None => (&profile["defaultAction"], &profile["defaultErrnoRet"]),
     };
     match action.as_str().unwrap_or_default() {
@@ -25,6 +27,15 @@ pub(super) fn outcome(profile: &Value, number: u32, args: [u64; 6]) -> Option<St
         "SCMP_ACT_ALLOW" | "SCMP_ACT_LOG" | "SCMP_ACT_TRACE" => None,
         _ => Some(format!("{number} signal 31")),
     }
+}
+
+/// Whether a default that is an errno is ENOSYS for this call: it is beyond all that are named, or it is
+/// clone3 and not named.
+fn is_newer(profile: &Value, number: u32) -> bool {
+    let named: BTreeSet<u32> =
+        profile["syscalls"].as_array().into_iter().flatten().filter(|element| applies(element)).flat_map(numbers).collect();
+    let newer = named.last().is_some_and(|&highest| number > highest || number == 435 && !named.contains(&number));
+    newer && profile["defaultAction"] == "SCMP_ACT_ERRNO"
 }
 
 /// The kernel's order, the most severe first.
@@ -47,9 +58,26 @@ fn applies(element: &Value) -> bool {
     all_named && !any_named
 }
 
-fn names(element: &Value, number: u32) -> bool {
-    let is = |name: &str| Sysno::from_str(name).is_ok_and(|call| u32::try_from(call.id()) == Ok(number));
-    element["names"].as_array().into_iter().flatten().chain([&element["name"]]).any(|name| name.as_str().is_some_and(is))
+/// The numbers of the calls that an element names.
+fn numbers(element: &Value) -> BTreeSet<u32> {
+    element["names"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .chain([&element["name"]])
+        .filter_map(Value::as_str)
+        .filter_map(number)
+        .collect()
+}
+
+/// A call's number by its name.
+pub(super) fn number(name: &str) -> Option<u32> {
+    match name {
+        "listns" => Some(470),
+        "rseq_slice_yield" => Some(471),
+        "fchroot" => Some(472),
+        _ => Sysno::from_str(name).ok().and_then(|call| u32::try_from(call.id()).ok()),
+    }
 }
 
 fn conditions_hold(element: &Value, args: [u64; 6]) -> bool {

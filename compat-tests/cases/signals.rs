@@ -10,6 +10,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = forwarded();
     cases.extend(ends());
     cases.extend(untold());
+    cases.extend(to_a_group());
     cases.extend(during_setup());
     cases.into_iter().map(Case::ours_only).collect()
 }
@@ -116,6 +117,29 @@ fn untold() -> Vec<Case> {
             .status(9),
     ]
 }
+
+/// What timeout(1) and CI runners do: the whole process group is told.
+fn to_a_group() -> Vec<Case> {
+    let script = |options: &str| {
+        format!(
+            "mkfifo heard; tell() {{ perl -e 'kill shift, -shift' $1 $!; }}
+            perl -e 'setpgrp; exec @ARGV' {{bwrap}} --ro-bind / / --dev /dev {options} --forward-signals perl -e '{COUNTER}' > heard &
+            exec 3< heard; read line <&3
+            for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do tell USR1; read line <&3; done
+            tell TERM; cat <&3; wait $!"
+        )
+    };
+    let once = |name: &str, options: &str| Case::new(name).script(&script(options)).status(9).stdout("TERM after 20\n");
+    vec![
+        once("group_tells_new_session_once", "--new-session"),
+        once("group_tells_new_session_once_in_namespaces", "--new-session --unshare-all --die-with-parent"),
+    ]
+}
+
+/// Says how often it was told USR1 when it is told TERM.
+const COUNTER: &str =
+    "$| = 1; $SIG{USR1} = sub { $n++; print qq(USR1\\n) }; $SIG{TERM} = sub { print qq(TERM after $n\\n); exit 9 };
+    print qq(ready\\n); sleep 1 while 1";
 
 /// A signal that comes too early ends everything, and COMMAND is never run.
 fn during_setup() -> Vec<Case> {

@@ -37,6 +37,9 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
         role: "0",
         ..row("read", "", &[], "of a switch that the clone obeys, or of a status that PID 1 exits with as well")
     },
+    row("newfstatat", "/tmp/probe", &[], HEADER),
+    row("openat", "/tmp/probe", &[], HEADER),
+    row("pread64", "", &[], HEADER),
     row("write", "", &[], "of COMMAND's status, which PID 1 exits with as well"),
     row("capset", "", &[EPERM], "root without CAP_SETPCAP may not give capabilities up, and keeps what it was given"),
     Tolerated {
@@ -56,6 +59,9 @@ const CWD: &[&str] = &["PWD", "/", "{dir}"];
 
 /// Why it may be another one.
 const ELSEWHERE: &str = "where the caller's directory cannot be entered, HOME is next, and then /";
+
+/// Why COMMAND's header need not be readable.
+const HEADER: &str = "a 32-bit COMMAND that is not found out beforehand is killed by the policy";
 
 /// Why the host's switches need not be readable.
 const CLONE_TELLS: &str = "whether there are user namespaces the clone tells";

@@ -2,7 +2,7 @@
 //!
 //! It is linked statically, so it runs in any root, and each view makes do without /proc as far as system calls can tell.
 //! `--probe NAMESPACES VIEW…`, where NAMESPACES are the host's, as the harness's `{namespaces}` says, and a view is one of
-//! `ids maps caps security namespaces mounts env cwd process signals limits fds hostname network flags:PATH list:PATH tree:PATH`,
+//! `ids maps caps security namespaces mounts env cwd process signals limits fds hostname network thread flags:PATH list:PATH tree:PATH`,
 //! `contents:PATH`, `tcp:PORT`, `calls:ARGUMENTS`,
 //! or one of the adversary's: `escape:KIND:WORDS`, see [`escape`], and `race:…`, see [`race`].
 
@@ -54,6 +54,7 @@ fn show(view: &str, host: &str) -> Vec<String> {
         "fds" => files::descriptors(),
         "hostname" => process::host_name(),
         "network" => process::network(),
+        "thread" => process::thread(),
         _ => match view.split_once(':') {
             Some(("escape", what)) => escape::run(what),
             Some(("race", what)) => race::run(what),

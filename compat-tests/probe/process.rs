@@ -193,3 +193,13 @@ pub(super) fn network() -> Vec<String> {
     lines.extend([talks("127.0.0.1"), talks("::1")]);
     lines
 }
+
+/// Whether the C library can start a thread.
+pub(super) fn thread() -> Vec<String> {
+    let thread = std::thread::Builder::new().spawn(|| "it ran".to_owned());
+    vec![match thread.map(std::thread::JoinHandle::join) {
+        Ok(Ok(said)) => said,
+        Ok(Err(_)) => "it failed".to_owned(),
+        Err(error) => error.to_string(),
+    }]
+}

@@ -30,6 +30,8 @@ mod config;
 mod error;
 #[path = "../../../src/ids.rs"]
 mod ids;
+#[path = "../../../src/json.rs"]
+mod json;
 #[path = "../../../src/labels.rs"]
 mod labels;
 #[path = "../../../src/landlock.rs"]
@@ -146,7 +148,7 @@ pub fn seccomp(input: &[u8]) {
 /// on one line.
 pub fn policy(input: &[u8]) {
     match policy::compile(input, &policy::Facts { caps: 1, kernel: (6, 1) }) {
-        Ok(program) => {
+        Ok(policy::Compiled { program, .. }) => {
             assert!(!program.instructions.is_empty() && program.instructions.len() <= 4096);
             assert_eq!(program.instructions.last().map(|last| last.code), Some(6), "the last one is no return");
         }
