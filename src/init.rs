@@ -28,7 +28,8 @@ pub(crate) struct Init {
 /// a lock cannot be had, COMMAND is not started.
 pub(crate) fn take_locks(paths: &[Word]) -> Result<Vec<OwnedFd>> {
     let lock = |path: &Word| {
-        let flags = OFlag::O_RDONLY | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        // A FIFO would wait for somebody to write to it.
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let file = open(*path, flags, Mode::empty()).at("Unable to open lock file", path)?;
         sys::lock_shared(file.as_fd()).at("Unable to lock file", path)?;
         Ok(file)

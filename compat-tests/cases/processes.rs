@@ -289,6 +289,13 @@ fn locks() -> Vec<Case> {
     cases.push(lock("lock_device", "/dev/null").blur(Field::Stdout, silent));
     cases.push(lock("lock_unreadable", "/etc/shadow").blur(Field::Stdout, silent).user_only().status(1));
     cases.push(lock("lock_twice", "{dir}/a").options(["--lock-file", "{dir}/a"]));
+    // Where nobody has the other end the reference waits for it for ever, beside COMMAND.
+    let fifo = |name: &str, before: &str| {
+        let run = "{bwrap} --ro-bind / / --unshare-pid --lock-file {dir}/fifo echo hi";
+        Case::new(name).script(&format!("mkfifo fifo; {before} {run}; echo $?")).status(0).stdout("hi\n0\n")
+    };
+    cases.push(fifo("lock_fifo", "").ours_only());
+    cases.push(fifo("lock_fifo_with_a_writer", "exec 3<>fifo;"));
     cases.push(
         Case::new("lock_as_first")
             .on_host()
