@@ -1,6 +1,6 @@
 //! PID 1 of the sandbox: it starts COMMAND, reaps whatever is left to it, holds locks and fds, and reports how COMMAND ended.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -38,9 +38,9 @@ pub(crate) fn take_locks(paths: &[Word]) -> Result<Vec<OwnedFd>> {
 }
 
 impl Init {
-    /// Closes what PID 1 has no use for.
-    pub(crate) fn close_others(&self) {
-        close_all_but(self.sync.iter().chain(&self.locks).chain([&self.report]).map(AsFd::as_fd));
+    /// Closes what PID 1 has no use for; `open` is what may be open, if that is known.
+    pub(crate) fn close_others(&self, open: Option<Vec<RawFd>>) {
+        close_all_but(self.sync.iter().chain(&self.locks).chain([&self.report]).map(AsFd::as_fd), || open);
     }
 
     /// Only plain write(2) may be used here: the caller's filters, which COMMAND has to live with, are installed already.

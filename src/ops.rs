@@ -1,7 +1,7 @@
 //! Build: one short function per operation. The process is in the new root; destinations go through [`Root`] only.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
@@ -10,7 +10,7 @@ use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, symlinkat, unlinkat};
 
 use crate::config::{Access, Devices, Op};
 use crate::error::{Context, Error, Result, describe, join, warn};
-use crate::fds::close_all;
+use crate::fds::{close_all, open_numbers};
 use crate::gather::{self, DevParts, Item, Tree};
 use crate::mount::{self, Attributes, Depth, Explain};
 use crate::root::{self, Node, Root};
@@ -46,12 +46,13 @@ const DEV_LINKS: [(&CStr, &CStr); 5] = [
 ];
 
 impl Builder<'_> {
-    /// Closes everything that building had open.
-    pub(crate) fn finish(self) {
-        let Self { root, mut used, scratch, .. } = self;
+    /// Closes everything that building had open. Where there is no call to close many fds, the result is what is still open: when PID 1
+    /// comes to close what it has no use for, there is no /proc that could be trusted.
+    pub(crate) fn finish(self) -> Option<Vec<RawFd>> {
+        let Self { root, mut used, scratch, proc, .. } = self;
         used.extend(root.finish());
         used.extend(scratch);
-        close_all(used);
+        if close_all(used) { None } else { open_numbers(proc).ok() }
     }
 
     /// Leaves the host for the first root.

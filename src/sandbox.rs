@@ -121,7 +121,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     if config.file_label.is_some() {
         labels::set_file_label(proc, None)?;
     }
-    builder.finish();
+    fds.open = builder.finish();
     restore_open_files(limit)?;
 
     // Become.
@@ -328,8 +328,9 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
         let programs = command.programs;
         let init = Init { report, sync, locks };
         // Every fd that is not PID 1's is closed by its number.
+        let open = fds.open.take();
         std::mem::forget((fds, links));
-        init.close_others();
+        init.close_others(open);
         drop(config);
         sys::trim_heap();
         sys::trim_code();
