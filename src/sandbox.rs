@@ -10,7 +10,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
@@ -31,7 +30,7 @@ use crate::init::{self, Init};
 use crate::launch::{self, Host, die_with, set_death_signal, wait_for_byte};
 use crate::leaf;
 use crate::ops::Builder;
-use crate::root::Root;
+use crate::root::{self, Root};
 use crate::seccomp::{self, Program};
 use crate::sys;
 use crate::{labels, loopback, signals};
@@ -96,8 +95,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     // From here on nothing that is mounted in the sandbox is seen outside. Where the mount namespace belongs to a new user namespace the
     // kernel has seen to that by itself, see mount_namespaces(7).
     if config.namespaces.user != Want::Yes {
-        let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC | MsFlags::MS_SILENT;
-        mount(None::<&CStr>, c"/", None::<&CStr>, slave, None::<&CStr>).context("Failed to make / slave")?;
+        root::make_slave()?;
     }
     if config.file_label.is_some() {
         labels::set_file_label(proc, config.file_label)?;
@@ -105,6 +103,10 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     let (mut items, scratch) = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref() }.gather()?;
 
     // Leave, for what the first option puts on `/`, or for an empty tmpfs.
+    if config.namespaces.user != Want::Yes && may_chroot(config, host) {
+        // The kernel makes no user namespace in a chroot.
+        root::leave_chroot(proc)?;
+    }
     let lenient = config.switches.not_a_security_boundary;
     let bare_root = host.caller.uid == 0 && requested_caps(config, host) & caps::SYS_ADMIN == 0;
     let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch, bare_root };
@@ -242,6 +244,12 @@ fn has_own_userns(config: &Config) -> bool {
 /// The capabilities that COMMAND gets: without a user namespace nobody can be given more than the caller has.
 pub(crate) fn caps_of_command(config: &Config, host: &Host) -> u64 {
     requested_caps(config, host) & if has_own_userns(config) { u64::MAX } else { host.permitted }
+}
+
+/// Whether COMMAND may be able to change its root.
+fn may_chroot(config: &Config, host: &Host) -> bool {
+    let most = if config.caps.is_empty() { host.permitted } else { caps_of_command(config, host) };
+    has_own_userns(config) || config.fds.userns2.is_some() || most & caps::SYS_CHROOT != 0
 }
 
 /// What is left of that once COMMAND is executed: who is not root in a user namespace keeps what was asked for by name, and nothing else.
