@@ -322,7 +322,8 @@ fn remount_point(proc: BorrowedFd<'_>, (table, top): (&[Line], u64), line: &Line
     }
     let fd = match open(line.point.as_c_str(), PATH_ONLY, Mode::empty()) {
         Err(Errno::EACCES) => return Outcome::OutOfReach,
-        Err(errno) => return Outcome::Moved(errno),
+        Err(errno @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG)) => return Outcome::Moved(errno),
+        Err(errno) => return Outcome::Refused(errno),
         Ok(fd) => fd,
     };
     match mount_id(proc, fd.as_fd()) {

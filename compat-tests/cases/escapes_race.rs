@@ -143,16 +143,23 @@ fn hosts() -> Vec<Case> {
         case
     };
     // What the host mounts later arrives with the host's flags, read-only bind or not, as in the reference.
-    let later = Case::new("known_later_mounts").root_only().needs(has_unshare).dir("m/sub").script(
-        "exec unshare --mount --propagation private sh -c 'mount --make-rshared /; mkfifo go ready
-         {bwrap} --ro-bind / / --dev /dev sh -c \"echo >ready; read x <go; grep -c .{dir}/m/sub.rw, /proc/self/mountinfo\" 3<>ready 4<>go &
-         read x <ready; mount -t tmpfs later {dir}/m/sub; echo >go; wait'",
-    );
-    let later = later.status(0).stdout("1\n");
+    let later = |name: &str, before: &str| {
+        let script = format!(
+            "exec unshare --mount --propagation private sh -c 'mount --make-rshared /; mkfifo go ready; chmod 777 . go ready
+             {before} {{bwrap}} --ro-bind / / --dev /dev sh -c \\
+                 \"echo >ready; read x <go; cd {{dir}}/m; echo >sub/file && echo >sub/null && ls sub; echo 2>/dev/null >file || echo read-only\" \\
+                 3<>ready 4<>go &
+             read x <ready; mount -t tmpfs -o mode=777,dev later {{dir}}/m/sub
+             mknod {{dir}}/m/sub/null c 1 3; chmod 666 {{dir}}/m/sub/null; echo >go; wait'"
+        );
+        let case = Case::new(name).root_only().needs(has_unshare).dir("m/sub").script(&script);
+        case.status(0).stdout("file\nnull\nread-only\n")
+    };
     vec![
         host("host_below_a_source", "--ro-bind {dir}/m /x", "flags:/x flags:/x/sub"),
         host("host_below_a_destination", "--bind {dir}/m /x --tmpfs /x/sub --dir /x/sub/new", "flags:/x/sub"),
-        later,
+        later("known_later_mounts", ""),
+        later("known_later_mounts_of_a_user", "setpriv --reuid 54321 --regid 54321 --clear-groups"),
         moved("host_moves_a_submount", ""),
         moved("host_moves_a_submount_user", "--unshare-user"),
         host("host_below_a_remount", "--bind {dir}/m /x --remount-ro /x", "flags:/x"),
