@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
@@ -23,6 +23,7 @@ use crate::fds::Fds;
 use crate::hints;
 use crate::mount::{self, Attributes, Depth, Explain, Failure, Fresh};
 use crate::root::Node;
+use crate::shelf::{self, Shape, Shelf, Shelved};
 use crate::sys::{self, SysResult};
 
 /// A detached mount.
@@ -64,6 +65,8 @@ pub(crate) enum Item {
     Content(OwnedFd),
     /// The layers of an overlay, still to be mounted.
     Layers(Layers),
+    /// Mounts on the shelf.
+    Shelved(Shape, Vec<Shelved>),
 }
 
 /// The directories of an overlay.
@@ -77,10 +80,21 @@ pub(crate) struct Layers {
     shown: String,
 }
 
+impl Layers {
+    /// All of them.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.upper.iter().flat_map(|(upper, work)| [upper, work]).chain(&self.lower)
+    }
+}
+
 impl Item {
     /// Whether it is a directory tree.
     pub(crate) fn is_directory(&self) -> bool {
-        matches!(self, Self::Tree(Tree { node: Node::Directory, .. }))
+        match self {
+            Self::Tree(tree) => tree.node == Node::Directory,
+            Self::Shelved(Shape::Tree, trees) => trees.iter().all(|tree| tree.node == Node::Directory),
+            _ => false,
+        }
     }
 
     /// Takes it out; what is left says that its operation is done.
@@ -90,7 +104,7 @@ impl Item {
 }
 
 /// A tmpfs that is nobody's `--tmpfs`.
-fn plain_tmpfs() -> mount::MountResult<OwnedFd> {
+pub(crate) fn plain_tmpfs() -> mount::MountResult<OwnedFd> {
     Fresh { kind: c"tmpfs", parameters: &[], attributes: Attributes::NOSUID.with(Attributes::NODEV) }.make()
 }
 
@@ -131,21 +145,40 @@ pub(crate) struct Gatherer<'a> {
     pub(crate) fds: &'a mut Fds,
     /// The terminal on standard output, if there is one.
     pub(crate) tty: Option<&'a CStr>,
+    /// From which number on fds are running out.
+    pub(crate) room: RawFd,
 }
 
-impl Gatherer<'_> {
-    /// One item for every operation, and the scratch tmpfs if there is one.
-    pub(crate) fn gather(&mut self) -> Result<(Vec<Item>, Option<OwnedFd>)> {
+/// All that was gathered.
+#[derive(Debug)]
+pub(crate) struct Gathered<'a> {
+    /// One item for every operation.
+    pub(crate) items: Vec<Item>,
+    /// The scratch tmpfs, if there is one.
+    pub(crate) scratch: Option<OwnedFd>,
+    /// The shelf, if there is one.
+    pub(crate) shelf: Option<Shelf<'a>>,
+}
+
+impl<'a> Gatherer<'a> {
+    /// Takes everything.
+    pub(crate) fn gather(&mut self) -> Result<Gathered<'a>> {
         let mut items = Vec::with_capacity(self.config.ops.len());
+        let mut aside = None;
         for op in &self.config.ops {
             let item = self.first_round(op).map_err(|error| error.hinted(|errno| hints::source(op, self.fds, errno)))?;
+            let full = shelf::highest(&item) >= self.room;
             items.push(item);
+            if full {
+                Shelf::put_all(&mut aside, self.proc, items.iter_mut())?;
+            }
         }
         let mut scratch = None;
-        for (op, item) in self.config.ops.iter().zip(&mut items) {
+        for (index, op) in self.config.ops.iter().enumerate() {
             if !matches!(op, Op::Overlay { .. } | Op::Data { .. }) {
                 continue;
             }
+            let Some(item) = items.get_mut(index) else { continue };
             match (op, std::mem::replace(item, Item::None)) {
                 (Op::Overlay { upper, dest, .. }, Item::Layers(layers)) => {
                     let made = self.overlay(&mut scratch, upper, &layers, dest);
@@ -156,8 +189,11 @@ impl Gatherer<'_> {
                 }
                 _ => {}
             }
+            if shelf::highest(item) >= self.room {
+                Shelf::put_all(&mut aside, self.proc, items.iter_mut())?;
+            }
         }
-        Ok((items, scratch.map(|scratch| scratch.fd)))
+        Ok(Gathered { items, scratch: scratch.map(|scratch| scratch.fd), shelf: aside })
     }
 
     fn first_round(&mut self, op: &Op) -> Result<Item> {

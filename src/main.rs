@@ -38,6 +38,7 @@ mod root;
 mod rules;
 mod sandbox;
 mod seccomp;
+mod shelf;
 mod signals;
 mod status;
 mod sys;

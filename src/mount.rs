@@ -268,7 +268,9 @@ pub(crate) fn remount_below(
             Ok(table) => table,
             Err(errno) => return on_failure(c"self/mountinfo", errno),
         };
-        let (mut tree, all) = (tree_of(&table, root), lines(&table));
+        let mut tree = tree_of(&table, root);
+        // Most have nothing below.
+        let all = if tree.len() > 1 { lines(&table) } else { Vec::new() };
         let mut last = BTreeMap::new();
         left = Vec::new();
         if !tree.iter().any(|line| line.id == root) {
@@ -350,7 +352,16 @@ fn flags_of(attributes: Attributes) -> u64 {
 fn remount(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>, line: &Line, attributes: Attributes) -> SysResult<()> {
     let flags = MsFlags::from_bits_retain(line.flags | flags_of(attributes));
     let flags = flags | MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_SILENT;
-    // There may be no /proc at hand in the new root: the host's is, by the working directory.
+    mount_on(proc, fd, flags)
+}
+
+/// Sees to it that recursive binds leave out a mount, whose root an fd is. The working directory is `/` afterwards.
+pub(crate) fn make_unbindable(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<()> {
+    mount_on(proc, fd, MsFlags::MS_UNBINDABLE | MsFlags::MS_SILENT)
+}
+
+/// mount(2) that changes a mount. There may be no /proc at hand in the new root: the host's is, by the working directory.
+fn mount_on(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>, flags: MsFlags) -> SysResult<()> {
     let path = format!("self/fd/{}", fd.as_raw_fd());
     nix::unistd::fchdir(proc)?;
     let result = nix::mount::mount(None::<&CStr>, path.as_str(), None::<&CStr>, flags, None::<&CStr>);

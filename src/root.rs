@@ -271,8 +271,13 @@ pub(crate) fn make_slave() -> Result<()> {
 ///
 /// The detach takes what is topmost on the new root. That is the old root, unless the host mounts something on its own `/` in this
 /// very moment, which arrives here too: so look, and detach again until `/` is bare.
-fn leave_for(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn leave_for(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()> {
     mount::attach_at(base, None, c"/").explain(|| "Failed to attach the new root")?;
+    pivot_to(proc, base)
+}
+
+/// The second half of that, for a mount that is attached already.
+pub(crate) fn pivot_to(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()> {
     fchdir(base).context("chdir base")?;
     pivot_root(c".", c".").context("pivot_root")?;
     let mount_of = |fd: BorrowedFd<'_>| mount::mount_id(proc, fd).context("Can't find the mount of the new root");

@@ -23,7 +23,7 @@ use crate::cgroup::fork_failure;
 use crate::config::{Config, Want};
 use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::fds::Fds;
-use crate::gather::{self, Gatherer, Item};
+use crate::gather::{self, Gathered, Gatherer, Item};
 use crate::hints;
 use crate::identity::{Identity, has_foreign_ids};
 use crate::init::{self, Init};
@@ -32,6 +32,7 @@ use crate::leaf;
 use crate::ops::Builder;
 use crate::root::{self, Root};
 use crate::seccomp::{self, Program};
+use crate::shelf;
 use crate::sys;
 use crate::{labels, loopback, signals};
 
@@ -90,7 +91,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
 
     // Gather.
     let old_umask = umask(Mode::empty());
-    let limit = raise_open_files(config.ops.len())?;
+    let (limit, files) = raise_open_files(config.ops.len())?;
     let cwd = working_directory();
     // From here on nothing that is mounted in the sandbox is seen outside. Where the mount namespace belongs to a new user namespace the
     // kernel has seen to that by itself, see mount_namespaces(7).
@@ -100,7 +101,9 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     if config.file_label.is_some() {
         labels::set_file_label(proc, config.file_label)?;
     }
-    let (mut items, scratch) = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref() }.gather()?;
+    let room = shelf::room(files);
+    let gathered = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref(), room }.gather()?;
+    let Gathered { mut items, scratch, shelf } = gathered;
 
     // Leave, for what the first option puts on `/`, or for an empty tmpfs.
     if config.namespaces.user != Want::Yes && may_chroot(config, host) {
@@ -109,7 +112,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     }
     let lenient = config.switches.not_a_security_boundary;
     let bare_root = host.caller.uid == 0 && requested_caps(config, host) & caps::SYS_ADMIN == 0;
-    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch, bare_root };
+    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch, shelf, room, bare_root };
     match (config.ops.first(), items.first_mut()) {
         (Some(op), Some(item)) if op.is_root_bind() && item.is_directory() => builder.start_with(item.take(), c"/")?,
         _ => builder.start_with(Item::Tree(gather::new_root(proc, config.file_label.is_some())?), c"/")?,
@@ -123,7 +126,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     if config.file_label.is_some() {
         labels::set_file_label(proc, None)?;
     }
-    fds.open = builder.finish();
+    fds.open = builder.finish()?;
     restore_open_files(limit)?;
 
     // Become.
@@ -199,18 +202,19 @@ fn label_command(config: &Config, proc: BorrowedFd<'_>) -> Result<()> {
     config.apparmor.map_or(Ok(()), |profile| profile.set(proc))
 }
 
-/// Raises the soft limit of open files, because every operation may need one until the end; the old limit is given back.
-fn raise_open_files(operations: usize) -> Result<Option<(rlim_t, rlim_t)>> {
+/// Raises the soft limit of open files, because every operation may need one until the end. The old limit is given back, and how many
+/// files may be open now.
+fn raise_open_files(operations: usize) -> Result<(Option<(rlim_t, rlim_t)>, rlim_t)> {
     /// fds of one operation at most: a `--dev` is nine mounts, all others have one.
     const PER_OPERATION: u64 = 10;
     const ELSE: u64 = 64;
     let needed = PER_OPERATION.saturating_mul(u64::try_from(operations).unwrap_or(u64::MAX)).saturating_add(ELSE);
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("Can't get the limit of open files")?;
     if soft >= needed || soft >= hard {
-        return Ok(None);
+        return Ok((None, soft));
     }
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("Can't raise the limit of open files")?;
-    Ok(Some((soft, hard)))
+    Ok((Some((soft, hard)), hard))
 }
 
 fn restore_open_files(limit: Option<(rlim_t, rlim_t)>) -> Result<()> {
