@@ -6,10 +6,12 @@
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::Mode;
 
 use crate::config::{Config, Op};
 use crate::error::errno;
@@ -20,6 +22,8 @@ use crate::sys::{self, SysResult};
 pub(crate) struct Fds {
     unused: Vec<(RawFd, OwnedFd)>,
     used: Vec<RawFd>,
+    /// All that was open when /proc was last at hand, where close_range(2) is refused.
+    pub(crate) open: Option<Vec<RawFd>>,
 }
 
 impl Fds {
@@ -118,36 +122,48 @@ fn reserve_standard() {
     }
 }
 
-/// Closes many of our own fds with few calls: one for each run of consecutive numbers.
-pub(crate) fn close_all(fds: Vec<OwnedFd>) {
+/// Closes many of our own fds with few calls: one for each run of consecutive numbers. The result is whether there is a call for that.
+pub(crate) fn close_all(fds: Vec<OwnedFd>) -> bool {
     let mut numbers: Vec<RawFd> = fds.into_iter().map(std::os::fd::IntoRawFd::into_raw_fd).collect();
     numbers.sort_unstable();
+    let mut in_runs = true;
     for run in numbers.chunk_by(|a, b| a + 1 == *b) {
         let (Some(&first), Some(&last)) = (run.first(), run.last()) else { continue };
         if sys::close_range(first, last).is_err() {
-            close_each(first, last);
+            in_runs = false;
+            run.iter().copied().for_each(sys::close);
         }
     }
+    in_runs
 }
 
-/// Closes every fd from 3 on but these, so that the other ends of the caller's pipes see when the sandbox is done with them.
-pub(crate) fn close_all_but<'a>(keep: impl Iterator<Item = BorrowedFd<'a>>) {
+/// What this process has open, as a /proc shows it.
+pub(crate) fn open_numbers(proc: BorrowedFd<'_>) -> SysResult<Vec<RawFd>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut numbers = Vec::new();
+    for entry in Dir::openat(proc, c"self/fd", flags, Mode::empty())?.iter() {
+        numbers.extend(std::str::from_utf8(entry?.file_name().to_bytes()).ok().and_then(|name| name.parse::<RawFd>().ok()));
+    }
+    Ok(numbers)
+}
+
+/// Closes every fd from 3 on but these, so that the other ends of the caller's pipes see when the sandbox is done with them. `open` tells
+/// which there are; it is asked only where close_range(2) is refused.
+pub(crate) fn close_all_but<'a>(keep: impl Iterator<Item = BorrowedFd<'a>>, open: impl FnOnce() -> Option<Vec<RawFd>>) {
     let mut keep: Vec<RawFd> = keep.map(|fd| fd.as_raw_fd()).filter(|&fd| fd > 2).collect();
     keep.sort_unstable();
     let mut first = 3;
-    for fd in keep.into_iter().chain([RawFd::MAX]) {
+    for &fd in keep.iter().chain([&RawFd::MAX]) {
         if first < fd && sys::close_range(first, fd - 1).is_err() {
-            close_each(first, fd - 1);
+            let open = open().unwrap_or_else(possible_numbers);
+            return open.into_iter().filter(|fd| *fd > 2 && !keep.contains(fd)).for_each(sys::close);
         }
         first = fd.saturating_add(1);
     }
 }
 
-/// For kernels and filters without close_range(2).
-fn close_each(first: RawFd, last: RawFd) {
+/// Every number that an fd may have, for where /proc shows nothing.
+fn possible_numbers() -> Vec<RawFd> {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
-    let last = RawFd::try_from(limit).unwrap_or(RawFd::MAX).min(last);
-    for fd in first..=last {
-        sys::close(fd);
-    }
+    (3..RawFd::try_from(limit).unwrap_or(RawFd::MAX)).collect()
 }

@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
@@ -23,6 +23,7 @@ use crate::fds::Fds;
 use crate::hints;
 use crate::mount::{self, Attributes, Depth, Explain, Failure, Fresh};
 use crate::root::Node;
+use crate::shelf::{self, Shape, Shelf, Shelved};
 use crate::sys::{self, SysResult};
 
 /// A detached mount.
@@ -64,6 +65,8 @@ pub(crate) enum Item {
     Content(OwnedFd),
     /// The layers of an overlay, still to be mounted.
     Layers(Layers),
+    /// Mounts on the shelf.
+    Shelved(Shape, Vec<Shelved>),
 }
 
 /// The directories of an overlay.
@@ -75,6 +78,13 @@ pub(crate) struct Layers {
     lower: Vec<OwnedFd>,
     /// The options with the caller's own paths, for an error: the fds that stand for them mean nothing to anybody.
     shown: String,
+}
+
+impl Layers {
+    /// All of them.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.upper.iter().flat_map(|(upper, work)| [upper, work]).chain(&self.lower)
+    }
 }
 
 impl Item {
@@ -91,7 +101,7 @@ impl Item {
 }
 
 /// A tmpfs that is nobody's `--tmpfs`.
-fn plain_tmpfs() -> mount::MountResult<OwnedFd> {
+pub(crate) fn plain_tmpfs() -> mount::MountResult<OwnedFd> {
     Fresh { kind: c"tmpfs", parameters: &[], attributes: Attributes::NOSUID.with(Attributes::NODEV) }.make()
 }
 
@@ -116,11 +126,13 @@ pub(crate) struct Gatherer<'a> {
     pub(crate) fds: &'a mut Fds,
     /// The terminal on standard output, if there is one.
     pub(crate) tty: Option<&'a CStr>,
+    /// From which number on fds are running out.
+    pub(crate) room: RawFd,
 }
 
 /// Everything that comes from the host.
 #[derive(Debug)]
-pub(crate) struct Gathered {
+pub(crate) struct Gathered<'a> {
     /// What `/` is to be at first. It is the oldest of the mounts: Linux 6.8 and later list them by age, and programs that look for the
     /// last mount above a path expect `/` first.
     pub(crate) base: Tree,
@@ -128,27 +140,35 @@ pub(crate) struct Gathered {
     pub(crate) items: Vec<Item>,
     /// The scratch tmpfs, if there is one.
     pub(crate) scratch: Option<OwnedFd>,
+    /// The shelf, if there is one.
+    pub(crate) shelf: Option<Shelf<'a>>,
 }
 
-impl Gatherer<'_> {
+impl<'a> Gatherer<'a> {
     /// Takes it all.
-    pub(crate) fn gather(&mut self) -> Result<Gathered> {
+    pub(crate) fn gather(&mut self) -> Result<Gathered<'a>> {
         let first_is_root = self.config.ops.first().is_some_and(Op::is_root_bind);
         let mut base = if first_is_root { None } else { Some(self.new_root()?) };
         let mut items = Vec::with_capacity(self.config.ops.len());
+        let mut aside = None;
         for op in &self.config.ops {
             let mut item = self.first_round(op).map_err(|error| error.hinted(|errno| hints::source(op, self.fds, errno)))?;
             if base.is_none() {
                 base = Some(item.take_directory().map_or_else(|| self.new_root(), Ok)?);
             }
+            let full = shelf::highest(&item) >= self.room;
             items.push(item);
+            if full {
+                Shelf::put_all(&mut aside, self.proc, items.iter_mut())?;
+            }
         }
         let base = base.ok_or_else(|| Error::new("There is no root to start with"))?;
         let mut scratch = None;
-        for (op, item) in self.config.ops.iter().zip(&mut items) {
+        for (index, op) in self.config.ops.iter().enumerate() {
             if !matches!(op, Op::Overlay { .. } | Op::Data { .. }) {
                 continue;
             }
+            let Some(item) = items.get_mut(index) else { continue };
             match (op, std::mem::replace(item, Item::None)) {
                 (Op::Overlay { upper, dest, .. }, Item::Layers(layers)) => {
                     let made = self.overlay(&mut scratch, upper, &layers, dest);
@@ -159,8 +179,11 @@ impl Gatherer<'_> {
                 }
                 _ => {}
             }
+            if shelf::highest(item) >= self.room {
+                Shelf::put_all(&mut aside, self.proc, items.iter_mut())?;
+            }
         }
-        Ok(Gathered { base, items, scratch: scratch.map(|scratch| scratch.fd) })
+        Ok(Gathered { base, items, scratch: scratch.map(|scratch| scratch.fd), shelf: aside })
     }
 
     /// The empty tmpfs that is the new root where nothing else is. The label of `--file-label` is for what is made, and the root of a

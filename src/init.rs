@@ -1,6 +1,6 @@
 //! PID 1 of the sandbox: it starts COMMAND, reaps whatever is left to it, holds locks and fds, and reports how COMMAND ended.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -28,7 +28,8 @@ pub(crate) struct Init {
 /// a lock cannot be had, COMMAND is not started.
 pub(crate) fn take_locks(paths: &[Word]) -> Result<Vec<OwnedFd>> {
     let lock = |path: &Word| {
-        let flags = OFlag::O_RDONLY | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        // A FIFO would wait for somebody to write to it.
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let file = open(*path, flags, Mode::empty()).at("Unable to open lock file", path)?;
         sys::lock_shared(file.as_fd()).at("Unable to lock file", path)?;
         Ok(file)
@@ -37,9 +38,9 @@ pub(crate) fn take_locks(paths: &[Word]) -> Result<Vec<OwnedFd>> {
 }
 
 impl Init {
-    /// Closes what PID 1 has no use for.
-    pub(crate) fn close_others(&self) {
-        close_all_but(self.sync.iter().chain(&self.locks).chain([&self.report]).map(AsFd::as_fd));
+    /// Closes what PID 1 has no use for; `open` is what may be open, if that is known.
+    pub(crate) fn close_others(&self, open: Option<Vec<RawFd>>) {
+        close_all_but(self.sync.iter().chain(&self.locks).chain([&self.report]).map(AsFd::as_fd), || open);
     }
 
     /// Only plain write(2) may be used here: the caller's filters, which COMMAND has to live with, are installed already.

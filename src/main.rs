@@ -40,6 +40,7 @@ mod root;
 mod rules;
 mod sandbox;
 mod seccomp;
+mod shelf;
 mod signals;
 mod status;
 mod sys;

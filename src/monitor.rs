@@ -2,11 +2,13 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::fcntl::{OFlag, open};
 use nix::libc;
+use nix::sys::stat::Mode;
 use nix::unistd::{Pid, read};
 
 use crate::error::{Context, Result};
-use crate::fds::close_all_but;
+use crate::fds::{close_all_but, open_numbers};
 use crate::signals::Forwarder;
 use crate::status;
 use crate::sys;
@@ -46,7 +48,9 @@ impl Monitor<'_> {
     pub(crate) fn run(mut self) -> Result<i32> {
         let own = [&self.report, &self.json_status, &self.executed, &self.tether];
         let link = self.forwarder.as_ref().map(|forwarder| forwarder.link.as_fd());
-        close_all_but(own.into_iter().flatten().map(AsFd::as_fd).chain(link).chain(self.kept.iter().copied()));
+        let kept = own.into_iter().flatten().map(AsFd::as_fd).chain(link).chain(self.kept.iter().copied());
+        // What was the caller's /proc is still that.
+        close_all_but(kept, || open_numbers(open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?.as_fd()).ok());
         if let Some(forwarder) = self.forwarder.take() {
             self.forward(&forwarder)?;
         }

@@ -2,7 +2,7 @@
 //!
 //! Pure text in, plain data out: nothing in here touches the system, so all of it can be tested and fuzzed.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use nix::libc;
 
@@ -80,6 +80,29 @@ pub(crate) fn tree_of(mountinfo: &[u8], root: u64) -> Vec<Line> {
     }
 }
 
+/// All lines that make sense.
+pub(crate) fn lines(mountinfo: &[u8]) -> Vec<Line> {
+    mountinfo.split(|&byte| byte == b'\n').filter_map(Line::parse).collect()
+}
+
+/// The mount that is uppermost at a path, going down from a mount that is the root of whoever reads the table.
+pub(crate) fn mount_at(table: &[Line], top: u64, path: &CStr) -> u64 {
+    let path = path.to_bytes();
+    let names = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    let mut here = top;
+    // Lines that were read at different moments may go round in circles; a way has no more steps than the table has lines.
+    let mut steps = table.len();
+    for end in [1].into_iter().chain(names).chain([path.len()]) {
+        let place = path.get(..end).unwrap_or_default();
+        while let Some(next) = table.iter().find(|line| line.parent == here && line.id != here && line.point.to_bytes() == place)
+        {
+            let Some(fewer) = steps.checked_sub(1) else { return here };
+            (here, steps) = (next.id, fewer);
+        }
+    }
+    here
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +132,27 @@ mod tests {
         assert_eq!(ids(32), [32]);
         assert_eq!(ids(40), [40, 39, 38], "in whatever order they stand");
         assert!(ids(99).is_empty());
+    }
+
+    #[test]
+    fn a_path_leads_to_what_is_uppermost() {
+        let table = lines(
+            b"40 40 0:6 / / rw - tmpfs tmpfs rw\n\
+              41 40 0:7 / /a rw - tmpfs tmpfs rw\n\
+              42 41 0:8 / /a/b/c rw - tmpfs tmpfs rw\n\
+              43 41 0:9 / /a/b rw - tmpfs tmpfs rw\n\
+              44 40 0:9 / /d rw - tmpfs tmpfs rw\n\
+              45 44 0:9 / /d rw - tmpfs tmpfs rw\n\
+              46 44 0:9 / /d/e rw - tmpfs tmpfs rw\n\
+              47 48 0:9 / /f rw - tmpfs tmpfs rw\n\
+              48 47 0:9 / /f rw - tmpfs tmpfs rw\n\
+              49 40 0:9 / /ab rw - tmpfs tmpfs rw\n",
+        );
+        let at = |path| mount_at(&table, 40, path);
+        assert_eq!([at(c"/"), at(c"/a"), at(c"/a/x"), at(c"/ab")], [40, 41, 41, 49]);
+        assert_eq!([at(c"/a/b"), at(c"/a/b/c")], [43, 43], "covered on the way");
+        assert_eq!([at(c"/d"), at(c"/d/e")], [45, 45], "covered where it is");
+        assert_eq!([at(c"/f"), mount_at(&table, 47, c"/f")], [40, 47], "a circle has an end");
     }
 
     #[test]

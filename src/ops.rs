@@ -1,7 +1,7 @@
 //! Build: one short function per operation. The process is in the new root; destinations go through [`Root`] only.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
@@ -10,10 +10,11 @@ use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, symlinkat, unlinkat};
 
 use crate::config::{Access, Devices, Op};
 use crate::error::{Context, Error, Result, describe, join, warn};
-use crate::fds::close_all;
+use crate::fds::{close_all, open_numbers};
 use crate::gather::{self, DevParts, Item, Tree};
 use crate::mount::{self, Attributes, Depth, Explain};
 use crate::root::{self, Node, Root};
+use crate::shelf::Shelf;
 
 /// What building needs to know.
 #[derive(Debug)]
@@ -28,6 +29,10 @@ pub(crate) struct Builder<'a> {
     pub(crate) used: Vec<OwnedFd>,
     /// The tmpfs that data files are on.
     pub(crate) scratch: Option<OwnedFd>,
+    /// Where some of what was gathered is.
+    pub(crate) shelf: Option<Shelf<'a>>,
+    /// From which number on fds are running out.
+    pub(crate) room: RawFd,
     /// Whether root called, and COMMAND will not be able to take a mount of ours away.
     pub(crate) bare_root: bool,
 }
@@ -48,25 +53,45 @@ const DEV_LINKS: [(&CStr, &CStr); 5] = [
 ];
 
 impl Builder<'_> {
-    /// Closes everything that building had open.
-    pub(crate) fn finish(self) {
-        let Self { root, mut used, scratch, .. } = self;
+    /// Closes everything that building had open. Where there is no call to close many fds, the result is what is still open: when PID 1
+    /// comes to close what it has no use for, there is no /proc that could be trusted.
+    pub(crate) fn finish(self) -> Result<Option<Vec<RawFd>>> {
+        let Self { root, mut used, scratch, proc, shelf, .. } = self;
         used.extend(root.finish());
         used.extend(scratch);
-        close_all(used);
+        shelf.map_or(Ok(()), Shelf::leave)?;
+        Ok(if close_all(used) { None } else { open_numbers(proc).ok() })
     }
 
     /// Leaves the host for the first root.
     pub(crate) fn start_with(&mut self, base: Tree) -> Result<()> {
-        self.root.replace(base.fd.as_fd())?;
+        match &self.shelf {
+            Some(below) => below.start_with(base.fd.as_fd())?,
+            None => self.root.replace(base.fd.as_fd())?,
+        }
         self.set_flags(&base, Depth::Recursive, c"/")?;
-        self.used.push(base.fd);
+        self.keep(base.fd);
         Ok(())
+    }
+
+    /// What was put onto the shelf is opened again.
+    fn opened(&self, item: Item) -> Result<Item> {
+        match (item, &self.shelf) {
+            (Item::Shelved(shape, parts), Some(below)) => below.take(shape, parts),
+            (item, _) => Ok(item),
+        }
+    }
+
+    /// Leaves an fd to be closed at the end, while there are enough of them.
+    fn keep(&mut self, fd: OwnedFd) {
+        if fd.as_raw_fd() < self.room {
+            self.used.push(fd);
+        }
     }
 
     /// Does one operation with what was gathered for it.
     pub(crate) fn build(&mut self, op: &Op, item: Item) -> Result<()> {
-        match (op, item) {
+        match (op, self.opened(item)?) {
             (_, Item::Skipped) => Ok(()),
             (Op::Proc(dest), Item::Tree(tree)) => self.procfs(dest, tree),
             // A tmpfs is the one mount whose parents go by its own mode.
@@ -91,7 +116,7 @@ impl Builder<'_> {
     fn attach(&mut self, dest: &CStr, tree: Tree, depth: Depth, perms: u32) -> Result<()> {
         self.root.attach(tree.fd.as_fd(), dest, tree.node, perms)?;
         self.set_flags(&tree, depth, dest)?;
-        self.used.push(tree.fd);
+        self.keep(tree.fd);
         Ok(())
     }
 
@@ -133,7 +158,7 @@ impl Builder<'_> {
         let copy = gather::with_attributes(copy, attributes, Depth::Recursive, what)?;
         mount::attach_at(copy.fd.as_fd(), Some(dir), name).explain(what)?;
         self.set_flags(&copy, Depth::Recursive, dest)?;
-        self.used.push(copy.fd);
+        self.keep(copy.fd);
         Ok(())
     }
 
@@ -158,7 +183,7 @@ impl Builder<'_> {
                 other => other.at("Can't access", name)?,
             }
         }
-        self.used.push(tree.fd);
+        self.keep(tree.fd);
         Ok(())
     }
 
@@ -171,7 +196,7 @@ impl Builder<'_> {
             mknodat(dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0).at("Can't create file", name)?;
             mount::attach_at(tree.fd.as_fd(), Some(dir), name).explain(|| join("Can't bind mount device", name))?;
             self.set_flags(&tree, Depth::Recursive, name)?;
-            self.used.push(tree.fd);
+            self.keep(tree.fd);
         }
         for (name, target) in DEV_LINKS {
             symlinkat(target, dir, name).at("Can't create symlink", name)?;
@@ -181,7 +206,8 @@ impl Builder<'_> {
         }
         mount::attach_at(pts.as_fd(), Some(dir), c"pts").explain(|| join("Can't mount devpts below", dest))?;
         symlinkat(c"pts/ptmx", dir, c"ptmx").at("Can't create symlink", c"ptmx")?;
-        self.used.extend([pts, tmpfs.fd]);
+        self.keep(pts);
+        self.keep(tmpfs.fd);
         Ok(())
     }
 
@@ -212,7 +238,7 @@ impl Builder<'_> {
     fn chmod(&mut self, perms: u32, path: &CStr) -> Result<()> {
         let file = root::existing(path).at("Can't open", path)?;
         // An O_PATH fd cannot be chmodded itself; its entry in /proc leads to exactly this file.
-        let entry = format!("self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        let entry = format!("self/fd/{}", file.as_raw_fd());
         let shown = if perms == 0 { "0".to_owned() } else { format!("0{perms:o}") };
         fchmodat(self.proc, entry.as_str(), Mode::from_bits_truncate(perms), FchmodatFlags::FollowSymlink)
             .at(&format!("Can't chmod {shown}"), path)

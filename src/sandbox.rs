@@ -10,7 +10,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
@@ -32,8 +31,9 @@ use crate::init::{self, Init};
 use crate::launch::{self, Host, die_with, set_death_signal, wait_for_byte};
 use crate::leaf;
 use crate::ops::Builder;
-use crate::root::Root;
+use crate::root::{self, Root};
 use crate::seccomp::{self, Program};
+use crate::shelf;
 use crate::sys;
 use crate::{labels, loopback, signals};
 
@@ -92,24 +92,28 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
 
     // Gather.
     let old_umask = umask(Mode::empty());
-    let limit = raise_open_files(config.ops.len())?;
+    let (limit, files) = raise_open_files(config.ops.len())?;
     let cwd = working_directory();
     // From here on nothing that is mounted in the sandbox is seen outside. Where the mount namespace belongs to a new user namespace the
     // kernel has seen to that by itself, see mount_namespaces(7).
     if config.namespaces.user != Want::Yes {
-        let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC | MsFlags::MS_SILENT;
-        mount(None::<&CStr>, c"/", None::<&CStr>, slave, None::<&CStr>).context("Failed to make / slave")?;
+        root::make_slave()?;
     }
     if config.file_label.is_some() {
         labels::set_file_label(proc, config.file_label)?;
     }
-    let gathered = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref() }.gather()?;
-    let Gathered { base, items, scratch } = gathered;
+    let room = shelf::room(files);
+    let gathered = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref(), room }.gather()?;
+    let Gathered { base, items, scratch, shelf } = gathered;
 
     // Leave, for what the first option puts on `/`, or for an empty tmpfs.
+    if config.namespaces.user != Want::Yes && may_chroot(config, host) {
+        // The kernel makes no user namespace in a chroot.
+        root::leave_chroot(proc)?;
+    }
     let lenient = config.switches.not_a_security_boundary;
     let bare_root = host.caller.uid == 0 && !may_uncover(config, host, identity);
-    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch, bare_root };
+    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch, shelf, room, bare_root };
     builder.start_with(base)?;
 
     // Build.
@@ -120,7 +124,7 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     if config.file_label.is_some() {
         labels::set_file_label(proc, None)?;
     }
-    builder.finish();
+    fds.open = builder.finish()?;
     restore_open_files(limit)?;
 
     // Become.
@@ -196,18 +200,19 @@ fn label_command(config: &Config, proc: BorrowedFd<'_>) -> Result<()> {
     config.apparmor.map_or(Ok(()), |profile| profile.set(proc))
 }
 
-/// Raises the soft limit of open files, because every operation may need one until the end; the old limit is given back.
-fn raise_open_files(operations: usize) -> Result<Option<(rlim_t, rlim_t)>> {
+/// Raises the soft limit of open files, because every operation may need one until the end. The old limit is given back, and how many
+/// files may be open now.
+fn raise_open_files(operations: usize) -> Result<(Option<(rlim_t, rlim_t)>, rlim_t)> {
     /// fds of one operation at most: a `--dev` is nine mounts, all others have one.
     const PER_OPERATION: u64 = 10;
     const ELSE: u64 = 64;
     let needed = PER_OPERATION.saturating_mul(u64::try_from(operations).unwrap_or(u64::MAX)).saturating_add(ELSE);
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("Can't get the limit of open files")?;
     if soft >= needed || soft >= hard {
-        return Ok(None);
+        return Ok((None, soft));
     }
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("Can't raise the limit of open files")?;
-    Ok(Some((soft, hard)))
+    Ok((Some((soft, hard)), hard))
 }
 
 fn restore_open_files(limit: Option<(rlim_t, rlim_t)>) -> Result<()> {
@@ -241,6 +246,12 @@ fn has_own_userns(config: &Config) -> bool {
 /// The capabilities that COMMAND gets: without a user namespace nobody can be given more than the caller has.
 pub(crate) fn caps_of_command(config: &Config, host: &Host) -> u64 {
     requested_caps(config, host) & if has_own_userns(config) { u64::MAX } else { host.permitted }
+}
+
+/// Whether COMMAND may be able to change its root.
+fn may_chroot(config: &Config, host: &Host) -> bool {
+    let most = if config.caps.is_empty() { host.permitted } else { caps_of_command(config, host) };
+    has_own_userns(config) || config.fds.userns2.is_some() || most & caps::SYS_CHROOT != 0
 }
 
 /// What is left of that once COMMAND is executed: who is not root in a user namespace keeps what was asked for by name, and nothing else.
@@ -335,8 +346,9 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
         let programs = command.programs;
         let init = Init { report, sync, locks };
         // Every fd that is not PID 1's is closed by its number.
+        let open = fds.open.take();
         std::mem::forget((fds, links));
-        init.close_others();
+        init.close_others(open);
         drop(config);
         sys::trim_heap();
         sys::trim_code();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::escapes_planted::operations;
 use super::vulnerabilities::{nothing_outside_changed, planted};
 use super::vulnerabilities_process::has_unshare;
-use crate::harness::{Case, Fd};
+use crate::harness::{Case, Fd, Tweak};
 
 /// The cases of this file. Only ours is asked: the reference's answers depend on the moment.
 pub(crate) fn cases() -> Vec<Case> {
@@ -119,17 +119,49 @@ fn hosts() -> Vec<Case> {
             .claim(|o| o.expect(!o.stdout.contains("the host has other"), "a mount of the sandbox is on the host"))
             .claim(|o| o.expect(!o.stdout.contains("the racer has ended"), "the racer has given up"))
     };
+    // Where flags are set by mount(2), a submount is looked for by its path, while directories on the way change places.
+    let moved = |name: &str, options: &str| {
+        let runs = 10 * runs();
+        let script = format!(
+            "exec unshare --mount --propagation private sh -c 'mount -t tmpfs below {{dir}}/s/d/m
+             {{probe}} --probe x race:swap:{{dir}}/s/d:{{dir}}/s/e & i=0
+             while [ $i -lt {runs} ]; do
+                 i=$((i+1))
+                 {{bwrap}} {options} --ro-bind {{probe}} /probe --ro-bind {{dir}}/s /x /probe --probe x flags:/x/d/m flags:/x/e/m \\
+                     flags:/x/d/m flags:/x/e/m 2>/dev/null
+             done
+             kill $!; wait $! 2>/dev/null; echo end'"
+        );
+        let case = Case::new(name).root_only().ours_only().needs(has_unshare).dir("s/d/m").dir("s/e").script(&script).status(0);
+        let mut case = case.tweak(Tweak::Refuse(&["mount_setattr"], libc::ENOSYS)).claim(|o| {
+            let found = o.stdout.lines().filter(|line| line.starts_with("/x") && !line.contains(": E")).collect::<Vec<_>>();
+            o.expect(!found.is_empty(), "no set-up came to its end")?;
+            o.expect(found.iter().all(|line| line.contains(": ro,")), "a submount is writable")?;
+            o.expect(o.stdout.ends_with("end\n") && !o.stdout.contains("the racer has ended"), "it did not come to its end")
+        });
+        case.timeout = Duration::from_secs(20 + u64::from(runs));
+        case
+    };
     // What the host mounts later arrives with the host's flags, read-only bind or not, as in the reference.
-    let later = Case::new("known_later_mounts").root_only().needs(has_unshare).dir("m/sub").script(
-        "exec unshare --mount --propagation private sh -c 'mount --make-rshared /; mkfifo go ready
-         {bwrap} --ro-bind / / --dev /dev sh -c \"echo >ready; read x <go; grep -c .{dir}/m/sub.rw, /proc/self/mountinfo\" 3<>ready 4<>go &
-         read x <ready; mount -t tmpfs later {dir}/m/sub; echo >go; wait'",
-    );
-    let later = later.status(0).stdout("1\n");
+    let later = |name: &str, before: &str| {
+        let script = format!(
+            "exec unshare --mount --propagation private sh -c 'mount --make-rshared /; mkfifo go ready; chmod 777 . go ready
+             {before} {{bwrap}} --ro-bind / / --dev /dev sh -c \\
+                 \"echo >ready; read x <go; cd {{dir}}/m; echo >sub/file && echo >sub/null && ls sub; echo 2>/dev/null >file || echo read-only\" \\
+                 3<>ready 4<>go &
+             read x <ready; mount -t tmpfs -o mode=777,dev later {{dir}}/m/sub
+             mknod {{dir}}/m/sub/null c 1 3; chmod 666 {{dir}}/m/sub/null; echo >go; wait'"
+        );
+        let case = Case::new(name).root_only().needs(has_unshare).dir("m/sub").script(&script);
+        case.status(0).stdout("file\nnull\nread-only\n")
+    };
     vec![
         host("host_below_a_source", "--ro-bind {dir}/m /x", "flags:/x flags:/x/sub"),
         host("host_below_a_destination", "--bind {dir}/m /x --tmpfs /x/sub --dir /x/sub/new", "flags:/x/sub"),
-        later,
+        later("known_later_mounts", ""),
+        later("known_later_mounts_of_a_user", "setpriv --reuid 54321 --regid 54321 --clear-groups"),
+        moved("host_moves_a_submount", ""),
+        moved("host_moves_a_submount_user", "--unshare-user"),
         host("host_below_a_remount", "--bind {dir}/m /x --remount-ro /x", "flags:/x"),
     ]
 }

@@ -259,16 +259,22 @@ fn nothing_is_kept(live: &mut Live, spared: &[i32]) -> Result<()> {
 
 fn held() -> Vec<Case> {
     let mut cases = vec![];
-    for (suffix, options) in
-        [("", &["--unshare-pid"][..]), ("_sync", &["--sync-fd", "20"]), ("_all", &["--unshare-all", "--die-with-parent"])]
-    {
+    for (suffix, options) in [
+        ("", &["--unshare-pid"][..]),
+        ("_sync", &["--sync-fd", "20"]),
+        ("_all", &["--unshare-all", "--die-with-parent"]),
+        ("_without_close_range", &["--unshare-pid", "--forward-signals"]),
+    ] {
         // COMMAND gets its input from a pipe, and has all the fds: what is looked at is the others.
         let case = Case::new(&format!("nothing_is_kept{suffix}")).dir("d").on_host().options(options);
         let case = case.options(["--tmpfs", "/mnt", "--file", "10", "/mnt/f", "--bind-fd", "13", "/srv", "--info-fd", "8"]);
         let case =
             case.options(["--json-status-fd", "7"]).fd(7, Fd::Capture).fd(8, Fd::Capture).fd(9, Fd::Held).fd(10, Fd::memfd("f"));
         let case = case.fd(13, Fd::o_path("{dir}/d")).fd(20, Fd::path("/dev/zero")).fd(21, Fd::path("/etc/passwd"));
-        let case = case.run(["sh", "-c", "echo ready; read x <&9; :"]).ok();
+        let mut case = case.run(["sh", "-c", "echo ready; read x <&9; :"]).ok();
+        if suffix.contains("close_range") {
+            case = case.ours_only().tweak(Tweak::Refuse(&["close_range"], libc::EPERM));
+        }
         cases.push(case.during(|live| nothing_is_kept(live, &[20])));
     }
     // A pipe that is inherited ends when COMMAND closes it, whoever else is there.
@@ -305,6 +311,13 @@ fn locks() -> Vec<Case> {
     cases.push(lock("lock_device", "/dev/null").blur(Field::Stdout, silent));
     cases.push(lock("lock_unreadable", "/etc/shadow").blur(Field::Stdout, silent).user_only().status(1));
     cases.push(lock("lock_twice", "{dir}/a").options(["--lock-file", "{dir}/a"]));
+    // Where nobody has the other end the reference waits for it for ever, beside COMMAND.
+    let fifo = |name: &str, before: &str| {
+        let run = "{bwrap} --ro-bind / / --unshare-pid --lock-file {dir}/fifo echo hi";
+        Case::new(name).script(&format!("mkfifo fifo; {before} {run}; echo $?")).status(0).stdout("hi\n0\n")
+    };
+    cases.push(fifo("lock_fifo", "").ours_only());
+    cases.push(fifo("lock_fifo_with_a_writer", "exec 3<>fifo;"));
     cases.push(
         Case::new("lock_as_first")
             .on_host()

@@ -118,6 +118,12 @@ fn needed() -> Vec<Case> {
         let case = typical(&format!("{}_forbidden", call[0])).ours_only().tweak(Tweak::Refuse(call, libc::EPERM));
         cases.push(if call[0] == "capset" { case.user_only() } else { case }.status(1).stdout(""));
     }
+    // Nothing else leads out of a chroot, and who is in one cannot be found out.
+    let no_setns = |name: &str| Case::new(name).ours_only().on_host().run(["true"]).tweak(Tweak::Refuse(&["setns"], libc::EPERM));
+    let line = "bwrap: Can't go to the root of the mount namespace: Operation not permitted";
+    cases.push(no_setns("setns_forbidden_to_root").root_only().fails(line));
+    cases.push(no_setns("setns_forbidden_to_root_without_chroot").root_only().options(["--cap-drop", "CAP_SYS_CHROOT"]).ok());
+    cases.push(no_setns("setns_forbidden_in_a_user_namespace").options(["--unshare-user"]).ok());
     // Only where the mount namespace does not belong to a user namespace of its own are its mounts still shared with the host.
     let forbidden = |case: Case| case.ours_only().tweak(Tweak::Refuse(&["mount"], libc::EPERM));
     let made_slave = "bwrap: Failed to make / slave: Operation not permitted";
@@ -161,6 +167,20 @@ fn has_chroot() -> Result<()> {
     if found && nix::unistd::geteuid().is_root() { Ok(()) } else { Err("needs root and chroot".to_owned()) }
 }
 
+/// Root that may chroot tries to climb past the chroot that it was called in. The reference lets it.
+fn out_of_a_chroot(name: &str, propagation: &str, options: &str) -> Case {
+    let climb = "mkdir q(/tmp/x); chroot q(/tmp/x) or die qq(chroot: $!); chdir q(..) for 1..60; chroot q(.);
+         print -e q({dir}/marker) ? q(out) : q(in), qq(\\n)";
+    let script = format!(
+        "mkdir r; exec unshare -m --propagation private sh -c 'mount --rbind / r && mount -t tmpfs none r{{dir}} || exit
+         mount --make-r{propagation} /; count() {{ wc -l </proc/self/mountinfo; }}; before=$(count)
+         /usr/sbin/chroot r {{bwrap}} --ro-bind / / --dev /dev --tmpfs /tmp {options} perl -e \"{climb}\"; echo $?
+         [ $before = $(count) ] || echo the host has other mounts'",
+    )
+    .replace("$!", "\\$!");
+    Case::new(name).root_only().needs(has_chroot).ours_only().file("marker", "").script(&script).ok().stdout("in\n0\n")
+}
+
 /// A sandbox in a sandbox, in a chroot, and where no more user namespaces are to be had.
 fn nested() -> Vec<Case> {
     let inner =
@@ -187,6 +207,19 @@ fn nested() -> Vec<Case> {
             "--unshare-user --uid 0 --cap-add ALL --unshare-pid --proc /proc",
             "echo 0 >/proc/sys/user/max_mnt_namespaces; {bwrap} --ro-bind / / echo hi",
         ),
+        out_of_a_chroot("out_of_a_chroot", "private", ""),
+        out_of_a_chroot("out_of_a_chroot_by_capability", "private", "--cap-drop ALL --cap-add CAP_SYS_CHROOT"),
+        out_of_a_chroot("out_of_a_shared_chroot", "shared", ""),
+        // There is no mount that could be the root of anything.
+        Case::new("in_a_chroot_without_a_mount")
+            .root_only()
+            .needs(has_chroot)
+            .script(
+                "mkdir -p r/proc r/bin; exec unshare -m --propagation private sh -c 'mount -t proc proc r/proc && touch r/bin/bwrap &&
+                 mount --bind {bwrap} r/bin/bwrap && exec /usr/sbin/chroot r /bin/bwrap --bind / / true'",
+            )
+            .ours_only()
+            .fails("bwrap: Failed to make / slave: Invalid argument"),
         Case::new("in_a_chroot")
             .root_only()
             .needs(has_chroot)

@@ -155,13 +155,13 @@ fn during_setup() -> Vec<Case> {
         case("too_early", &["--unshare-pid"], Signal::SIGTERM),
         case("too_early_without_pid_1", &[], Signal::SIGINT),
         case("too_early_with_pid_1_only", &["--lock-file", "/etc/passwd"], Signal::SIGHUP),
-        // A lock file that somebody has made a pipe: nothing waits for it when the monitor is gone.
-        Case::new("too_early_at_a_lock")
+        // Content that does not come: nothing waits for it when the monitor is gone.
+        Case::new("too_early_at_a_file")
             .on_host()
-            .options(["--forward-signals", "--unshare-pid", "--info-fd", "8", "--lock-file", "{dir}/lock"])
-            .setup(|s| nix::unistd::mkfifo(&s.path("lock"), nix::sys::stat::Mode::S_IRWXU).map_err(|errno| errno.to_string()))
+            .options(["--tmpfs", "/srv", "--forward-signals", "--unshare-pid", "--info-fd", "8", "--file", "9", "/srv/f"])
             .run(["echo", "hi"])
             .fd(8, Fd::Capture)
+            .fd(9, Fd::Held)
             .stdout("")
             .signal(libc::SIGTERM)
             .during(|live| {

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use super::has_mount_setattr;
-use crate::harness::{Case, Outcome, Result};
+use crate::harness::{Case, Outcome, Result, Tweak};
 
 /// The system calls that one bind may cost: clone the tree, see what it is, set its flags, make the mount point, attach.
 const PER_BIND: usize = 5;
@@ -41,7 +41,18 @@ pub(crate) fn cases() -> Vec<Case> {
         };
         case.script(&(run("none", "") + &run("many", many))).ok()
     };
-    let mut cases = vec![traced("one_pivot_and_one_detach", "").claim(|o| leaves_once(o, "none"))];
+    let without_ranges = Case::new("closes_are_few")
+        .ours_only()
+        .needs(can_be_counted)
+        .tweak(Tweak::Refuse(&["close_range"], libc::ENOSYS))
+        .tweak(Tweak::Limit(libc::RLIMIT_NOFILE, 1024, 4096))
+        .script("exec 5</dev/null 7</dev/null; strace -f -qq -o closed {bwrap} --ro-bind / / --dev /dev --unshare-pid true")
+        .ok()
+        .claim(|o| {
+            let closes = calls(o, "closed")?.remove("close").unwrap_or_default();
+            o.expect((20..300).contains(&closes), &format!("close was called {closes} times"))
+        });
+    let mut cases = vec![without_ranges, traced("one_pivot_and_one_detach", "").claim(|o| leaves_once(o, "none"))];
     for (name, source, to, calls) in rows {
         let case = traced(&format!("binds_of_{name}"), &binds(source, to, 100));
         cases.push(case.claim(move |o| per_bind(o, calls)).claim(|o| leaves_once(o, "many")));

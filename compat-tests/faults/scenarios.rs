@@ -40,6 +40,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "userns2", share: 3, case: |_| Ok(below()) },
     Scenario { name: "beyond", share: 3, case: |_| Ok(beyond()) },
     Scenario { name: "id_ranges", share: 3, case: |_| Ok(id_ranges()) },
+    Scenario { name: "few_files", share: 3, case: |_| Ok(few_files()) },
     Scenario { name: "maps_by_others", share: 3, case: |owner| Ok(maps_by_others(owner)) },
 ];
 
@@ -171,6 +172,21 @@ fn held_outside() -> Case {
         .options(["--lock-file", "{dir}/lock", "--sync-fd", "24", "--json-status-fd", "28"])
         .fd(24, Fd::path("/dev/null"))
         .fd(28, Fd::Capture)
+        .run(PROBE)
+        .run(VIEWS)
+}
+
+/// Fewer open files than mounts.
+fn few_files() -> Case {
+    let bind = |to| ["--ro-bind".to_owned(), "{dir}/from".to_owned(), format!("/srv/{to}")];
+    seen("few_files")
+        .dir("from")
+        .on_host()
+        .options(["--unshare-pid", "--tmpfs", "/srv"])
+        .options((0..12).flat_map(bind))
+        .options(["--dev", "/srv/dev", "--proc", "/proc", "--ro-bind-data", "10", "/srv/data"])
+        .fd(10, Fd::memfd("text"))
+        .tweak(Tweak::Limit(libc::RLIMIT_NOFILE, 32, 32))
         .run(PROBE)
         .run(VIEWS)
 }

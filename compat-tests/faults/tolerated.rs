@@ -2,7 +2,7 @@
 //!
 //! A tolerance that is not in this table fails its trial. A row that no point needs fails the long form.
 
-use libc::{EACCES, ENOSPC, ENOSYS, EPERM, EUSERS};
+use libc::{EACCES, EINVAL, ELOOP, ENOENT, ENOSPC, ENOSYS, ENOTDIR, EPERM, EUSERS};
 
 use super::points::Point;
 
@@ -46,7 +46,9 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
         seen: CAPS,
         ..row("prctl", "47", &[EPERM], "PR_CAP_AMBIENT: secure bits may forbid it, and COMMAND has less then, never more")
     },
-    Tolerated { seen: &["/"], ..row("openat", "/", &[EACCES], "a mount that cannot be reached needs no flags") },
+    row("openat", "/", &[EACCES, ENOENT, ENOTDIR, ELOOP], "a mount point that has moved is looked for again"),
+    row("mount", "", &[EINVAL], "it has moved while it was looked at, and is looked for again"),
+    row("pidfd_open", "", &[], "then /proc leads to the mount namespace"),
     Tolerated { seen: CWD, ..row("getcwd", "", &[], ELSEWHERE) },
     Tolerated { seen: CWD, ..row("chdir", "{dir}", &[], ELSEWHERE) },
 ];

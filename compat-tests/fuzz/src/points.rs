@@ -1,7 +1,7 @@
 //! What is asserted of the mount table: a mount point survives being written into it, and a tree is what a slow and simple
 //! search finds.
 
-use crate::mountinfo::{Line, tree_of, unescape};
+use crate::mountinfo::{self, Line, mount_at, tree_of, unescape};
 
 /// The bytes that the kernel writes in octal, the `#` since Linux 6.7.
 const ESCAPED: &[u8] = b" \t\n\\#";
@@ -30,6 +30,7 @@ pub(crate) fn check_tree(table: &[u8]) {
     let lines = table.split(|&byte| byte == b'\n').take(64).collect::<Vec<_>>();
     let ids = lines.iter().filter_map(|line| numbers(line)).collect::<Vec<_>>();
     let table = lines.join(&b'\n');
+    let all = mountinfo::lines(&table);
     for root in ids.iter().map(|(id, _)| *id).chain([0, 1]).take(8) {
         let mut inside = ids.iter().map(|(id, _)| *id == root).collect::<Vec<_>>();
         for _ in 0..ids.len() {
@@ -42,6 +43,14 @@ pub(crate) fn check_tree(table: &[u8]) {
         expected.sort_unstable();
         found.sort_unstable();
         assert_eq!(found, expected, "below {root}");
+        for line in all.iter().take(8) {
+            let found = mount_at(&all, root, &line.point);
+            let is_on_the_way = |other: &Line| line.point.to_bytes().starts_with(other.point.to_bytes());
+            assert!(
+                found == root || all.iter().any(|other| other.id == found && is_on_the_way(other)),
+                "{line:?} leads to {found}"
+            );
+        }
     }
 }
 
