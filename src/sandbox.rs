@@ -273,12 +273,13 @@ fn drop_caps(config: &Config, host: &Host) -> Result<Caps> {
 
 /// COMMAND's filters, with the program of `--seccomp`, which is read only now.
 fn seccomp_filters(config: &Config, fds: &mut Fds) -> Result<Vec<Filter>> {
-    let Some(fd) = fds.take_optional(config.fds.seccomp).context("Can't read seccomp data")? else {
-        return Ok(config.filters.clone());
-    };
-    let mut filters = vec![Filter::own(seccomp::read(fd.as_raw_fd())?)];
-    filters.extend_from_slice(&config.filters);
-    seccomp::arrange(filters)
+    let mut filters = config.filters.clone();
+    if let Some(fd) = fds.take_optional(config.fds.seccomp).context("Can't read seccomp data")? {
+        filters.insert(0, Filter::own(seccomp::read(fd.as_raw_fd())?));
+        filters = seccomp::arrange(filters)?;
+    }
+    seccomp::check_own(&filters)?;
+    Ok(filters)
 }
 
 /// Goes where COMMAND starts, and says so in PWD.

@@ -98,6 +98,34 @@ pub(crate) fn arrange(filters: Vec<Filter>) -> Result<Vec<Filter>> {
     Ok(arranged)
 }
 
+/// Fails where one of the caller's own programs refuses the installation of the next, as installing them would. That it is found out
+/// before says it once: otherwise PID 1 and COMMAND would both.
+pub(crate) fn check_own(filters: &[Filter]) -> Result<()> {
+    let own: Vec<_> = filters.iter().filter(|filter| filter.own).map(|filter| &filter.program).collect();
+    for (index, program) in own.iter().enumerate() {
+        let installation = program.installation();
+        let answers = own.iter().take(index).filter_map(|earlier| installation.answer(&earlier.instructions));
+        // Of several the last one counts.
+        let errors = answers.filter(|answer| answer & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_ERRNO);
+        match errors.last().map(|answer| answer & libc::SECCOMP_RET_DATA) {
+            None | Some(0) => {}
+            Some(errno) => return Err(failure(Errno::from_raw(errno.cast_signed()))),
+        }
+    }
+    Ok(())
+}
+
+/// The words for a program that could not be installed.
+fn failure(errno: Errno) -> Error {
+    match errno {
+        Errno::EINVAL => Error::new(
+            "Unable to set up system call filtering as requested: prctl(PR_SET_SECCOMP) reported EINVAL. \
+             (Hint: this requires a kernel configured with CONFIG_SECCOMP and CONFIG_SECCOMP_FILTER.)",
+        ),
+        other => Error::os("prctl(PR_SET_SECCOMP)", other),
+    }
+}
+
 /// The size of `struct sock_filter`.
 const INSTRUCTION: usize = 8;
 
@@ -132,15 +160,7 @@ pub(crate) fn read(fd: RawFd) -> Result<Program> {
 /// Installs programs in order. Only COMMAND's exec, or PID 1's waiting, comes after.
 pub(crate) fn install<'a>(programs: impl IntoIterator<Item = &'a Program>) -> Result<()> {
     for program in programs {
-        match sys::install_filter(&program.instructions, program.flags) {
-            Err(Errno::EINVAL) => {
-                return Err(Error::new(
-                    "Unable to set up system call filtering as requested: prctl(PR_SET_SECCOMP) reported EINVAL. \
-                     (Hint: this requires a kernel configured with CONFIG_SECCOMP and CONFIG_SECCOMP_FILTER.)",
-                ));
-            }
-            other => other.context("prctl(PR_SET_SECCOMP)")?,
-        }
+        sys::install_filter(&program.instructions, program.flags).map_err(failure)?;
     }
     Ok(())
 }

@@ -203,7 +203,7 @@ fn combined() -> Vec<Case> {
         policy_case("execve_is_refused_too", &refuse("execve", 18))
             .on_host()
             .run(["true"])
-            .fails("bwrap: execvp true: Invalid cross-device link"),
+            .fails("bwrap: COMMAND cannot be executed under the policy in {dir}/policy.json: it refuses execve"),
         Case::new("no_policy_no_filter")
             .unrefused("there is one filter more")
             .on_host()
