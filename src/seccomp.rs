@@ -104,10 +104,10 @@ pub(crate) fn check_own(filters: &[Filter]) -> Result<()> {
     let own: Vec<_> = filters.iter().filter(|filter| filter.own).map(|filter| &filter.program).collect();
     for (index, program) in own.iter().enumerate() {
         let installation = program.installation();
-        let answers = own.iter().take(index).filter_map(|earlier| installation.answer(&earlier.instructions));
+        let mut answers = own.iter().take(index).filter_map(|earlier| installation.answer(&earlier.instructions));
         // Of several the last one counts.
-        let errors = answers.filter(|answer| answer & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_ERRNO);
-        match errors.last().map(|answer| answer & libc::SECCOMP_RET_DATA) {
+        let error = answers.rfind(|answer| answer & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_ERRNO);
+        match error.map(|answer| answer & libc::SECCOMP_RET_DATA) {
             None | Some(0) => {}
             Some(errno) => return Err(failure(Errno::from_raw(errno.cast_signed()))),
         }
