@@ -314,7 +314,9 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     let Some(report) = links.report.take() else {
         survive_monitor(&config)?;
         keep_open(sync)?;
-        return exec(&config, &command, &links);
+        let failed = exec(&config, &command, &links);
+        std::mem::forget((config, command, fds, links));
+        return failed;
     };
     let locks = init::take_locks(&config.lock_files)?;
     survive_monitor(&config)?;
@@ -349,7 +351,10 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     if config.switches.die_with_parent {
         die_with(first)?;
     }
-    exec(&config, &command, &links)
+    let failed = exec(&config, &command, &links);
+    // Filters may refuse to close anything, or kill for it. It ends with the process in any case, which has something to say yet.
+    std::mem::forget((config, command, fds, links));
+    failed
 }
 
 /// Where the monitor's end was watched for during the set-up alone: from here on COMMAND waits for it and notices its end.
@@ -383,20 +388,17 @@ fn exec(config: &Config, command: &Command, links: &Links) -> Result<i32> {
     // Once there are filters, nothing but the exec may be tried, and that includes the memory that it takes.
     let arguments = sys::Arguments::of(&argv);
     let failure = join("execvp", file);
-    let hint = if command.filters.is_empty() || !wants_hints() { None } else { hints::program(file) };
+    let unfiltered = command.filters.is_empty();
+    let hint = if unfiltered || !wants_hints() { None } else { hints::program(file) };
     let tell = |is_executed| links.executed.iter().for_each(|flag| flag.store(is_executed, Ordering::Release));
-    let error = match seccomp::install(command.filters.iter().map(|filter| &filter.program)) {
-        Ok(()) => {
-            tell(true);
-            let errno = sys::execvp(file, &arguments);
-            tell(false);
-            Error::os(failure, errno)
-        }
-        Err(error) => error,
-    };
-    Err(error.hinted(|errno| match errno {
-        Some(Errno::ENOENT) if command.filters.is_empty() => hints::program(file),
-        Some(Errno::ENOENT) => hint,
-        _ => None,
-    }))
+    seccomp::install(command.filters.iter().map(|filter| &filter.program))?;
+    tell(true);
+    let errno = sys::execvp(file, &arguments);
+    tell(false);
+    let error = Error::os(failure, errno);
+    Err(match errno {
+        Errno::ENOENT if unfiltered => error.hinted(|_| hints::program(file)),
+        Errno::ENOENT => error.with_hint(hint),
+        _ => error,
+    })
 }

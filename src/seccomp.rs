@@ -102,14 +102,13 @@ pub(crate) fn arrange(filters: Vec<Filter>) -> Result<Vec<Filter>> {
 /// before says it once: otherwise PID 1 and COMMAND would both.
 pub(crate) fn check_own(filters: &[Filter]) -> Result<()> {
     let own: Vec<_> = filters.iter().filter(|filter| filter.own).map(|filter| &filter.program).collect();
-    for (index, program) in own.iter().enumerate() {
-        let installation = program.installation();
-        let mut answers = own.iter().take(index).filter_map(|earlier| installation.answer(&earlier.instructions));
-        // Of several the last one counts.
-        let error = answers.rfind(|answer| answer & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_ERRNO);
-        match error.map(|answer| answer & libc::SECCOMP_RET_DATA) {
-            None | Some(0) => {}
-            Some(errno) => return Err(failure(Errno::from_raw(errno.cast_signed()))),
+    let Some((last, earlier)) = own.split_last() else { return Ok(()) };
+    // All of them are installed by the same call.
+    let installation = last.installation();
+    for answer in earlier.iter().filter_map(|program| installation.answer(&program.instructions)) {
+        let (action, errno) = (answer & libc::SECCOMP_RET_ACTION_FULL, answer & libc::SECCOMP_RET_DATA);
+        if action == libc::SECCOMP_RET_ERRNO && errno != 0 {
+            return Err(failure(Errno::from_raw(errno.cast_signed())));
         }
     }
     Ok(())

@@ -12,21 +12,13 @@ use crate::sys::Instruction;
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
-    let ours = [for_command(), refused_execution(), order(), impossible()].concat_cases();
-    let mut cases: Vec<Case> = ours.into_iter().map(Case::ours_only).collect();
+    let mut cases = for_command();
+    cases.extend(refused_execution());
+    cases.extend(order());
+    cases.extend(impossible());
+    let mut cases: Vec<Case> = cases.into_iter().map(Case::ours_only).collect();
     cases.extend(programs());
     cases
-}
-
-/// The pieces of a list of cases in one.
-trait Concat {
-    fn concat_cases(self) -> Vec<Case>;
-}
-
-impl<const N: usize> Concat for [Vec<Case>; N] {
-    fn concat_cases(self) -> Vec<Case> {
-        self.into_iter().flatten().collect()
-    }
 }
 
 /// Writes `hi` and exits with 7, by write and exit_group alone.
@@ -155,6 +147,10 @@ fn refused_execution() -> Vec<Case> {
             .wrote(8, "")
             .claim(|o| o.expect_tree("made/in", None))
     };
+    let missing = |name: &str, otherwise: &Value| {
+        let case = with(name, &only(&NEEDED, otherwise)).options(["--", "/nonexistent"]);
+        case.fails("bwrap: execvp /nonexistent: No such file or directory").claim(no_exit_code)
+    };
     let rule =
         |action: &str| json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["execve"], "action": action }] });
     vec![
@@ -180,11 +176,10 @@ fn refused_execution() -> Vec<Case> {
             &json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["execve"], "action": "SCMP_ACT_KILL",
                 "args": [{ "index": 0, "value": 0, "op": "SCMP_CMP_EQ" }] }] }),
         )),
-        // What cannot be found does not run either.
-        with("no_such_program", &only(&NEEDED, &errno(38)))
-            .options(["--", "/nonexistent"])
-            .fails("bwrap: execvp /nonexistent: No such file or directory")
-            .claim(no_exit_code),
+        // What cannot be found does not run either, and that can be said even where all else kills.
+        missing("no_such_program", &errno(38)),
+        missing("no_such_program_where_all_else_kills", &kill()),
+        missing("no_such_program_with_pid_1", &kill()).options(["--unshare-pid"]),
     ]
 }
 
@@ -216,10 +211,21 @@ fn order() -> Vec<Case> {
                 .needs(super::beyond::has_ports),
         );
     }
+    let pretended = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        { "names": ["prctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": 0 } ] })
+    .to_string();
     let logged = json!({ "defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_LOG"] }).to_string();
     let without =
         |call: &str| json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": [call], "action": "SCMP_ACT_KILL" }] });
     cases.extend([
+        // Where prctl does nothing and says that it did, what comes after is not in force.
+        Case::new("prctl_that_seems_to_succeed")
+            .setup(move |s| s.file("policy.json", &pretended))
+            .on_host()
+            .options(["--seccomp-policy", "{dir}/policy.json", "--seccomp-default"])
+            .run(["sh", "-c", "unshare -U true 2> /dev/null || echo refused"])
+            .ok()
+            .stdout("refused\n"),
         // A profile with flags is installed by another call.
         ran(with("seccomp_is_refused", &without("seccomp"))
             .setup(move |s| s.file("logged.json", &logged))
