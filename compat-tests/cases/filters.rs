@@ -222,7 +222,7 @@ fn order() -> Vec<Case> {
         Case::new("prctl_that_seems_to_succeed")
             .setup(move |s| s.file("policy.json", &pretended))
             .on_host()
-            .options(["--seccomp-policy", "{dir}/policy.json", "--seccomp-default"])
+            .options(["--dev", "/dev", "--seccomp-policy", "{dir}/policy.json", "--seccomp-default"])
             .run(["sh", "-c", "unshare -U true 2> /dev/null || echo refused"])
             .ok()
             .stdout("refused\n"),
