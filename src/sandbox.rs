@@ -314,9 +314,7 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     let Some(report) = links.report.take() else {
         survive_monitor(&config)?;
         keep_open(sync)?;
-        let failed = exec(&config, &command, &links);
-        std::mem::forget((config, command, fds, links));
-        return failed;
+        return exec(config, command, fds, links);
     };
     let locks = init::take_locks(&config.lock_files)?;
     survive_monitor(&config)?;
@@ -351,10 +349,7 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     if config.switches.die_with_parent {
         die_with(first)?;
     }
-    let failed = exec(&config, &command, &links);
-    // Filters may refuse to close anything, or kill for it. It ends with the process in any case, which has something to say yet.
-    std::mem::forget((config, command, fds, links));
-    failed
+    exec(config, command, fds, links)
 }
 
 /// Where the monitor's end was watched for during the set-up alone: from here on COMMAND waits for it and notices its end.
@@ -374,7 +369,7 @@ fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
 }
 
 /// Executes COMMAND.
-fn exec(config: &Config, command: &Command, links: &Links) -> Result<i32> {
+fn exec(config: Box<Config>, command: Command, fds: Fds, links: Links) -> Result<i32> {
     if let Some(link) = &links.signals {
         signals::introduce(link)?;
     }
@@ -391,14 +386,20 @@ fn exec(config: &Config, command: &Command, links: &Links) -> Result<i32> {
     let unfiltered = command.filters.is_empty();
     let hint = if unfiltered || !wants_hints() { None } else { hints::program(file) };
     let tell = |is_executed| links.executed.iter().for_each(|flag| flag.store(is_executed, Ordering::Release));
-    seccomp::install(command.filters.iter().map(|filter| &filter.program))?;
-    tell(true);
-    let errno = sys::execvp(file, &arguments);
-    tell(false);
-    let error = Error::os(failure, errno);
-    Err(match errno {
-        Errno::ENOENT if unfiltered => error.hinted(|_| hints::program(file)),
-        Errno::ENOENT => error.with_hint(hint),
-        _ => error,
-    })
+    let installed = seccomp::install(command.filters.iter().map(|filter| &filter.program));
+    let error = installed.err().unwrap_or_else(|| {
+        tell(true);
+        let errno = sys::execvp(file, &arguments);
+        tell(false);
+        let error = Error::os(failure, errno);
+        match errno {
+            Errno::ENOENT if unfiltered => error.hinted(|_| hints::program(file)),
+            Errno::ENOENT => error.with_hint(hint),
+            _ => error,
+        }
+    });
+    // The filters may refuse to close anything and to give memory back, or kill for it, and the error is still to be told. All of it ends
+    // with the process.
+    std::mem::forget((config, command, fds, links, argv, arguments));
+    Err(error)
 }

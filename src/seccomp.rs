@@ -57,10 +57,17 @@ impl Program {
         Call::new(libc::SYS_seccomp, [libc::SECCOMP_SET_MODE_FILTER.into(), self.flags, ADDRESS, 0, 0, 0])
     }
 
-    /// Whether a call fails under it, or worse. What a tracer is asked about may well be allowed.
+    /// Whether a call fails under it, or worse.
     fn refuses(&self, call: &Call) -> bool {
-        let allowed = [libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_LOG, libc::SECCOMP_RET_TRACE];
+        let allowed = [libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_LOG];
         call.answer(&self.instructions).is_some_and(|answer| !allowed.contains(&(answer & libc::SECCOMP_RET_ACTION_FULL)))
+    }
+
+    /// Whether COMMAND cannot be executed under it. Where a tracer is asked, it may be.
+    fn refuses_execution(&self) -> bool {
+        let execution = Call::new(libc::SYS_execve, [ADDRESS, ADDRESS, ADDRESS, 0, 0, 0]);
+        let asks = |answer| answer & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_TRACE;
+        self.refuses(&execution) && !execution.answer(&self.instructions).is_some_and(asks)
     }
 }
 
@@ -68,10 +75,9 @@ impl Program {
 /// installation of others comes after them. The caller's own programs keep their order among themselves whatever they refuse, and may
 /// refuse to execute COMMAND, as bubblewrap has both.
 pub(crate) fn arrange(filters: Vec<Filter>) -> Result<Vec<Filter>> {
-    let execution = Call::new(libc::SYS_execve, [ADDRESS, ADDRESS, ADDRESS, 0, 0, 0]);
     let mut left: Vec<Filter> = Vec::with_capacity(filters.len());
     for filter in filters {
-        if !filter.own && filter.program.refuses(&execution) {
+        if !filter.own && filter.program.refuses_execution() {
             return Err(Error::new(format!("COMMAND cannot be executed under {}: it refuses execve", filter.name)));
         }
         // A second time a filter changes nothing, but its installation may be refused by the first.

@@ -203,7 +203,10 @@ fn order() -> Vec<Case> {
     };
     let first = |name: &str, policy: &Value, options: &[&str]| ran(with(name, policy).options(options));
     let mut cases = vec![];
-    for (policy, name) in [(only(&NEEDED, &errno(38)), "least"), (only(&NEEDED, &kill()), "kill")] {
+    let traced = json!({ "defaultAction": "SCMP_ACT_TRACE" });
+    for (policy, name) in
+        [(only(&NEEDED, &errno(38)), "least"), (only(&NEEDED, &kill()), "kill"), (only(&NEEDED, &traced), "traced")]
+    {
         cases.push(first(&format!("{name}_before_the_built_in_one"), &policy, &["--seccomp-default"]));
         cases.push(first(&format!("{name}_twice"), &policy, &["--seccomp-policy", "{dir}/policy.json"]));
         cases.push(
