@@ -110,6 +110,10 @@ fn ran(case: Case) -> Case {
     case.status(7).stdout("hi\n").stderr("").claim(|o| o.expect(o.fd(8).ends_with("{ \"exit-code\": 7 }\n"), "no exit code"))
 }
 
+/// Whether PID 1 is filtered, once it waits for COMMAND and so is all that it is going to be, and whether COMMAND is: 2 is yes.
+pub(super) const MODES: &str = "until grep -q '^State:.S' /proc/1/status; do :; done
+    sed -n 's/^Seccomp:[^0-9]*//p' /proc/1/status /proc/self/status";
+
 /// Policies are for COMMAND: PID 1 waits, writes and exits whatever they say.
 fn for_command() -> Vec<Case> {
     let mut cases = vec![];
@@ -127,7 +131,7 @@ fn for_command() -> Vec<Case> {
     }
     let modes = |name: &str, options: &[&str], expected: &str| {
         let case = Case::new(name).unrefused("there is one filter more").on_host().options(["--proc", "/proc", "--unshare-pid"]);
-        let case = case.options(options).run(["sed", "-n", "s/^Seccomp:[^0-9]*//p", "/proc/1/status", "/proc/self/status"]);
+        let case = case.options(options).run(["sh", "-c", MODES]);
         case.ok().stdout(expected)
     };
     let program = Fd::memfd(bytes(ALLOW, &[]));
