@@ -14,11 +14,11 @@ use crate::seccomp::MAX_INSTRUCTIONS;
 
 /// `AUDIT_ARCH_…` of linux/audit.h: what seccomp calls this architecture.
 #[cfg(target_arch = "x86_64")]
-const AUDIT_ARCH: u32 = 0xc000_003e;
+pub(crate) const AUDIT_ARCH: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
-const AUDIT_ARCH: u32 = 0xc000_00b7;
+pub(crate) const AUDIT_ARCH: u32 = 0xc000_00b7;
 #[cfg(target_arch = "riscv64")]
-const AUDIT_ARCH: u32 = 0xc000_00f3;
+pub(crate) const AUDIT_ARCH: u32 = 0xc000_00f3;
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 compile_error!("src/bpf.rs does not know what seccomp calls this architecture");
@@ -75,6 +75,13 @@ pub(crate) enum Test {
         /// Which bits count.
         mask: u64,
         /// What they have to be.
+        value: u64,
+    },
+    /// Not equal in the bits of a mask.
+    MaskedNe {
+        /// Which bits count.
+        mask: u64,
+        /// What they must not be.
         value: u64,
     },
 }
@@ -230,6 +237,7 @@ impl Assembler {
             Test::Ne(value) => self.condition((index, Test::Masked { mask: u64::MAX, value }), no, yes),
             Test::Lt(value) => self.condition((index, Test::Ge(value)), no, yes),
             Test::Le(value) => self.condition((index, Test::Gt(value)), no, yes),
+            Test::MaskedNe { mask, value } => self.condition((index, Test::Masked { mask, value }), no, yes),
             Test::Masked { mask, value } => {
                 let ((mask_high, mask_low), (value_high, value_low)) = (halves(mask), halves(value & mask));
                 let yes = self.half_is(low, (mask_low, value_low), yes, no);

@@ -1,37 +1,7 @@
 //! Programs are interpreted here and compared with what the rules say; `compat-tests` compare them with what the kernel does.
 
 use super::*;
-
-/// What the kernel's interpreter does with a program that this module made; `None` for anything else.
-fn run(program: &[sock_filter], data: &[u8; 64]) -> Option<u32> {
-    let (mut at, mut accumulator) = (0, 0_u32);
-    loop {
-        let instruction = program.get(at)?;
-        at += 1;
-        let mut jump = |taken| at += usize::from(if taken { instruction.jt } else { instruction.jf });
-        match u32::from(instruction.code) {
-            0x20 => {
-                let offset = usize::try_from(instruction.k).ok()?;
-                accumulator = u32::from_ne_bytes(data.get(offset..offset + 4)?.try_into().ok()?);
-            }
-            0x54 => accumulator &= instruction.k,
-            0x05 => at += usize::try_from(instruction.k).ok()?,
-            0x15 => jump(accumulator == instruction.k),
-            0x25 => jump(accumulator > instruction.k),
-            0x35 => jump(accumulator >= instruction.k),
-            0x06 => return Some(instruction.k),
-            _ => return None,
-        }
-    }
-}
-
-fn data(arch: u32, number: u32, args: [u64; 6]) -> [u8; 64] {
-    let mut data = [0; 64];
-    let words = number.to_ne_bytes().into_iter().chain(arch.to_ne_bytes()).chain([0; 8]);
-    let all = words.chain(args.into_iter().flat_map(u64::to_ne_bytes));
-    data.iter_mut().zip(all).for_each(|(to, from)| *to = from);
-    data
-}
+use crate::cbpf::Call;
 
 /// What the rules say, word for word.
 fn meant(rules: &Rules, default: Answer, number: u32, args: [u64; 6]) -> u32 {
@@ -45,6 +15,7 @@ fn meant(rules: &Rules, default: Answer, number: u32, args: [u64; 6]) -> u32 {
             Test::Gt(value) => arg > value,
             Test::Ge(value) => arg >= value,
             Test::Masked { mask, value } => arg & mask == value & mask,
+            Test::MaskedNe { mask, value } => arg & mask != value & mask,
         }
     };
     let matching = rules.get(&number).into_iter().flatten().filter(|rule| rule.conditions.iter().all(holds));
@@ -69,13 +40,14 @@ impl Random {
 
     fn test(&mut self) -> Test {
         let value = self.value();
-        match self.below(7) {
+        match self.below(8) {
             0 => Test::Eq(value),
             1 => Test::Ne(value),
             2 => Test::Lt(value),
             3 => Test::Le(value),
             4 => Test::Gt(value),
             5 => Test::Ge(value),
+            6 => Test::MaskedNe { mask: self.value(), value },
             _ => Test::Masked { mask: self.value(), value },
         }
     }
@@ -115,7 +87,7 @@ fn programs_do_what_the_rules_say() {
             for _ in 0..8 {
                 let args = std::array::from_fn(|_| random.value());
                 let default = if highest.is_none_or(|highest| number > highest) { beyond } else { default };
-                let found = run(&program, &data(AUDIT_ARCH, number, args));
+                let found = Call { number, arch: AUDIT_ARCH, args }.answer(&program);
                 assert_eq!(found, Some(meant(&rules, default, number, args)), "round {round}, call {number} {args:?}");
             }
         }
@@ -125,7 +97,7 @@ fn programs_do_what_the_rules_say() {
 #[test]
 fn foreign_calls_are_refused_whatever_the_rules_say() {
     let program = compile(&Rules::<Rule>::new(), Answer(libc::SECCOMP_RET_ALLOW)).unwrap_or_default();
-    let run = |arch, number| run(&program, &data(arch, number, [0; 6]));
+    let run = |arch, number| Call { number, arch, args: [0; 6] }.answer(&program);
     assert_eq!(run(AUDIT_ARCH, 0), Some(libc::SECCOMP_RET_ALLOW));
     assert_eq!(run(AUDIT_ARCH, FOREIGN_NUMBERS), Some(Answer::errno(38).0));
     assert_eq!(run(AUDIT_ARCH, u32::MAX), Some(Answer::errno(38).0));

@@ -14,7 +14,7 @@ use crate::ids::{Layers, Maps};
 use crate::landlock;
 use crate::limits::Limit;
 use crate::policy::Policy;
-use crate::seccomp::Program;
+use crate::seccomp::{Filter, Program};
 
 /// A word of the command line. It is where the kernel has put it, or in the content of an `--args` fd, both for as long as the process
 /// lives: copying thousands of them would cost more than parsing them, and a fork would have to copy their pages once more.
@@ -332,13 +332,13 @@ pub(crate) struct Config {
     pub(crate) exec_label: Option<Word>,
     /// `--file-label LABEL`
     pub(crate) file_label: Option<Word>,
-    /// The programs of `--add-seccomp-fd`, read while parsing.
+    /// The programs of `--add-seccomp-fd`, read while parsing; they move on to `filters`.
     pub(crate) seccomp_programs: Vec<Program>,
     /// `--seccomp-policy` and `--seccomp-default`, in order.
     pub(crate) policies: Vec<Policy>,
-    /// What has been made of them.
-    pub(crate) policy_programs: Vec<Program>,
-    /// The names in them that are no system call's here.
+    /// COMMAND's filters in the order of their installation, but for the program of `--seccomp`, which is not read yet.
+    pub(crate) filters: Vec<Filter>,
+    /// The names in policies that are no system call's here.
     pub(crate) unknown_calls: BTreeSet<Box<str>>,
     /// `--cap-add` and `--cap-drop`, in order.
     pub(crate) caps: Vec<CapEdit>,

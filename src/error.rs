@@ -78,6 +78,12 @@ impl Error {
         self
     }
 
+    /// Adds a hint that was found before, without a further question to the system.
+    pub(crate) fn with_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
+
     /// Whether another process has reported it, or is about to.
     pub(crate) const fn is_reported(&self) -> bool {
         matches!(self.cause, Some(Cause::Silent))

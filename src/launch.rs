@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::sync::atomic::AtomicBool;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
@@ -31,9 +32,11 @@ use crate::plan::Plan;
 use crate::plan_text;
 use crate::policy::Facts;
 use crate::sandbox::{self, Links};
+use crate::seccomp::{self, Filter};
 use crate::signals::Forwarder;
 use crate::status::{self, Info};
 use crate::sys::{self, SysResult};
+use crate::tcp;
 
 /// Facts about the caller and the host, read once.
 #[derive(Debug)]
@@ -92,7 +95,7 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
         apparmor::check(proc.as_fd())?;
     }
     let host = Host { caller: start.caller, caps: start.caps, permitted: start.permitted, tty: terminal() };
-    compile_policies(&mut config, &host)?;
+    settle_filters(&mut config, &host)?;
     if config.switches.dry_run || config.fds.dry_run_json.is_some() {
         return show_plan(&config, &host, &mut fds, colour);
     }
@@ -132,17 +135,21 @@ pub(crate) fn launch(mut config: Box<Config>, start: Start) -> Result<i32> {
     })
 }
 
-/// Makes filters of the policies; their conditions ask for COMMAND's capabilities.
-fn compile_policies(config: &mut Config, host: &Host) -> Result<()> {
-    if config.policies.is_empty() {
-        return Ok(());
+/// Settles which filters COMMAND gets, and in what order. The conditions in policies ask for COMMAND's capabilities.
+pub(crate) fn settle_filters(config: &mut Config, host: &Host) -> Result<()> {
+    let mut filters: Vec<_> = std::mem::take(&mut config.seccomp_programs).into_iter().map(Filter::own).collect();
+    if config.landlock.limits_tcp() {
+        filters.push(tcp::filter()?);
     }
-    let facts = Facts::of(sandbox::caps_after_exec(config, host));
-    for policy in &config.policies {
-        let compiled = policy.compile(&facts)?;
-        config.policy_programs.push(compiled.program);
-        config.unknown_calls.extend(compiled.unknown);
+    if !config.policies.is_empty() {
+        let facts = Facts::of(sandbox::caps_after_exec(config, host));
+        for policy in &config.policies {
+            let compiled = policy.compile(&facts)?;
+            filters.push(Filter::meant(policy.name(), compiled.program));
+            config.unknown_calls.extend(compiled.unknown);
+        }
     }
+    config.filters = seccomp::arrange(filters)?;
     Ok(())
 }
 
@@ -189,8 +196,8 @@ pub(crate) struct Outer<'a> {
     pub(crate) tether: Option<OwnedFd>,
     /// Where PID 1 reports COMMAND's exit status.
     pub(crate) report: Option<OwnedFd>,
-    /// Where the process that is about to become COMMAND says so.
-    pub(crate) executed: Option<OwnedFd>,
+    /// Whether COMMAND is executed.
+    pub(crate) executed: Option<&'static AtomicBool>,
     /// Where COMMAND introduces itself, so that signals can be forwarded to it.
     pub(crate) signals: Option<OwnedFd>,
     /// Where the first process that is in all its namespaces shows its pid.
@@ -211,7 +218,8 @@ impl Links {
         let gate = tells || joins || fds.userns_block.is_some() || config.has_ranges();
         let (tether_out, tether_in) = link(gate || config.dies_in_setup())?;
         let (report_out, report_in) = link(config.has_init())?;
-        let (executed_out, executed_in) = link(fds.json_status.is_some())?;
+        // In memory, because no filter can refuse to write there.
+        let executed = fds.json_status.is_some().then(sys::shared_flag).transpose().context("Can't share memory")?;
         let (signals_out, signals_in) = link(config.switches.forward_signals)?;
         // What is told about a sandbox is told when that is true, and by itself where the monitor could not look.
         let tells_itself = config.has_own_cgroup_root() || fds.userns.is_some();
@@ -219,9 +227,9 @@ impl Links {
         for socket in [&pid_out, &signals_out].into_iter().flatten() {
             setsockopt(socket, sockopt::PassCred, &true).context("Can't set SO_PASSCRED on pid socket")?;
         }
-        let (tether, report, executed, signals, pid) = (tether_out, report_out, executed_out, signals_out, pid_out);
+        let (tether, report, signals, pid) = (tether_out, report_out, signals_out, pid_out);
         let outer = Outer { tether, report, executed, signals, pid, leaf: None };
-        let (tether, report, executed, signals, pid) = (tether_in, report_in, executed_in, signals_in, pid_in);
+        let (tether, report, signals, pid) = (tether_in, report_in, signals_in, pid_in);
         Ok((outer, Self { gate, tether, report, executed, signals, pid, entrance: None }))
     }
 }

@@ -7,6 +7,7 @@
 mod apparmor;
 mod bpf;
 mod caps;
+mod cbpf;
 mod cgroup;
 mod cgroupfs;
 mod config;
@@ -44,6 +45,7 @@ mod shelf;
 mod signals;
 mod status;
 mod sys;
+mod tcp;
 
 use std::io::{self, Write as _};
 

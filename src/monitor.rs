@@ -1,6 +1,7 @@
 //! The process that stays outside: it waits for the sandbox and passes COMMAND's exit status on.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{OFlag, open};
 use nix::libc;
@@ -22,8 +23,8 @@ pub(crate) struct Monitor<'a> {
     pub(crate) report: Option<OwnedFd>,
     /// `--json-status-fd`
     pub(crate) json_status: Option<OwnedFd>,
-    /// One byte says that COMMAND is about to be executed, a second that it could not be.
-    pub(crate) executed: Option<OwnedFd>,
+    /// Whether COMMAND was executed, with `--json-status-fd`.
+    pub(crate) executed: Option<&'static AtomicBool>,
     /// Its other end, in the sandbox, notices when the monitor is gone.
     pub(crate) tether: Option<OwnedFd>,
     /// `--forward-signals`
@@ -46,7 +47,7 @@ pub(crate) const fn exit_code(status: i32) -> Option<i32> {
 impl Monitor<'_> {
     /// Waits for COMMAND's end; the result is its exit status.
     pub(crate) fn run(mut self) -> Result<i32> {
-        let own = [&self.report, &self.json_status, &self.executed, &self.tether];
+        let own = [&self.report, &self.json_status, &self.tether];
         let link = self.forwarder.as_ref().map(|forwarder| forwarder.link.as_fd());
         let kept = own.into_iter().flatten().map(AsFd::as_fd).chain(link).chain(self.kept.iter().copied());
         // What was the caller's /proc is still that.
@@ -59,7 +60,7 @@ impl Monitor<'_> {
             None => self.wait()?,
         };
         if let Some(json_status) = self.json_status.take()
-            && self.was_executed()
+            && self.executed.is_some_and(|executed| executed.load(Ordering::Acquire))
         {
             status::write_exit_code(json_status.as_fd(), code);
         }
@@ -95,17 +96,6 @@ impl Monitor<'_> {
                 return Ok(code);
             }
         }
-    }
-
-    /// Whether COMMAND was ever executed. Without that there is no exit code to tell of.
-    fn was_executed(&mut self) -> bool {
-        let Some(pipe) = self.executed.take() else { return false };
-        let mut bytes = [0; 2];
-        let mut seen = 0;
-        while let Ok(count @ 1..) = sys::uninterrupted(|| read(&pipe, &mut bytes)) {
-            seen += count;
-        }
-        seen == 1
     }
 }
 

@@ -501,12 +501,17 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Abstract unix(7) sockets belong to the network namespace, so --unshare-net does the same and more. By Landlock, which needs \
          Linux 6.12.",
         |p, _| { p.config.landlock.abstract_unix = true; Ok(()) }),
-    row!(Beyond, "--tcp-connect", [("PORT", Kind::Text)], "Let TCP connect to PORT, and to no other",
+    row!(Beyond, "--tcp-connect", [("PORT", Kind::Text)], "Let TCP connect to PORT and no other; UDP is not limited",
         "Once it or --tcp-bind is given, connecting to and binding every port that is not named is EACCES, over IPv4 and IPv6, whatever the address. \
-         UDP and all else is left alone. It may be repeated. By Landlock, which needs Linux 6.7.",
+         Both may be repeated. This is not a firewall: UDP is not limited. listen(2) without bind(2) still gets a port that the kernel chooses. \
+         A socket or an io_uring that COMMAND inherits, or receives over another socket, may be connected already or speak another protocol; and other \
+         processes, such as a proxy behind a unix(7) socket, may connect for it. With --unshare-net there is no network at all. \
+         By Landlock, which needs Linux 6.7, and by a filter of system calls that closes the ways around it. The filter is for COMMAND and not for PID 1. \
+         Of sockets it leaves TCP, datagrams of IPv4 and IPv6, unix(7) and netlink(7), and so refuses MPTCP, SMC, SCTP, raw and packet sockets and all \
+         other families. It refuses MSG_FASTOPEN, TCP_ULP (and so TLS in the kernel), io_uring, and system calls in the manner of another architecture.",
         |p, v| { let port = v.port()?; p.config.landlock.connect.push(port); Ok(()) }),
-    row!(Beyond, "--tcp-bind", [("PORT", Kind::Text)], "Let TCP bind PORT, and no other",
-        "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses.",
+    row!(Beyond, "--tcp-bind", [("PORT", Kind::Text)], "Let TCP bind PORT and no other; UDP and unbound listen() are free",
+        "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses. Programs that try MPTCP first, as those in Go do, listen by TCP.",
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
     row!(Beyond, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)], "Map user ids of the sandbox to ids outside",
         "One line of uid_map, see user_namespaces(7): the COUNT ids from INSIDE on stand for those from OUTSIDE on. It may be repeated for more ranges. \

@@ -13,7 +13,6 @@ use crate::config::{Access, Config, Devices, EnvEdit, Missing, Op, Source, Upper
 use crate::error::describe;
 use crate::ids::Range;
 use crate::launch::Host;
-use crate::policy::Policy;
 use crate::{caps, identity, sandbox, sys};
 
 /// A word of the command line. In JSON, what is no UTF-8 in it is replaced.
@@ -184,12 +183,7 @@ fn maps(config: &Config, host: &Host) -> (Lines, Lines) {
 
 fn filters(config: &Config) -> Vec<String> {
     let fd = config.fds.seccomp.map(|fd| format!("the program from fd {fd}"));
-    let read = config.seccomp_programs.iter().map(|program| format!("a program of {} instructions", program.instructions.len()));
-    let policies = config.policies.iter().map(|policy| match policy {
-        Policy::BuiltIn => "the built-in policy".to_owned(),
-        Policy::File(name) => format!("the policy in {}", name.to_string_lossy()),
-    });
-    fd.into_iter().chain(read).chain(policies).collect()
+    fd.into_iter().chain(config.filters.iter().map(|filter| filter.name.clone())).collect()
 }
 
 fn restrictions(config: &Config) -> Vec<String> {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::*;
 use crate::config::Caller;
+use crate::launch::settle_filters;
 use crate::options::{Kind, OPTIONS};
 use crate::parse::{self, Request};
 use crate::plan_text::render;
@@ -85,6 +86,9 @@ fn shown(line: &str) -> String {
     let id = if line.contains("65536 5 1") { 0 } else { 1000 };
     let host = Host { caller: Caller { uid: id, gid: id }, caps: 0, permitted: 0, tty: None };
     if let Err(error) = config.check(host.caller, || true) {
+        return format!("refused: {line}: {error}\n");
+    }
+    if let Err(error) = settle_filters(&mut config, &host) {
         return format!("refused: {line}: {error}\n");
     }
     render(&Plan::of(&config, &host), false).replace(env!("CARGO_MANIFEST_DIR"), "{top}")

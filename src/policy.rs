@@ -86,6 +86,14 @@ impl Facts {
 }
 
 impl Policy {
+    /// What it is called.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::BuiltIn => "the built-in policy".to_owned(),
+            Self::File(name) => format!("the policy in {}", name.to_string_lossy()),
+        }
+    }
+
     /// Reads and compiles it.
     pub(crate) fn compile(self, facts: &Facts) -> Result<Compiled> {
         let (name, compiled) = match self {

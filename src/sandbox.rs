@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -16,7 +17,7 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, stat, umask};
 use nix::sys::wait::waitpid;
-use nix::unistd::{chdir, getcwd, getpid, sethostname, setsid, write};
+use nix::unistd::{chdir, getcwd, getpid, sethostname, setsid};
 
 use crate::caps::{self, CapEdit, Caps};
 use crate::cgroup::fork_failure;
@@ -32,7 +33,7 @@ use crate::launch::{self, Host, die_with, set_death_signal, wait_for_byte};
 use crate::leaf;
 use crate::ops::Builder;
 use crate::root::{self, Root};
-use crate::seccomp::{self, Program};
+use crate::seccomp::{self, Filter};
 use crate::shelf;
 use crate::sys;
 use crate::{labels, loopback, signals};
@@ -46,8 +47,8 @@ pub(crate) struct Links {
     pub(crate) tether: Option<OwnedFd>,
     /// Where PID 1 reports COMMAND's exit status.
     pub(crate) report: Option<OwnedFd>,
-    /// Where the execution of COMMAND is announced.
-    pub(crate) executed: Option<OwnedFd>,
+    /// Whether COMMAND is executed, for the monitor to see.
+    pub(crate) executed: Option<&'static AtomicBool>,
     /// Where COMMAND introduces itself to a monitor that forwards signals.
     pub(crate) signals: Option<OwnedFd>,
     /// Where the first process that is in all its namespaces shows its pid.
@@ -139,14 +140,14 @@ pub(crate) fn enter(settled: Box<Config>, host: &Host, old_proc: OwnedFd, mut fd
     if let Some(fd) = fds.take_optional(config.fds.block).context("Can't read block-fd")? {
         wait_for_byte(&fd).context("Can't read block-fd")?;
     }
-    let programs = seccomp_programs(config, &mut fds)?;
+    let filters = seccomp_filters(config, &mut fds)?;
     umask(old_umask);
     change_directory(config, cwd.as_deref())?;
     if config.switches.new_session {
         setsid().context("setsid")?;
     }
     config.landlock.restrict()?;
-    become_command(settled, Command { programs, caps, root: host.caller.uid == 0 }, fds, links)
+    become_command(settled, Command { filters, caps, root: host.caller.uid == 0 }, fds, links)
 }
 
 impl Links {
@@ -293,14 +294,15 @@ fn drop_caps(config: &Config, host: &Host) -> Result<Caps> {
     Ok(Caps { wanted, guard })
 }
 
-/// The programs of `--add-seccomp-fd`, or the one of `--seccomp`, and then the policies.
-fn seccomp_programs(config: &Config, fds: &mut Fds) -> Result<Vec<Program>> {
-    let mut programs = match fds.take_optional(config.fds.seccomp).context("Can't read seccomp data")? {
-        Some(fd) => vec![seccomp::read(fd.as_raw_fd())?],
-        None => config.seccomp_programs.clone(),
-    };
-    programs.extend_from_slice(&config.policy_programs);
-    Ok(programs)
+/// COMMAND's filters, with the program of `--seccomp`, which is read only now.
+fn seccomp_filters(config: &Config, fds: &mut Fds) -> Result<Vec<Filter>> {
+    let mut filters = config.filters.clone();
+    if let Some(fd) = fds.take_optional(config.fds.seccomp).context("Can't read seccomp data")? {
+        filters.insert(0, Filter::own(seccomp::read(fd.as_raw_fd())?));
+        filters = seccomp::arrange(filters)?;
+    }
+    seccomp::check_own(&filters)?;
+    Ok(filters)
 }
 
 /// Goes where COMMAND starts, and says so in PWD.
@@ -320,7 +322,7 @@ fn change_directory(config: &Config, cwd: Option<&CStr>) -> Result<()> {
 /// What the last steps need.
 struct Command {
     /// The filters, installed last.
-    programs: Vec<Program>,
+    filters: Vec<Filter>,
     /// What is left to come down from.
     caps: Caps,
     /// Whether root called.
@@ -335,7 +337,7 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     let Some(report) = links.report.take() else {
         survive_monitor(&config)?;
         keep_open(sync)?;
-        return exec(&config, &command, &links);
+        return exec(config, command, fds, links);
     };
     let locks = init::take_locks(&config.lock_files)?;
     survive_monitor(&config)?;
@@ -343,7 +345,8 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     let forked = sys::clone_process(0).map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
     if let Some(pid) = forked? {
         let dropped = caps::drop_all_but(command.caps.guard, command.root);
-        let programs = command.programs;
+        // What is meant for COMMAND would keep PID 1 from its work.
+        let own: Vec<_> = command.filters.into_iter().filter(|filter| filter.own).map(|filter| filter.program).collect();
         let init = Init { report, sync, locks };
         // Every fd that is not PID 1's is closed by its number.
         let open = fds.open.take();
@@ -353,7 +356,7 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
         sys::trim_heap();
         sys::trim_code();
         sys::ignore_signal(libc::SIGPIPE);
-        dropped.and_then(|()| seccomp::install(&programs)).inspect_err(|_| {
+        dropped.and_then(|()| seccomp::install(&own)).inspect_err(|_| {
             // COMMAND is there already, and must not go on beside a PID 1 that failed.
             _ = kill(pid, Signal::SIGKILL);
             _ = waitpid(pid, None);
@@ -365,7 +368,7 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     if config.switches.die_with_parent {
         die_with(first)?;
     }
-    exec(&config, &command, &links)
+    exec(config, command, fds, links)
 }
 
 /// Where the monitor's end was watched for during the set-up alone: from here on COMMAND waits for it and notices its end.
@@ -385,8 +388,7 @@ fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
 }
 
 /// Executes COMMAND.
-fn exec(config: &Config, command: &Command, links: &Links) -> Result<i32> {
-    let executed = links.executed.as_ref();
+fn exec(config: Box<Config>, command: Command, fds: Fds, links: Links) -> Result<i32> {
     if let Some(link) = &links.signals {
         signals::introduce(link)?;
     }
@@ -397,26 +399,29 @@ fn exec(config: &Config, command: &Command, links: &Links) -> Result<i32> {
     if let (Some(name), Some(first)) = (&config.argv0, argv.first_mut()) {
         first.clone_from(name);
     }
-    if !config.policies.is_empty() {
+    if command.filters.iter().any(|filter| !filter.own) {
         elf::refuse_foreign(file)?;
     }
-    // Before the filters, which may refuse the call that cannot raise SIGPIPE. What fails afterwards takes it back by a second byte.
-    if let Some(link) = executed {
-        launch::signal(link).context("Can't announce COMMAND")?;
-    }
-    // Once there are filters, nothing but the exec may be tried.
-    let hint = if command.programs.is_empty() || !wants_hints() { None } else { hints::program(file) };
-    let error = match seccomp::install(&command.programs) {
-        Ok(()) => Error::os(join("execvp", file), sys::execvp(file, &argv)),
-        Err(error) => error,
-    };
-    let error = error.hinted(|errno| match errno {
-        Some(Errno::ENOENT) if command.programs.is_empty() => hints::program(file),
-        Some(Errno::ENOENT) => hint,
-        _ => None,
+    // Once there are filters, nothing but the exec may be tried, and that includes the memory that it takes.
+    let arguments = sys::Arguments::of(&argv);
+    let failure = join("execvp", file);
+    let unfiltered = command.filters.is_empty();
+    let hint = if unfiltered || !wants_hints() { None } else { hints::program(file) };
+    let tell = |is_executed| links.executed.iter().for_each(|flag| flag.store(is_executed, Ordering::Release));
+    let installed = seccomp::install(command.filters.iter().map(|filter| &filter.program));
+    let error = installed.err().unwrap_or_else(|| {
+        tell(true);
+        let errno = sys::execvp(file, &arguments);
+        tell(false);
+        let error = Error::os(failure, errno);
+        match errno {
+            Errno::ENOENT if unfiltered => error.hinted(|_| hints::program(file)),
+            Errno::ENOENT => error.with_hint(hint),
+            _ => error,
+        }
     });
-    if let Some(link) = executed {
-        _ = write(link, &[0]);
-    }
+    // The filters may refuse to close anything and to give memory back, or kill for it, and the error is still to be told. All of it ends
+    // with the process.
+    std::mem::forget((config, command, fds, links, argv, arguments));
     Err(error)
 }

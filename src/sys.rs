@@ -6,9 +6,11 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{CStr, CString, c_char, c_int, c_ulong, c_void};
+use std::marker::PhantomData;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::AtomicBool;
 
 use nix::errno::Errno;
 use nix::libc::{self, c_long};
@@ -474,13 +476,38 @@ pub(crate) fn getenv(name: &CStr) -> Option<CString> {
     Some(unsafe { CStr::from_ptr(value) }.to_owned())
 }
 
-/// `execvp(3)`: looks for the program in our own PATH, and returns only if it cannot be executed.
-pub(crate) fn execvp(file: &CStr, argv: &[&CStr]) -> Errno {
-    let mut pointers: Vec<*const c_char> = argv.iter().map(|word| word.as_ptr()).collect();
-    pointers.push(ptr::null());
+/// A program's arguments as exec takes them.
+pub(crate) struct Arguments<'a> {
+    /// Ends with a null pointer.
+    pointers: Vec<*const c_char>,
+    words: PhantomData<&'a CStr>,
+}
+
+impl<'a> Arguments<'a> {
+    /// Makes the array of these words.
+    pub(crate) fn of(words: &[&'a CStr]) -> Self {
+        let pointers = words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect();
+        Self { pointers, words: PhantomData }
+    }
+}
+
+/// `execvp(3)`: looks for the program in our own PATH, and returns only if it cannot be executed. Nothing but exec itself is called.
+pub(crate) fn execvp(file: &CStr, arguments: &Arguments<'_>) -> Errno {
     // SAFETY: the array ends with a null pointer and each string with NUL; exec copies them.
-    unsafe { libc::execvp(file.as_ptr(), pointers.as_ptr()) };
+    unsafe { libc::execvp(file.as_ptr(), arguments.pointers.as_ptr()) };
     Errno::last()
+}
+
+/// A flag, not set, in memory that this process shares with all that it forks. It stays until they execute something else or end.
+pub(crate) fn shared_flag() -> SysResult<&'static AtomicBool> {
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping takes nobody's place.
+    let memory = unsafe { libc::mmap(ptr::null_mut(), size_of::<AtomicBool>(), access, flags, -1, 0) };
+    if memory == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    // SAFETY: the page is zeroed, which is a flag that is not set, and nothing ever unmaps it.
+    Ok(unsafe { AtomicBool::from_ptr(memory.cast()) })
 }
 
 /// `_exit(2)`

@@ -134,12 +134,12 @@ fn wrong_words() -> Vec<Case> {
 }
 
 /// Whether the kernel has what the options need.
-fn has_scopes() -> Result<()> {
+pub(super) fn has_scopes() -> Result<()> {
     has_abi(6)
 }
 
 /// The same for ports.
-fn has_ports() -> Result<()> {
+pub(super) fn has_ports() -> Result<()> {
     has_abi(4)
 }
 

@@ -78,6 +78,9 @@ fn processes() -> Vec<Case> {
         // PID 1 is ours. The reference's can be traced: its environment, its fds and its executable, a file of the host's, are open.
         case("first_process", &["--unshare-all", "--cap-drop", "ALL"], "1", &SAME_USER).ours_only(),
         case("first_process_as_root", &["--unshare-all", "--uid", "0", "--cap-drop", "ALL"], "1", &SAME_USER).ours_only(),
+        // A policy is COMMAND's, and nothing that PID 1 hides behind.
+        case("first_process_beside_a_policy", &["--unshare-all", "--cap-drop", "ALL", "--seccomp-default"], "1", &SAME_USER)
+            .ours_only(),
         case(
             "first_process_dev",
             &["--unshare-all", "--uid", "7", "--cap-add", "CAP_NET_ADMIN", "--cap-drop", "ALL"],

@@ -28,6 +28,7 @@ mod escapes_planted;
 mod escapes_process;
 mod escapes_race;
 mod filesystem;
+mod filters;
 mod hints;
 mod id_maps;
 mod identity;
@@ -46,6 +47,7 @@ mod signals;
 mod sources;
 mod status;
 mod syscalls;
+mod tcp;
 mod views;
 mod vulnerabilities;
 mod vulnerabilities_process;
@@ -83,6 +85,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("escapes_process", escapes_process::cases()),
         ("escapes_race", escapes_race::cases()),
         ("filesystem", filesystem::cases()),
+        ("filters", filters::cases()),
         ("hints", hints::cases()),
         ("id_maps", id_maps::cases()),
         ("identity", identity::cases()),
@@ -100,6 +103,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("sources", sources::cases()),
         ("status", status::cases()),
         ("syscalls", syscalls::cases()),
+        ("tcp", tcp::cases()),
         ("views", views::cases()),
         ("vulnerabilities", vulnerabilities::cases()),
         ("vulnerabilities_process", vulnerabilities_process::cases()),

@@ -373,7 +373,7 @@ fn combined() -> Vec<Case> {
         policy_case("execve_is_refused_too", &refuse("execve", 18))
             .on_host()
             .run(["true"])
-            .fails("bwrap: execvp true: Invalid cross-device link"),
+            .fails("bwrap: COMMAND cannot be executed under the policy in {dir}/policy.json: it refuses execve"),
         Case::new("unknown_names_are_shown")
             .file(
                 "policy.json",

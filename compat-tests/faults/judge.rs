@@ -122,7 +122,8 @@ fn after_error(point: &Point, errno: i32, outcome: &Outcome, told: &Told, calm: 
         return Err(format!("it is not retried: {}, {:?}", told.end(), outcome.stderr));
     }
     let memory = ["brk", "mmap", "mremap", "mprotect"].contains(&point.call.name);
-    let ends = if memory { told.signal() == Some(libc::SIGABRT) || told.code() == Some(134) } else { told.code() == Some(1) };
+    let aborted = told.signal() == Some(libc::SIGABRT) || told.code() == Some(134);
+    let ends = told.code() == Some(1) || memory && aborted;
     if !ends {
         return Err(format!("{}, {:?}", told.end(), outcome.stderr));
     }

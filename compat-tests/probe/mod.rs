@@ -3,10 +3,11 @@
 //! It is linked statically, so it runs in any root, and each view makes do without /proc as far as system calls can tell.
 //! `--probe NAMESPACES VIEW…`, where NAMESPACES are the host's, as the harness's `{namespaces}` says, and a view is one of
 //! `ids maps caps security namespaces mounts env cwd process signals limits fds hostname network thread flags:PATH list:PATH tree:PATH`,
-//! `contents:PATH`, `tcp:PORT`, `calls:ARGUMENTS`,
+//! `contents:PATH`, `tcp:PORT`, `doors:PORT` and `doors`, `calls:ARGUMENTS`,
 //! or one of the adversary's: `escape:KIND:WORDS`, see [`escape`], and `race:…`, see [`race`].
 
 pub(crate) mod calls;
+mod doors;
 mod escape;
 mod escape_misc;
 mod escape_process;
@@ -55,12 +56,14 @@ fn show(view: &str, host: &str) -> Vec<String> {
         "hostname" => process::host_name(),
         "network" => process::network(),
         "thread" => process::thread(),
+        "doors" => doors::filtered(),
         _ => match view.split_once(':') {
             Some(("escape", what)) => escape::run(what),
             Some(("race", what)) => race::run(what),
             Some(("flags", path)) => files::flags(path),
             Some(("calls", args)) => calls::all(args),
             Some(("tcp", port)) => process::tcp(port),
+            Some(("doors", port)) => doors::all(port),
             Some(("list", path)) => files::list(path, false),
             Some(("tree", path)) => files::list(path, true),
             Some(("contents", path)) => files::contents(path),

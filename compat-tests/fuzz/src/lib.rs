@@ -22,6 +22,8 @@ mod apparmor;
 mod bpf;
 #[path = "../../../src/caps.rs"]
 mod caps;
+#[path = "../../../src/cbpf.rs"]
+mod cbpf;
 #[path = "../../../src/cgroup.rs"]
 mod cgroup;
 #[path = "../../../src/config.rs"]
