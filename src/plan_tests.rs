@@ -1,4 +1,4 @@
-//! What `--dry-run` shows of each option, held to `plan-snapshots.txt`. `BLESS=1 cargo test dry_run` rewrites it.
+//! What `--dry-run` shows of each option, held to `plan-snapshots.txt`. `BLESS=1 cargo test --bin bwrap dry_run` rewrites it.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what is wrong by failing")]
 
 use std::ffi::CString;
@@ -105,7 +105,7 @@ fn dry_run_shows_every_option() {
     }
     let expected = std::fs::read_to_string(&path).expect("it is there");
     let differs = text.lines().zip(expected.lines()).find(|(shown, expected)| shown != expected);
-    assert!(text == expected, "{differs:?}: look, and run `BLESS=1 cargo test dry_run` if it is meant");
+    assert!(text == expected, "{differs:?}: look, and run `BLESS=1 cargo test --bin bwrap dry_run` if it is meant");
 }
 
 #[test]
