@@ -66,10 +66,10 @@ fn settled(lab: &Lab, case: &Case, identity: Identity) -> Result<(Verdict, Vec<S
             disturbed += 1;
         } else if tries < RETRIES {
             tries += 1;
+            say(&format!("tried again: {}::{}\n", case.name, identity.name()));
         } else {
             break;
         }
-        say(&format!("tried again: {}::{}\n", case.name, identity.name()));
         (verdict, troubles, our_fault) = judge(lab, case, identity);
     }
     Ok((verdict, troubles))
