@@ -20,7 +20,7 @@ use super::tracer::{self, Fault, Place, REPORT};
 use crate::harness::apart::{self, Watch};
 use crate::harness::lab::{Lab, Side, target_directory};
 use crate::harness::report::say;
-use crate::harness::{Case, Fd, Identity, Outcome, Result, select, side};
+use crate::harness::{Case, Fd, Identity, Outcome, Result, page, select, side};
 
 /// Points tried and points that held.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,7 +81,9 @@ pub(crate) fn run() -> ExitCode {
     let side = if is_set("FAULTS_SIDE", "reference") { Side::Reference } else { Side::Ours };
     let (all, show) = (is_set("FAULTS", "all"), is_set("FAULTS_SHOW", "1"));
     let campaign = Arc::new(Campaign { lab, host, side, all, show, found: Mutex::default() });
-    let status = select::run(&arguments, campaign.trials());
+    let mut trials = campaign.trials();
+    trials.push(page::trial(trials.iter().map(|trial| trial.name().to_owned()).collect()));
+    let status = select::run(&arguments, trials);
     let filtered = arguments.filter.is_some() || !arguments.skip.is_empty();
     // Fewer points do not need every row, and neither do those of an ordinary user alone.
     let whole = campaign.all && !filtered && campaign.lab.identities.contains(&Identity::Root);

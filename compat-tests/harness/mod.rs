@@ -11,6 +11,7 @@ mod live;
 pub(crate) mod nested;
 mod normal;
 mod outcome;
+pub(crate) mod page;
 mod places;
 pub(crate) mod report;
 mod scratch;
@@ -59,6 +60,8 @@ pub(crate) fn run(cases: Vec<Case>, more: More) -> ExitCode {
     let cases = cases.into_iter().map(Arc::new).collect();
     let mut trials = trial::all(&lab, &cases);
     trials.extend(more(&lab, &cases));
+    let named = trials.iter().map(|trial| trial.name().to_owned()).chain(cases.iter().map(|case| case.name.clone()));
+    trials.push(page::trial(named.collect()));
     let status = select::run(&arguments, trials);
     if !arguments.list {
         report::write(&lab, &arguments);

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::report::say;
-use harness::{Case, Identity, Lab, Result, select, trial};
+use harness::{Case, Identity, Lab, Result, page, select, trial};
 use libtest_mimic::Arguments;
 use stage::{Outer, Stage};
 
@@ -115,7 +115,9 @@ fn play_all() -> ExitCode {
         }
     };
     let cases = ROWS.iter().map(|row| Arc::new(case(row))).collect::<Vec<_>>();
-    let status = select::run(&arguments, trial::of_cases(&lab, &cases));
+    let mut trials = trial::of_cases(&lab, &cases);
+    trials.push(page::trial(ROWS.iter().map(|row| row.name.to_owned()).collect()));
+    let status = select::run(&arguments, trials);
     lab.close();
     status
 }
