@@ -63,9 +63,9 @@ pub(crate) fn run(cases: Vec<Case>, more: More) -> ExitCode {
     let named = trials.iter().map(|trial| trial.name().to_owned()).chain(cases.iter().map(|case| case.name.clone()));
     trials.push(page::trial(named.collect()));
     let status = select::run(&arguments, trials);
-    if !arguments.list {
+    if !arguments.list && status.is_some() {
         report::write(&lab, &arguments);
     }
     lab.close();
-    status
+    status.unwrap_or(ExitCode::FAILURE)
 }

@@ -6,17 +6,17 @@ use libtest_mimic::{Arguments, Trial};
 
 use super::report::say;
 
-/// Runs what the command line selects. A word that selects nothing is an error, for it would seem to have passed.
-pub(crate) fn run(arguments: &Arguments, trials: Vec<Trial>) -> ExitCode {
+/// Runs what the command line selects, and has nothing to return if that is nothing: an error, for it would seem to have passed.
+pub(crate) fn run(arguments: &Arguments, trials: Vec<Trial>) -> Option<ExitCode> {
     let mut arguments = arguments.clone();
     let selected = trials.into_iter().filter(|trial| is_selected(&arguments, trial.name())).collect::<Vec<_>>();
     let filter = arguments.filter.take();
     arguments.skip.clear();
     if let Some(filter) = filter.filter(|_| selected.is_empty() && !arguments.list) {
         say(&format!("no test matches {filter:?}\n"));
-        return ExitCode::FAILURE;
+        return None;
     }
-    libtest_mimic::run(&arguments, selected).exit_code()
+    Some(libtest_mimic::run(&arguments, selected).exit_code())
 }
 
 fn is_selected(arguments: &Arguments, name: &str) -> bool {

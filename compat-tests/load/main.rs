@@ -119,7 +119,7 @@ fn play_all() -> ExitCode {
     trials.push(page::trial(ROWS.iter().map(|row| row.name.to_owned()).collect()));
     let status = select::run(&arguments, trials);
     lab.close();
-    status
+    status.unwrap_or(ExitCode::FAILURE)
 }
 
 /// The trial of a row: the stage says nothing but its figures.
