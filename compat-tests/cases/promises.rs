@@ -8,6 +8,8 @@ use crate::harness::{Case, page};
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = deaths();
     cases.extend(out_of_reach());
+    cases.extend(first_of_all());
+    cases.push(foreign_calls());
     cases
 }
 
@@ -52,6 +54,52 @@ for option in [\"--unshare-ipc\", \"--unshare-net\", \"--unshare-all\"]:
     ]
 }
 
+/// It is set, and nothing that makes or opens anything comes before it.
+fn first_of_all() -> Vec<Case> {
+    let calls = "clone,clone3,fork,fsopen,mount,open,open_tree,openat,openat2,pidfd_open,setns,unshare";
+    let first = |name: &str, options: &str| {
+        let run = format!("strace -f -qq -o log -e trace=prctl,{calls} {{bwrap}} {options} --ro-bind / / true || exit");
+        let case = Case::new(name)
+            .ours_only()
+            .needs(has_strace)
+            .script(&format!("{run}; sed -E 's/^[0-9]+ +//' log | grep -v PR_SET_PDEATHSIG | head -n 1 | sed 's/,.*//'; rm log"));
+        case.ok().stdout("prctl(PR_SET_NO_NEW_PRIVS\n")
+    };
+    let grep = ["grep", "NoNewPrivs", "/proc/self/status"];
+    let set = |name: &str, options: &[&str]| Case::new(name).on_host().options(options).run(grep).ok().stdout("NoNewPrivs:\t1\n");
+    vec![
+        first("no_new_privs_first", ""),
+        first("no_new_privs_first_die_with_parent", "--die-with-parent --unshare-all"),
+        set("no_new_privs", &[]),
+        set("no_new_privs_with_capabilities", &["--unshare-user", "--cap-add", "ALL"]),
+    ]
+}
+
+/// A call as 32-bit programs make it, which a filter for 64-bit ones alone would not look at.
+fn foreign_calls() -> Case {
+    let call = "import ctypes, mmap
+code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+code.write(b\"\\xb8\\x14\\0\\0\\0\\xcd\\x80\\xc3\")
+place = ctypes.addressof(ctypes.c_char.from_buffer(code))
+print(\"called\" if ctypes.CFUNCTYPE(ctypes.c_int)(place)() > 0 else \"refused\", flush=True)";
+    let script = format!(
+        "for option in --unshare-ipc --seccomp-default; do {{bwrap}} $option --ro-bind / / /usr/bin/python3 -c '{call}' || echo refused; done"
+    );
+    Case::new("calls_of_32_bits").ours_only().needs(can_call_as_32_bits).script(&script).stdout("called\nrefused\n")
+}
+
+fn can_call_as_32_bits() -> crate::harness::Result<()> {
+    has_python()?;
+    let emulated = std::fs::exists("/proc/sys/abi/vsyscall32").unwrap_or(false);
+    if cfg!(target_arch = "x86_64") && emulated { Ok(()) } else { Err("needs x86-64 that runs 32-bit programs".to_owned()) }
+}
+
+fn has_strace() -> crate::harness::Result<()> {
+    let works =
+        std::process::Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
+    if works { Ok(()) } else { Err("needs strace".to_owned()) }
+}
+
 fn has_ipcmk() -> crate::harness::Result<()> {
     std::process::Command::new("ipcmk").arg("--version").output().map(drop).map_err(|e| format!("ipcmk: {e}"))
 }
@@ -76,7 +124,11 @@ const NOT_TESTED: [&str; 4] = [
 pub(crate) fn trial() -> Trial {
     Trial::test("coverage::every_promise_has_a_test", || {
         let Some(text) = page::security() else { return Ok(()) };
-        let troubles = troubles(&text);
+        let mut troubles = troubles(&text);
+        let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let paths =
+            text.split('`').skip(1).step_by(2).filter(|code| code.starts_with("compat-tests/") && !code.contains([' ', '*']));
+        troubles.extend(paths.filter(|path| !top.join(path).exists()).map(|path| format!("SECURITY.md names {path}")));
         if troubles.is_empty() { Ok(()) } else { Err(Failed::from(troubles.join("\n"))) }
     })
 }
