@@ -102,7 +102,7 @@ complete -c bwrap -n '__bwrap_at option' -l userns-block-fd -d 'Wait for FD whil
 complete -c bwrap -n '__bwrap_at option' -l info-fd -d 'Write the sandbox\'s pid and namespaces to FD'
 complete -c bwrap -n '__bwrap_at option' -l json-status-fd -d 'Write what happens to the sandbox to FD'
 complete -c bwrap -n '__bwrap_at option' -l new-session -d 'Start a new terminal session'
-complete -c bwrap -n '__bwrap_at option' -l die-with-parent -d 'Kill the sandbox when bwrap or its parent dies'
+complete -c bwrap -n '__bwrap_at option' -l die-with-parent -d 'Kill COMMAND when bwrap or its parent dies'
 complete -c bwrap -n '__bwrap_at option' -l as-pid-1 -d 'Run COMMAND itself as PID 1'
 complete -c bwrap -n '__bwrap_at option' -l cap-add -d 'Give COMMAND the capability CAP, or ALL'
 complete -c bwrap -n '__bwrap_at option' -l cap-drop -d 'Take the capability CAP, or ALL, from COMMAND'

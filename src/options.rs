@@ -444,8 +444,9 @@ pub(crate) const OPTIONS: &[Row] = &[
         "COMMAND has no controlling terminal and so cannot push input into the caller's (CVE-2017-5226). Use it, or refuse \
          TIOCSTI by seccomp.",
         |p, _| { p.config.switches.new_session = true; Ok(()) }),
-    row!(Lifecycle, "--die-with-parent", [], "Kill the sandbox when bwrap or its parent dies",
-        "By SIGKILL. A parent that dies before bwrap has begun to run cannot be noticed.",
+    row!(Lifecycle, "--die-with-parent", [], "Kill COMMAND when bwrap or its parent dies",
+        "By SIGKILL. What COMMAND has started dies with it if it is in a pid namespace of its own (--unshare-pid), and may live on without. A \
+         parent that dies before bwrap has begun to run cannot be noticed.",
         |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
     row!(Lifecycle, "--as-pid-1", [], "Run COMMAND itself as PID 1",
         "It has to reap orphans and gets the special treatment of signals of pid_namespaces(7). Needs --unshare-pid.",

@@ -2,19 +2,18 @@
 //!
 //! A trial holds every name to a case that exists, and SECURITY.md to this table.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::harness::{Case, Result};
+use crate::harness::select::fits_whole;
+use crate::harness::{Case, Result, page};
 
-/// One row: what happened, and the cases about it. A name with a `*` at its end stands for every case that begins so.
+/// One row: what happened, and the cases about it. A `*` in a name stands for anything.
 pub(crate) struct Row {
     /// The identifier, or the regression in a few words.
     pub(crate) what: &'static str,
-    /// Full names of cases, as in `cargo test --test compat NAME`.
+    /// Names of cases, as in `cargo test --test compat 'NAME'`.
     pub(crate) cases: &'static [&'static str],
 }
 
@@ -74,26 +73,22 @@ pub(crate) fn trial(cases: &Arc<[Arc<Case>]>) -> Trial {
 
 /// What is wrong with the table: names without a case, and rows that SECURITY.md does not have as they are here.
 fn troubles<'a>(cases: &(impl Iterator<Item = &'a Case> + Clone)) -> Result<()> {
-    let exists = |name: &str| match name.strip_suffix('*') {
-        Some(start) => cases.clone().any(|case| case.name.starts_with(start)),
-        None => cases.clone().any(|case| case.name == name),
-    };
+    let exists = |name: &str| cases.clone().any(|case| fits_whole(name, &case.name));
     let names = ROWS.iter().flat_map(|row| row.cases.iter().map(move |name| (row.what, *name)));
     let lost = names.filter(|(_, name)| !exists(name)).map(|(what, name)| format!("{what}: no case {name}"));
     let mut troubles = lost.collect::<Vec<_>>();
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("SECURITY.md");
-    // A package that leaves the page out is not held to it.
-    if let Ok(text) = fs::read_to_string(page) {
+    if let Some(text) = page::security() {
         troubles.extend(
             ROWS.iter()
                 .filter(|row| !text.lines().any(|line| mentions(line, row)))
-                .map(|row| format!("SECURITY.md has no line with {:?} and {}", row.what, row.cases.join(", "))),
+                .map(|row| format!("SECURITY.md has no line with {:?}, what it was, and {}", row.what, row.cases.join(", "))),
         );
     }
     if troubles.is_empty() { Ok(()) } else { Err(troubles.join("\n")) }
 }
 
-/// Whether one line of the page has all of a row.
+/// Whether one line of the page has all of a row, and says in between what it was.
 fn mentions(line: &str, row: &Row) -> bool {
-    line.contains(row.what) && row.cases.iter().all(|name| line.contains(&format!("`{name}`")))
+    let explained = line.split('|').nth(2).is_some_and(|words| words.split_whitespace().count() > 3 && !words.contains("::"));
+    line.contains(row.what) && explained && row.cases.iter().all(|name| line.contains(&format!("`{name}`")))
 }

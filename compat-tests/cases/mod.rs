@@ -37,6 +37,7 @@ mod namespaces;
 mod overlays;
 mod places;
 mod processes;
+mod promises;
 mod refused;
 mod resources;
 mod reviewed;
@@ -68,6 +69,7 @@ use crate::sys;
 pub(crate) fn more(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
     let mut trials = differential::trials(lab);
     trials.push(cves::trial(cases));
+    trials.push(promises::trial());
     trials
 }
 
@@ -94,6 +96,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("overlays", overlays::cases()),
         ("places", places::cases()),
         ("processes", processes::cases()),
+        ("promises", promises::cases()),
         ("refused", refused::cases()),
         ("resources", resources::cases()),
         ("reviewed", reviewed::cases()),

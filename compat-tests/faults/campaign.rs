@@ -2,20 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::process::ExitCode;
+use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use nix::mount::{MsFlags, mount};
+use nix::unistd::Uid;
 
 use super::judge::{self, Calm, Told, Verdict, judge};
 use super::points::{self, Point};
 use super::scenarios::{SCENARIOS, Scenario};
 use super::tolerated::TOLERATED;
 use super::tracer::{self, Fault, Place, REPORT};
+use crate::harness::apart::{self, Watch};
 use crate::harness::lab::{Lab, Side, target_directory};
 use crate::harness::report::say;
-use crate::harness::{Case, Fd, Identity, Outcome, Result, side};
+use crate::harness::{Case, Fd, Identity, Outcome, Result, page, select, side};
 
 /// Points tried and points that held.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +44,8 @@ struct Found {
 /// The run's settings, and what it finds.
 struct Campaign {
     lab: Lab,
+    /// The mount namespace that this program was started in.
+    host: Option<std::fs::File>,
     side: Side,
     /// Whether every point is tried.
     all: bool,
@@ -49,6 +56,9 @@ struct Campaign {
 /// How often a call is waited for again.
 const ATTEMPTS: usize = 3;
 
+/// How often a run is made again because the table of mounts has changed.
+const DISTURBED: usize = 50;
+
 fn is_set(name: &str, value: &str) -> bool {
     std::env::var(name).is_ok_and(|found| found == value)
 }
@@ -56,6 +66,11 @@ fn is_set(name: &str, value: &str) -> bool {
 /// Runs what the command line selects.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::from_args();
+    let host = std::fs::File::open("/proc/self/ns/mnt").ok();
+    // Where there can be no such namespace there can be no sandbox, which the trials say better.
+    if let Err(error) = apart::enter(!Uid::effective().is_root()) {
+        say(&format!("faults: others' mounts may disturb: {error}\n"));
+    }
     let lab = match Lab::open() {
         Ok(lab) => lab,
         Err(error) => {
@@ -65,25 +80,28 @@ pub(crate) fn run() -> ExitCode {
     };
     let side = if is_set("FAULTS_SIDE", "reference") { Side::Reference } else { Side::Ours };
     let (all, show) = (is_set("FAULTS", "all"), is_set("FAULTS_SHOW", "1"));
-    let campaign = Arc::new(Campaign { lab, side, all, show, found: Mutex::default() });
-    let conclusion = libtest_mimic::run(&arguments, campaign.trials());
+    let campaign = Arc::new(Campaign { lab, host, side, all, show, found: Mutex::default() });
+    let mut trials = campaign.trials();
+    trials.push(page::trial(trials.iter().map(|trial| trial.name().to_owned()).collect()));
+    let status = select::run(&arguments, trials);
     let filtered = arguments.filter.is_some() || !arguments.skip.is_empty();
     // Fewer points do not need every row, and neither do those of an ordinary user alone.
     let whole = campaign.all && !filtered && campaign.lab.identities.contains(&Identity::Root);
     let stale = if arguments.list || !whole || side == Side::Reference { vec![] } else { campaign.stale() };
-    if !arguments.list {
+    if !arguments.list && status.is_some() {
         campaign.report(filtered);
     }
     for row in &stale {
         say(&format!("a row of faults/tolerated.rs is not needed any more: {row}\n"));
     }
     campaign.lab.close();
-    if stale.is_empty() { conclusion.exit_code() } else { ExitCode::FAILURE }
+    status.filter(|_| stale.is_empty()).unwrap_or(ExitCode::FAILURE)
 }
 
 impl Campaign {
     fn trials(self: &Arc<Self>) -> Vec<Trial> {
-        let mut trials = vec![];
+        let campaign = Arc::clone(self);
+        let mut trials = vec![Trial::ignorable_test("others_beside", move || campaign.beside())];
         for (index, scenario) in SCENARIOS.iter().enumerate() {
             for &identity in &self.lab.identities {
                 let campaign = Arc::clone(self);
@@ -102,8 +120,7 @@ impl Campaign {
         if self.side == Side::Reference && !self.lab.has_reference() {
             return Ok(Completion::ignored_with("needs the reference: run compat-tests/reference first"));
         }
-        let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let mounted = mounts();
+        let mounted = apart::mounts()?;
         if !(scenario.case)(self.lab.owner(identity))?.identities.contains(&identity) {
             return Ok(Completion::ignored_with("it is not for this identity"));
         }
@@ -114,13 +131,57 @@ impl Campaign {
             }
             other => other?,
         };
-        let left =
-            mounts().lines().filter(|line| !mounted.lines().any(|old| old == *line)).map(str::to_owned).collect::<Vec<_>>();
         let mut words = broken.clone();
-        words.extend(left.into_iter().map(|line| format!("a mount is left: {line}")));
+        words.extend(left(&mounted)?);
         self.with_found(|found| found.broken.extend(words.clone()));
         // The reference is not ours to mend.
         if words.is_empty() || self.side == Side::Reference { Ok(Completion::Completed) } else { Err(words.join("\n").into()) }
+    }
+
+    /// While others make mounts and sandboxes beside, nothing of it is found; a mount that is left is.
+    fn beside(&self) -> std::result::Result<Completion, Failed> {
+        if let Err(reason) = possible(&SCENARIOS[0]) {
+            return Ok(Completion::ignored_with(reason));
+        }
+        let Some(host) = self.host.as_ref().filter(|_| Uid::effective().is_root()) else {
+            return Ok(Completion::ignored_with("an ordinary user has no mounts outside"));
+        };
+        let host = format!("--mount=/proc/{}/fd/{}", std::process::id(), host.as_raw_fd());
+        let mounted = apart::mounts()?;
+        let mut calm = self.calm(&SCENARIOS[0], Identity::Root)?;
+        // Whoever reads the end of this line's stdin takes everything away again.
+        let script = "set -e; d=$(mktemp -d /tmp/besideXXXXXX); mount -t tmpfs beside $d
+            \"$0\" --unshare-pid --die-with-parent --ro-bind / / sleep 1000 & echo here; read line || kill $!; wait; umount $d; rmdir $d";
+        let bwrap = self.lab.executable(self.side);
+        let mut others = Command::new("nsenter");
+        others.args([host.as_str(), "sh", "-c", script]).arg(bwrap).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut others = others.spawn().map_err(|e| format!("nsenter: {e}"))?;
+        let mut line = [0; 5];
+        let here = others.stdout.as_mut().map(|stdout| stdout.read_exact(&mut line));
+        let verdicts = points::all(&calm.outcome, &judge::report(&calm.outcome), Some(10)).and_then(|points| {
+            points
+                .iter()
+                .take(5)
+                .map(|point| self.verdict(&SCENARIOS[0], Identity::Root, point, &mut calm))
+                .collect::<Result<Vec<_>>>()
+        });
+        let found = left(&mounted);
+        drop(others.stdin.take());
+        others.wait().map_err(|e| format!("nsenter: {e}"))?;
+        here.ok_or("no stdout")?.map_err(|e| format!("nsenter: {e}"))?;
+        let wrong = verdicts?.into_iter().filter_map(|verdict| plain(&verdict).err()).chain(found?).collect::<Vec<_>>();
+        if !wrong.is_empty() {
+            return Err(format!("with others beside: {}", wrong.join("; ")).into());
+        }
+        // Other trials run at the same time, and must not find it.
+        let leave = || -> Result<Vec<String>> {
+            apart::enter(false)?;
+            let mounted = apart::mounts()?;
+            mount(Some("left"), "/tmp", Some("tmpfs"), MsFlags::empty(), None::<&str>).map_err(|e| e.to_string())?;
+            left(&mounted)
+        };
+        let found = std::thread::scope(|scope| scope.spawn(leave).join()).map_err(|_| "the thread panicked")?;
+        if found?.is_empty() { Err("a mount that was left should be found".into()) } else { Ok(Completion::Completed) }
     }
 
     /// Tries all points; the result is what did not hold.
@@ -154,6 +215,7 @@ impl Campaign {
 
     /// The undisturbed run, and one that ends before it begins.
     fn calm(&self, scenario: &Scenario, identity: Identity) -> Result<Calm> {
+        let watch = Watch::new()?;
         let outcome = self.once(scenario, identity, None)?;
         let told = Told::read(&judge::report(&outcome));
         if told.status != Some(0) || told.executed.is_none() || !outcome.stderr.is_empty() {
@@ -164,7 +226,7 @@ impl Campaign {
         let number = first.ok_or("no first call")?;
         let start = Place { role: "0".to_owned(), number, nth: 1 };
         let before = self.once(scenario, identity, Some((&start, Fault::Kill)))?.tree;
-        Ok(Calm { outcome, before })
+        Ok(Calm { outcome, before, watch })
     }
 
     fn once(&self, scenario: &Scenario, identity: Identity, fault: Option<(&Place, Fault)>) -> Result<Outcome> {
@@ -189,9 +251,13 @@ impl Campaign {
         if self.show {
             say(&format!("{} as {}: {point}: {verdict:?}\n{outcome}", scenario.name, identity.name()));
         }
-        if matches!(verdict, Verdict::OtherView(_)) {
-            // The host may have mounted something since the undisturbed run.
+        // Others' mounts may have gone since the undisturbed run, and then both are made again.
+        for _ in 0..DISTURBED {
+            if !matches!(verdict, Verdict::OtherView(_)) || !calm.watch.changed() {
+                break;
+            }
             *calm = self.calm(scenario, identity)?;
+            outcome = self.once(scenario, identity, Some((&point.place, point.fault)))?;
             verdict = judge(point, &outcome, calm);
         }
         Ok(verdict)
@@ -248,6 +314,12 @@ impl Campaign {
             }
         }
     }
+}
+
+/// The mounts that are new, in words.
+fn left(mounted: &str) -> Result<Vec<String>> {
+    let now = apart::mounts()?;
+    Ok(apart::new_lines(mounted, &now).into_iter().map(|line| format!("a mount is left: {line}")).collect())
 }
 
 fn plain(verdict: &Verdict) -> Result<()> {

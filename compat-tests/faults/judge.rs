@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::calls::{RETRIED, errno_name};
 use super::points::Point;
 use super::tracer::{Fault, REPORT};
+use crate::harness::apart::Watch;
 use crate::harness::{Outcome, Result};
 
 /// How a point came out.
@@ -22,10 +23,11 @@ pub(crate) enum Verdict {
     Unreached,
 }
 
-/// What the undisturbed run was like, and the scratch directory before any run.
+/// What the undisturbed run was like, the scratch directory before any run, and whether mounts have changed since.
 pub(crate) struct Calm {
     pub(crate) outcome: Outcome,
     pub(crate) before: BTreeMap<String, String>,
+    pub(crate) watch: Watch,
 }
 
 /// What the tracer has told.

@@ -95,6 +95,25 @@ impl Case {
         }
     }
 
+    /// What was run, and the words that run it again.
+    pub(crate) fn again(&self, identity: Identity) -> String {
+        let quoted = |word: &OsString| {
+            let word = word.to_string_lossy();
+            let plain = |letter: char| letter.is_alphanumeric() || "/._-+=:,@{}".contains(letter);
+            let bare = !word.is_empty() && word.chars().all(plain);
+            if bare { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+        };
+        let line = match &self.program {
+            Program::Bwrap { options, command } => {
+                let words = options.iter().chain(command).map(quoted).collect::<Vec<_>>();
+                format!("bwrap {}", words.join(" "))
+            }
+            Program::Script(text) => text.clone(),
+        };
+        let (test, name) = (env!("CARGO_CRATE_NAME"), format!("{}::{}", self.name, identity.name()));
+        format!("the command line: {line}\nonce more: cargo test --test {test} -- --exact '{name}'")
+    }
+
     /// Adds option words; `{dir}`, `{probe}`, `{uid}`, `{gid}` and what the set-up defines stand for values.
     pub(crate) fn options<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, words: I) -> Self {
         if let Program::Bwrap { options, .. } = &mut self.program {

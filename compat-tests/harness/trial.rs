@@ -1,14 +1,18 @@
 //! Makes a trial of every case and identity, and the trials about the cases themselves.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use libtest_mimic::{Completion, Failed, Trial};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
+use super::apart::{self, Watch};
 use super::compare::{Field, differing};
 use super::lab::{Lab, Side};
 use super::report::{Record, Verdict, say};
-use super::{Case, Identity, Outcome, Result, normal, side};
+use super::{Case, Identity, Outcome, Result, normal, select, side};
 use crate::differences::DIFFERENCES;
 
 /// The trials of cases, and those about the cases.
@@ -40,22 +44,42 @@ pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>]) -> Vec<Trial> {
 }
 
 fn run(lab: &Lab, case: &Case, identity: Identity) -> std::result::Result<(), Failed> {
+    let (verdict, mut troubles) = settled(lab, case, identity)?;
+    lab.records().push(Record { case: case.name.clone(), identity, verdict });
+    if troubles.is_empty() {
+        return Ok(());
+    }
+    troubles.push(case.again(identity));
+    Err(troubles.join("\n").into())
+}
+
+/// The verdict and what is wrong, once nobody else is to blame for it.
+fn settled(lab: &Lab, case: &Case, identity: Identity) -> Result<(Verdict, Vec<String>)> {
+    let watch = Watch::new()?;
     let (mut verdict, mut troubles, mut our_fault) = judge(lab, case, identity);
+    let (mut tries, mut disturbed) = (0, 0);
     // The reference's processes race with each other: its PID 1 takes locks, filters and capabilities while COMMAND runs already.
-    // What it did is looked at again, and said; what ours did wrong by a claim is not.
-    for _ in 0..RETRIES {
-        if troubles.is_empty() || our_fault || case.ours_only {
+    // What it did is looked at again, and said; what ours did wrong by a claim is not. Neither is it anybody's fault if somebody else
+    // on this machine has mounted something between the two.
+    while !(troubles.is_empty() || our_fault || case.ours_only) {
+        if watch.changed() && disturbed < MOST_DISTURBED {
+            disturbed += 1;
+        } else if tries < RETRIES {
+            tries += 1;
+            say(&format!("tried again: {}::{}\n", case.name, identity.name()));
+        } else {
             break;
         }
-        say(&format!("tried again: {}::{}\n", case.name, identity.name()));
         (verdict, troubles, our_fault) = judge(lab, case, identity);
     }
-    lab.records().push(Record { case: case.name.clone(), identity, verdict });
-    if troubles.is_empty() { Ok(()) } else { Err(troubles.join("\n").into()) }
+    Ok((verdict, troubles))
 }
 
 /// How often a comparison is made again.
 const RETRIES: usize = 2;
+
+/// How often it is made again because the table of mounts has changed meanwhile.
+const MOST_DISTURBED: usize = 50;
 
 /// The verdict, what is wrong, and whether ours has broken a claim.
 fn judge(lab: &Lab, case: &Case, identity: Identity) -> (Verdict, Vec<String>, bool) {
@@ -123,7 +147,8 @@ fn compare(case: &Case, reference: &Outcome, ours: &Outcome, troubles: &mut Vec<
 
 /// The trials about the cases: every option has one, every declared difference names one, and names are unique.
 fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
-    let (lab, all, named, counted) = (Arc::clone(lab), Arc::clone(cases), Arc::clone(cases), Arc::clone(cases));
+    let (lab, beside) = (Arc::clone(lab), Arc::clone(lab));
+    let (all, named, counted) = (Arc::clone(cases), Arc::clone(cases), Arc::clone(cases));
     vec![
         Trial::test("coverage::every_option_has_a_case", move || {
             let options = options(&lab)?;
@@ -135,6 +160,11 @@ fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
             let lost = lost.collect::<Vec<_>>();
             if lost.is_empty() { Ok(()) } else { Err(format!("no such case: {}", lost.join(" ")).into()) }
         }),
+        Trial::ignorable_test("coverage::mounts_of_others_are_no_difference", move || mounts_of_others(&beside)),
+        Trial::test("coverage::words_select_by_globs", || match select::troubles() {
+            troubles if troubles.is_empty() => Ok(()),
+            troubles => Err(troubles.join("\n").into()),
+        }),
         Trial::test("coverage::names_are_unique", move || {
             let mut list = counted.iter().map(|case| case.name.as_str()).collect::<Vec<_>>();
             list.sort_unstable();
@@ -142,6 +172,43 @@ fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
             if twice.is_empty() { Ok(()) } else { Err(format!("used twice: {}", twice.join(" ")).into()) }
         }),
     ]
+}
+
+/// Mounts that somebody else makes between the two sides' runs, more often than a comparison is made again, are no difference.
+fn mounts_of_others(lab: &Lab) -> std::result::Result<Completion, Failed> {
+    if lab.sides.len() < 2 || !lab.identities.contains(&Identity::Root) {
+        return Ok(Completion::ignored_with("needs the reference and root"));
+    }
+    let runs = AtomicUsize::new(0);
+    let case = Case::new("mounts_of_others").probe_on_host(&["mounts"]).ok().setup(move |setup| {
+        // The reference, which runs first, has it, and ours has not.
+        let run = runs.fetch_add(1, Ordering::Relaxed);
+        if run < 10 * RETRIES && run.is_multiple_of(2) {
+            setup.dir("others")?;
+            setup.hold(Mounted::on(setup.path("others"))?);
+        }
+        Ok(())
+    });
+    // In a namespace of its own, where it disturbs no other trial.
+    let apart = || apart::enter(false).and_then(|()| settled(lab, &case, Identity::Root));
+    let (verdict, troubles) = std::thread::scope(|scope| scope.spawn(apart).join()).map_err(|_| "the thread panicked")??;
+    if verdict == Verdict::Same { Ok(Completion::Completed) } else { Err(troubles.join("\n").into()) }
+}
+
+/// A mount as long as it lives.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn on(path: PathBuf) -> Result<Self> {
+        mount(Some("others"), &path, Some("tmpfs"), MsFlags::empty(), None::<&str>).map_err(|e| format!("mount: {e}"))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        _ = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
 }
 
 /// What the help lists; the last side is ours if ours runs.

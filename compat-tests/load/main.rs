@@ -8,6 +8,7 @@
 //! - `LOAD=long cargo test --release --test load`: the long form, which prints its figures.
 //! - `LOAD_SEED=7`: another seed for the random moments.
 
+mod beside;
 mod cgroups;
 mod crowds;
 #[path = "../differences.rs"]
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::report::say;
-use harness::{Case, Identity, Lab, Result, trial};
+use harness::{Case, Identity, Lab, Result, page, select, trial};
 use libtest_mimic::Arguments;
 use stage::{Outer, Stage};
 
@@ -67,6 +68,9 @@ const fn with_cgroup(name: &'static str, needs: fn() -> Result<()>, play: fn(&mu
 }
 
 const ROWS: &[Row] = &[
+    row("beside::others", ROOT, Outer::Mounts, beside::others),
+    row("beside::mounts_that_go", BOTH, Outer::Mounts, beside::mounts_that_go),
+    row("beside::what_is_left", BOTH, Outer::Mounts, beside::what_is_left),
     row("series::in_a_row", BOTH, Outer::Mounts, series::in_a_row),
     with_limits("series::counted_in_a_row", series::counted_in_a_row),
     row("series::at_once", BOTH, Outer::Mounts, series::at_once),
@@ -111,9 +115,11 @@ fn play_all() -> ExitCode {
         }
     };
     let cases = ROWS.iter().map(|row| Arc::new(case(row))).collect::<Vec<_>>();
-    let conclusion = libtest_mimic::run(&arguments, trial::of_cases(&lab, &cases));
+    let mut trials = trial::of_cases(&lab, &cases);
+    trials.push(page::trial(ROWS.iter().map(|row| row.name.to_owned()).collect()));
+    let status = select::run(&arguments, trials);
     lab.close();
-    conclusion.exit_code()
+    status.unwrap_or(ExitCode::FAILURE)
 }
 
 /// The trial of a row: the stage says nothing but its figures.

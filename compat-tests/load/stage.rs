@@ -8,14 +8,13 @@ use std::process::{Command, ExitCode, Output, Stdio};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Gid, Pid, Uid};
+use nix::unistd::{Pid, Uid};
 
 use crate::Row;
-use crate::harness::Result;
 use crate::harness::report::say;
+use crate::harness::{Result, apart};
 use crate::random::Random;
 use crate::waiting::until;
 
@@ -36,7 +35,6 @@ const FRESH: [&str; 5] = ["/tmp", "/var/tmp", "/run", "/dev/shm", CGROUPS];
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// What must be the same at the end.
-#[derive(Debug, PartialEq, Eq)]
 struct State {
     mounts: String,
     fds: BTreeSet<(PathBuf, PathBuf)>,
@@ -89,19 +87,7 @@ impl Stage {
         at("reaper", set_child_subreaper(true))?;
         let content = at("bwrap", fs::read(bwrap))?;
         let own = at("own program", fs::read("/proc/self/exe"))?;
-        let (uid, gid) = (Uid::effective(), Gid::effective());
-        if outer == Outer::User || !uid.is_root() {
-            at("unshare", unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS))?;
-            at("setgroups", fs::write("/proc/self/setgroups", "deny"))?;
-            at("uid_map", fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")))?;
-            at("gid_map", fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")))?;
-        } else {
-            at("unshare", unshare(CloneFlags::CLONE_NEWNS))?;
-        }
-        // Out of everybody's sight first; then a group of our own, so that a mount that gets out of a sandbox shows here.
-        for flags in [MsFlags::MS_PRIVATE, MsFlags::MS_SHARED] {
-            at("propagation", mount(None::<&str>, "/", None::<&str>, flags | MsFlags::MS_REC, None::<&str>))?;
-        }
+        apart::enter(outer == Outer::User || !Uid::effective().is_root())?;
         let reachable = |directory: &str| outer == Outer::Groups && directory == CGROUPS;
         for directory in FRESH.iter().filter(|directory| Path::new(directory).is_dir() && !reachable(directory)) {
             at(directory, mount(Some("fresh"), *directory, Some("tmpfs"), MsFlags::empty(), Some("mode=1777")))?;
@@ -141,11 +127,41 @@ impl Stage {
         until("nothing left", || reap() == Left::Nobody).map_err(|error| format!("{error}: {}", survivors()))
     }
 
+    /// Whether no process is left at this moment.
+    #[expect(clippy::unused_self, reason = "reads like the other questions")]
+    pub(crate) fn is_alone(&self) -> bool {
+        reap() == Left::Nobody
+    }
+
+    /// What is to be the same from now on.
+    pub(crate) fn look(&mut self) -> Result<()> {
+        self.before = State::now(self.outer)?;
+        Ok(())
+    }
+
+    /// The mounts that are new, and what fds and files have become if they are others. A mount may go without anybody's doing here: with
+    /// its directory, which somebody else removes.
+    pub(crate) fn changes(&self) -> Result<String> {
+        let now = State::now(self.outer)?;
+        let mut text = apart::new_lines(&self.before.mounts, &now.mounts).join("\n");
+        for (same, now, before) in [
+            (now.fds == self.before.fds, format!("{:#?}", now.fds), format!("{:#?}", self.before.fds)),
+            (now.files == self.before.files, format!("{:#?}", now.files), format!("{:#?}", self.before.files)),
+        ] {
+            if !same {
+                text.push_str(&now);
+                text.push_str(", where before there were ");
+                text.push_str(&before);
+            }
+        }
+        Ok(text)
+    }
+
     /// Nobody and nothing is left, and nothing has changed.
     pub(crate) fn unchanged(&self) -> Result<()> {
         self.alone()?;
-        let now = State::now(self.outer)?;
-        if now == self.before { Ok(()) } else { Err(format!("left behind: {now:#?}\nbefore: {:#?}", self.before)) }
+        let changes = self.changes()?;
+        if changes.is_empty() { Ok(()) } else { Err(format!("left behind: {changes}")) }
     }
 }
 
