@@ -120,10 +120,10 @@ fn hosts() -> Vec<Case> {
             .claim(|o| o.expect(!o.stdout.contains("the racer has ended"), "the racer has given up"))
     };
     // Where flags are set by mount(2), a submount is looked for by its path, while directories on the way change places.
-    let moved = |name: &str, options: &str| {
+    let moved = |name: &str, before: &str, options: &str| {
         let runs = 10 * runs();
         let script = format!(
-            "exec unshare --mount --propagation private sh -c 'mount -t tmpfs below {{dir}}/s/d/m
+            "exec unshare --mount --propagation private sh -c 'mount -t tmpfs below {{dir}}/s/d/m; {before}
              {{probe}} --probe x race:swap:{{dir}}/s/d:{{dir}}/s/e & i=0
              while [ $i -lt {runs} ]; do
                  i=$((i+1))
@@ -160,8 +160,9 @@ fn hosts() -> Vec<Case> {
         host("host_below_a_destination", "--bind {dir}/m /x --tmpfs /x/sub --dir /x/sub/new", "flags:/x/sub"),
         later("known_later_mounts", ""),
         later("known_later_mounts_of_a_user", "setpriv --reuid 54321 --regid 54321 --clear-groups"),
-        moved("host_moves_a_submount", ""),
-        moved("host_moves_a_submount_user", "--unshare-user"),
+        moved("host_moves_a_submount", "", ""),
+        moved("host_moves_a_submount_user", "", "--unshare-user"),
+        moved("host_moves_a_submount_out_of_reach", "chown 54321 {dir}/s/e; chmod 700 {dir}/s/e;", "--unshare-user"),
         host("host_below_a_remount", "--bind {dir}/m /x --remount-ro /x", "flags:/x"),
     ]
 }
