@@ -39,7 +39,9 @@ fn fewer_files() -> Vec<Case> {
         print join q( ), (grep /^[0-9]+$/, readdir $d), q(end)";
     vec![
         many("mounts_1100_files_1024", 1100),
-        many("mounts_2900_files_1024", 2900).unrefused("the table of mounts is read for each"),
+        many("mounts_2900_files_1024", 2900)
+            .needs(super::has_mount_setattr)
+            .unrefused("without mount_setattr the table of mounts is read for each"),
         case("mounts_of_every_kind", 48)
             .options(["--unshare-pid", "--tmpfs", "/srv"])
             .options(binds(60))
