@@ -8,11 +8,11 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
-use crate::config::Word;
 use crate::error::{Context, Error, Result, join};
-use crate::ids::{read_file, write_file};
+use crate::files::{read_file, write_file};
 use crate::labels;
 use crate::sys::{self, SysResult};
+use crate::word::Word;
 
 /// The name of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Programs are interpreted here and compared with what the rules say; `compat-tests` compare them with what the kernel does.
 
 use super::*;
+
+use crate::bpf::{AUDIT_ARCH, Answer, Condition, FOREIGN_NUMBERS, Rule, Rules};
 use crate::cbpf::Call;
 
 /// What the rules say, word for word.

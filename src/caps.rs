@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use ::caps::Capability;
 use nix::errno::Errno;
-use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP, PR_SET_DUMPABLE, PR_SET_KEEPCAPS};
+use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP, PR_SET_KEEPCAPS};
 
 use crate::error::{Context, Error, Result};
-use crate::parse::c_number;
 use crate::sys;
+use crate::word::c_number;
 
 /// What makes mounts, and takes them away.
 pub(crate) const SYS_ADMIN: u64 = 1 << Capability::CAP_SYS_ADMIN as u8;
@@ -117,17 +117,6 @@ pub(crate) fn keeping(change: impl FnOnce() -> Result<()>) -> Result<()> {
     change()?;
     sys::raise(effective).context("capset failed")?;
     sys::prctl(PR_SET_KEEPCAPS, 0, 0).map(drop).context("prctl(PR_SET_KEEPCAPS) failed")
-}
-
-/// Makes this process an ordinary one again for /proc and ptrace(2), as it was before its credentials changed: whoever watches the
-/// sandbox from outside looks at its files there. Only once nothing of the host can be reached through it.
-pub(crate) fn become_dumpable() -> Result<()> {
-    sys::prctl(PR_SET_DUMPABLE, 1, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")
-}
-
-/// Closes this process's files in /proc to everybody who is not privileged on the host.
-pub(crate) fn become_undumpable() -> Result<()> {
-    sys::prctl(PR_SET_DUMPABLE, 0, 0).map(drop).context("prctl(PR_SET_DUMPABLE) failed")
 }
 
 /// The capabilities of COMMAND, and what PID 1 has beyond them.

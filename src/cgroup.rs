@@ -4,8 +4,8 @@ use std::ffi::CStr;
 
 use nix::errno::Errno;
 
-use crate::config::Word;
 use crate::error::{Error, Result, join};
+use crate::word::Word;
 
 /// One file of the sandbox's control group, and what is written to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

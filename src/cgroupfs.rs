@@ -21,7 +21,7 @@ use nix::unistd::{AccessFlags, Pid, UnlinkatFlags, faccessat, unlinkat};
 
 use crate::cgroup::field;
 use crate::error::errno;
-use crate::ids::{read_file, write_file};
+use crate::files::{read_file, write_file};
 use crate::sys::{self, SysResult};
 
 /// `CGROUP2_SUPER_MAGIC` of linux/magic.h.

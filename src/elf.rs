@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use crate::error::{Error, Result, join};
-use crate::hints;
+use crate::program;
 
 /// Machines whose 32-bit programs the kernel of this one runs too. Their system calls are others than
 /// this machine's.
@@ -17,7 +17,7 @@ const FOREIGN: &[(u16, &str)] = &[(243, "32-bit RISC-V")];
 /// Refuses COMMAND if a policy would kill it at its first system call, without a word. Whatever cannot
 /// be found out here is left to the filter.
 pub(crate) fn refuse_foreign(file: &CStr) -> Result<()> {
-    let Some(kind) = hints::found(file).and_then(|path| hints::head(&path)).and_then(|head| foreign(&head)) else {
+    let Some(kind) = program::found(file).and_then(|path| program::head(&path)).and_then(|head| foreign(&head)) else {
         return Ok(());
     };
     let mut text = join("Can't run", file);

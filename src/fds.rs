@@ -13,8 +13,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 
-use crate::config::{Config, Op};
+use crate::config::Config;
 use crate::error::errno;
+use crate::op::Op;
 use crate::sys::{self, SysResult};
 
 /// The caller's fds that options name and that were open at the start.

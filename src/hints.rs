@@ -6,17 +6,16 @@
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt as _;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{Mode, SFlag, fstat, stat};
+use nix::sys::stat::fstat;
 use nix::sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, fstatfs, statfs};
 use nix::unistd::{AccessFlags, access};
 
-use crate::config::{Access, Config, Op, Source, Want, components};
+use crate::config::{Config, Want};
 use crate::fds::Fds;
-use crate::sys;
+use crate::op::{Access, Op, Source, components};
+use crate::program::{found, head};
 
 /// What a file says, without blanks around it.
 fn content(path: &str) -> Option<String> {
@@ -199,30 +198,6 @@ pub(crate) fn program(file: &CStr) -> Option<String> {
             needed.to_string_lossy()
         )),
     }
-}
-
-/// A program's first bytes.
-pub(crate) fn head(path: &CStr) -> Option<Vec<u8>> {
-    // Nothing else may be opened: the sandbox's files are whatever somebody has put there.
-    if SFlag::from_bits_truncate(stat(path).ok()?.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFREG {
-        return None;
-    }
-    let opened = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty()).ok()?;
-    let mut head = vec![0; 4096];
-    let count = fs::File::from(opened).read_at(&mut head, 0).ok()?;
-    head.truncate(count);
-    Some(head)
-}
-
-/// Where execvp(3) finds a file.
-pub(crate) fn found(file: &CStr) -> Option<CString> {
-    if file.to_bytes().contains(&b'/') {
-        return Some(file.to_owned());
-    }
-    let path = sys::getenv(c"PATH")?;
-    let places = path.to_bytes().split(|&byte| byte == b':');
-    let paths = places.filter_map(|place| CString::new([place, b"/", file.to_bytes()].concat()).ok());
-    paths.into_iter().find(|path| access(path.as_c_str(), AccessFlags::X_OK).is_ok())
 }
 
 /// `PT_INTERP` of elf(5).

@@ -1,18 +1,20 @@
 //! Who the sandbox is: the ids that its processes have while it is made and afterwards, and the user namespaces that give them.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use nix::fcntl::readlinkat;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, setgid, setgroups, setuid};
 
+use crate::caps;
 use crate::config::{Config, Want};
 use crate::error::{Context, Error, Result};
 use crate::fds::Fds;
+use crate::host::Host;
 use crate::ids::{self, Groups, Maps, Range};
-use crate::launch::{self, Host};
-use crate::{caps, sys};
+use crate::links::Link;
+use crate::sys;
 
 /// The ids of the sandbox, and how they come about.
 #[derive(Debug, Clone, Copy)]
@@ -92,17 +94,17 @@ impl Identity {
 pub(crate) struct MapWriter {
     pid: Pid,
     /// A byte says that the namespace is there. Its end instead ends the writer too.
-    link: OwnedFd,
+    link: Link,
 }
 
 impl MapWriter {
     fn start(proc: BorrowedFd<'_>, maps: &Maps) -> Result<Self> {
-        let (ours, theirs) = launch::link()?;
+        let (ours, theirs) = Link::pair()?;
         // What this process is called in the host's /proc.
         let name = readlinkat(proc, c"self").context("Can't read /proc/self")?.into_string().unwrap_or_default();
         let Some(pid) = sys::clone_process(0).context("Can't fork to map ids")? else {
             drop(ours);
-            let made = launch::await_byte(&theirs, "Can't hear of the nested user namespace");
+            let made = theirs.wait("Can't hear of the nested user namespace");
             let written = made.and_then(|()| maps.write(proc, &name));
             sys::exit_now(i32::from(written.inspect_err(Error::print).is_err()));
         };
@@ -112,7 +114,7 @@ impl MapWriter {
     /// Goes into the nested user namespace.
     fn unshare(self) -> Result<()> {
         unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
-        launch::signal(&self.link).context("Can't have ids mapped")?;
+        self.link.notify().context("Can't have ids mapped")?;
         match sys::uninterrupted(|| waitpid(self.pid, None)).context("Can't wait for the id maps")? {
             WaitStatus::Exited(_, 0) => Ok(()),
             WaitStatus::Exited(..) => Err(Error::reported()),
@@ -137,10 +139,4 @@ fn switch_ids(uid: Option<u32>, gid: Option<u32>) -> Result<()> {
         setuid(uid).context(format!("unable to switch to uid {uid}"))?;
     }
     Ok(())
-}
-
-/// Whether somebody else decides which ids there are.
-pub(crate) fn has_foreign_ids(config: &Config) -> bool {
-    let fds = &config.fds;
-    fds.userns.is_some() || fds.userns2.is_some() || fds.userns_block.is_some()
 }

@@ -1,17 +1,13 @@
 //! User and group id maps, and the nested user namespace, see user_namespaces(7).
 
-use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ffi::CString;
+use std::os::fd::BorrowedFd;
 
-use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::stat::Mode;
-use nix::unistd::write;
 
 use crate::error::{Context, Error, Result};
-use crate::sys::{SysResult, read_all, uninterrupted};
+use crate::files::{read_file, write_file};
 
 /// A line of an id map: so many ids inside, and the ids outside that they stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,19 +147,6 @@ pub(crate) enum Groups {
     Deny,
     /// The parent namespace has done so.
     Inherited,
-}
-
-/// Writes text to an existing file below a directory, in one write.
-pub(crate) fn write_file(dir: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> SysResult<()> {
-    let file = openat(dir, path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    let count = uninterrupted(|| write(&file, text))?;
-    if count == text.len() { Ok(()) } else { Err(Errno::EIO) }
-}
-
-/// What a file below a directory says. More than `limit` bytes are EFBIG.
-pub(crate) fn read_file(dir: BorrowedFd<'_>, path: &(impl NixPath + ?Sized), limit: usize) -> SysResult<Vec<u8>> {
-    let file = openat(dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    read_all(file.as_raw_fd(), limit)
 }
 
 /// Writes this process's own maps through an open /proc.

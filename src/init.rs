@@ -7,17 +7,18 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, write};
 
-use crate::config::Word;
 use crate::error::{Context, Result};
 use crate::fds::close_all_but;
-use crate::monitor::exit_code;
+use crate::links::Link;
+use crate::process::exit_code;
 use crate::sys;
+use crate::word::Word;
 
 /// What PID 1 keeps open.
 #[derive(Debug)]
 pub(crate) struct Init {
     /// Where COMMAND's exit status goes.
-    pub(crate) report: OwnedFd,
+    pub(crate) report: Link,
     /// `--sync-fd`
     pub(crate) sync: Vec<OwnedFd>,
     /// `--lock-file`
@@ -40,7 +41,8 @@ pub(crate) fn take_locks(paths: &[Word]) -> Result<Vec<OwnedFd>> {
 impl Init {
     /// Closes what PID 1 has no use for; `open` is what may be open, if that is known.
     pub(crate) fn close_others(&self, open: Option<Vec<RawFd>>) {
-        close_all_but(self.sync.iter().chain(&self.locks).chain([&self.report]).map(AsFd::as_fd), || open);
+        let held = self.sync.iter().chain(&self.locks).map(AsFd::as_fd);
+        close_all_but(held.chain([self.report.as_fd()]), || open);
     }
 
     /// Only plain write(2) may be used here: the caller's filters, which COMMAND has to live with, are installed already.

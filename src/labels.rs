@@ -8,7 +8,7 @@ use nix::sys::statfs::{Statfs, statfs};
 use nix::sys::statvfs::FsFlags;
 
 use crate::error::{Context, Result};
-use crate::ids::write_file;
+use crate::files::write_file;
 
 /// `SELINUX_MAGIC` of linux/magic.h.
 const SELINUX_MAGIC: i64 = 0xf97c_ff8c;

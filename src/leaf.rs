@@ -22,9 +22,10 @@ use nix::unistd::{Pid, getpid, write};
 use crate::caps;
 use crate::cgroup::{Setting, controllers, own_path};
 use crate::cgroupfs::{Dir, PROCS, SUBTREE};
-use crate::config::{Caller, Config};
+use crate::config::Config;
 use crate::error::{Context, Error, Result, describe, join, warn};
-use crate::ids::read_file;
+use crate::files::read_file;
+use crate::host::Caller;
 use crate::sys::{self, SysResult};
 
 /// The name of the group for ourselves.

@@ -10,47 +10,64 @@ mod caps;
 mod cbpf;
 mod cgroup;
 mod cgroupfs;
+mod clone;
+mod command;
 mod config;
 #[cfg(test)]
 mod docs;
 mod elf;
 mod error;
 mod fds;
+mod files;
 mod gather;
 mod hints;
+mod host;
 mod identity;
 mod ids;
 mod init;
+mod introduce;
 mod json;
 mod labels;
 mod landlock;
 mod launch;
 mod leaf;
 mod limits;
+mod links;
 mod loopback;
 mod monitor;
 mod mount;
 mod mountinfo;
+mod op;
 mod ops;
 mod options;
 mod parse;
 mod plan;
 mod plan_text;
 mod policy;
+mod privileges;
+mod process;
+mod program;
+mod record;
+mod remount;
 mod root;
 mod rules;
 mod sandbox;
 mod seccomp;
+mod settle;
 mod shelf;
 mod signals;
 mod status;
 mod sys;
 mod tcp;
+mod tree;
+mod values;
+mod watch;
+mod word;
 
 use std::io::{self, Write as _};
 
-use config::Word;
-use parse::Request;
+use record::Request;
+use word::Word;
 
 /// What `--version` says: the version of bubblewrap whose interface this is. Build systems take the second or the last word of it,
 /// so there is nothing else.
@@ -62,7 +79,7 @@ const VERSION: &[u8] = b"bubblewrap 0.13.1\n";
 #[cfg_attr(test, expect(dead_code, reason = "under test the C entry point is the test runner's"))]
 fn run(argv: Vec<Word>) -> i32 {
     let program = argv.first().copied().unwrap_or_default();
-    let result = launch::start().and_then(|start| {
+    let result = host::start().and_then(|start| {
         let request = parse::parse(argv.get(1..).unwrap_or_default())?;
         drop(argv);
         match request {

@@ -4,12 +4,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{OFlag, open};
-use nix::libc;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, read};
 
 use crate::error::{Context, Result};
 use crate::fds::{close_all_but, open_numbers};
+use crate::links::Link;
+use crate::process::exit_code;
 use crate::signals::Forwarder;
 use crate::status;
 use crate::sys;
@@ -20,36 +21,27 @@ pub(crate) struct Monitor<'a> {
     /// The sandbox's first process: PID 1, or COMMAND.
     pub(crate) child: Pid,
     /// PID 1 reports COMMAND's exit status here: PID 1 itself may have to live on.
-    pub(crate) report: Option<OwnedFd>,
+    pub(crate) report: Option<Link>,
     /// `--json-status-fd`
     pub(crate) json_status: Option<OwnedFd>,
     /// Whether COMMAND was executed, with `--json-status-fd`.
     pub(crate) executed: Option<&'static AtomicBool>,
     /// Its other end, in the sandbox, notices when the monitor is gone.
-    pub(crate) tether: Option<OwnedFd>,
+    pub(crate) tether: Option<Link>,
     /// `--forward-signals`
     pub(crate) forwarder: Option<Forwarder>,
     /// What else stays open, for whoever comes after the monitor.
     pub(crate) kept: Vec<BorrowedFd<'a>>,
 }
 
-/// A wait(2) status as an exit status: n, or 128 + the signal. Real-time signals count too.
-pub(crate) const fn exit_code(status: i32) -> Option<i32> {
-    if libc::WIFEXITED(status) {
-        Some(libc::WEXITSTATUS(status))
-    } else if libc::WIFSIGNALED(status) {
-        Some(128 + libc::WTERMSIG(status))
-    } else {
-        None
-    }
-}
-
 impl Monitor<'_> {
     /// Waits for COMMAND's end; the result is its exit status.
     pub(crate) fn run(mut self) -> Result<i32> {
-        let own = [&self.report, &self.json_status, &self.tether];
-        let link = self.forwarder.as_ref().map(|forwarder| forwarder.link.as_fd());
-        let kept = own.into_iter().flatten().map(AsFd::as_fd).chain(link).chain(self.kept.iter().copied());
+        let forwarding = self.forwarder.as_ref().map(|forwarder| &forwarder.link);
+        let links = [self.report.as_ref(), self.tether.as_ref(), forwarding];
+        let links = links.into_iter().flatten().map(AsFd::as_fd);
+        let json_status = self.json_status.as_ref().map(AsFd::as_fd);
+        let kept = links.chain(json_status).chain(self.kept.iter().copied());
         // What was the caller's /proc is still that.
         close_all_but(kept, || open_numbers(open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?.as_fd()).ok());
         if let Some(forwarder) = self.forwarder.take() {
@@ -69,10 +61,11 @@ impl Monitor<'_> {
 
     /// Passes signals on until COMMAND's exit status can be read or waited for.
     fn forward(&self, forwarder: &Forwarder) -> Result<()> {
-        match &self.report {
-            Some(report) => forwarder.run(report),
-            None => forwarder.run(&sys::pidfd_open(self.child).context("Can't watch the sandbox")?),
+        if let Some(report) = &self.report {
+            return forwarder.run(report.as_fd());
         }
+        let sandbox = sys::pidfd_open(self.child).context("Can't watch the sandbox")?;
+        forwarder.run(sandbox.as_fd())
     }
 
     /// COMMAND's exit status as PID 1 reports it; nothing if there is no PID 1 or it died first.
@@ -96,19 +89,5 @@ impl Monitor<'_> {
                 return Ok(code);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statuses_become_exit_codes() {
-        assert_eq!(exit_code(0), Some(0));
-        assert_eq!(exit_code(7 << 8), Some(7));
-        assert_eq!(exit_code(libc::SIGKILL), Some(137));
-        assert_eq!(exit_code(40), Some(168), "a real-time signal");
-        assert_eq!(exit_code(0x137f), None, "stopped");
     }
 }

@@ -8,13 +8,14 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, mkdirat, mknodat};
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, symlinkat, unlinkat};
 
-use crate::config::{Access, Devices, Op};
 use crate::error::{Context, Error, Result, describe, join, warn};
 use crate::fds::{close_all, open_numbers};
-use crate::gather::{self, DevParts, Item, Tree};
-use crate::mount::{self, Attributes, Depth, Explain};
-use crate::root::{self, Node, Root};
+use crate::mount::{self, Attributes, Depth, Explain, Node};
+use crate::op::{Access, Devices, Op};
+use crate::remount;
+use crate::root::{self, Root};
 use crate::shelf::Shelf;
+use crate::tree::{self, DevParts, Item, Tree};
 
 /// What building needs to know.
 #[derive(Debug)]
@@ -104,7 +105,7 @@ impl Builder<'_> {
             (Op::Dir { dest, perms }, _) => self.root.directory(dest, *perms),
             (Op::File { dest, perms, .. }, Item::Content(content)) => {
                 let file = self.root.file(dest, *perms)?;
-                gather::copy(content, file, dest)
+                tree::copy(content, file, dest)
             }
             (Op::Symlink { target, dest }, _) => self.root.symlink(target, dest),
             (Op::Chmod { perms, path }, _) => self.chmod(*perms, path),
@@ -140,7 +141,7 @@ impl Builder<'_> {
     /// Flags for a mount that is attached already.
     fn set_late(&self, mount: BorrowedFd<'_>, attributes: Attributes, depth: Depth, dest: &CStr) -> Result<()> {
         let lenient = self.lenient;
-        mount::remount_below(self.proc, mount, attributes, depth, |point, errno| {
+        remount::remount_below(self.proc, mount, attributes, depth, |point, errno| {
             let what = join("Can't remount", point);
             if lenient {
                 let text = String::from_utf8_lossy(&what).into_owned();
@@ -155,7 +156,7 @@ impl Builder<'_> {
     fn cover(&mut self, dir: BorrowedFd<'_>, name: &CStr, attributes: Attributes, dest: &CStr) -> Result<()> {
         let what = || join(&format!("Can't mount proc/{} on", name.to_string_lossy()), dest);
         let copy = mount::clone_tree(dir, name, Depth::Recursive).explain(what)?;
-        let copy = gather::with_attributes(copy, attributes, Depth::Recursive, what)?;
+        let copy = tree::with_attributes(copy, attributes, Depth::Recursive, what)?;
         mount::attach_at(copy.fd.as_fd(), Some(dir), name).explain(what)?;
         self.set_flags(&copy, Depth::Recursive, dest)?;
         self.keep(copy.fd);
@@ -167,7 +168,7 @@ impl Builder<'_> {
         self.root.attach(tree.fd.as_fd(), dest, tree.node, 0)?;
         self.set_flags(&tree, Depth::Recursive, dest)?;
         self.root.forget_parent();
-        let attributes = gather::bind_attributes(Access::ReadOnly, Devices::Refused);
+        let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
         let proc = tree.fd.as_fd();
         let may_write = |name| faccessat(proc, name, AccessFlags::W_OK, AtFlags::empty());
         // Directories there may be nobody's to write to, as all are in /proc/sys, but the files in them are the host's root's, whatever
@@ -218,7 +219,7 @@ impl Builder<'_> {
         if Node::of(point.as_fd()).at("Can't create file", dest)? != Node::Directory {
             return Err(Error::about("Destination is not a directory", dest));
         }
-        let tree = gather::fresh_tree(c"mqueue", &[], Attributes(0), dest)?;
+        let tree = tree::fresh_tree(c"mqueue", &[], Attributes(0), dest)?;
         self.attach(dest, tree, Depth::One, 0)
     }
 
@@ -226,10 +227,10 @@ impl Builder<'_> {
         let what = "Can't remount readonly on";
         let mount = self.root.existing_mount_point(dest)?;
         // As with --ro-bind, nodes and set-uid bits lose their effect, also where --dev-bind has let them have it.
-        let attributes = gather::bind_attributes(Access::ReadOnly, Devices::Refused);
+        let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
         match mount::add_attributes(mount.as_fd(), attributes, Depth::One) {
             Err(failure) if failure.errno == Errno::ENOSYS => {
-                mount::remount_below(self.proc, mount.as_fd(), attributes, Depth::One, |_, errno| Err(errno).at(what, dest))
+                remount::remount_below(self.proc, mount.as_fd(), attributes, Depth::One, |_, errno| Err(errno).at(what, dest))
             }
             other => other.explain(|| join(what, dest)),
         }

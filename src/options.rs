@@ -9,12 +9,15 @@ use std::fmt::Write as _;
 use crate::apparmor::Profile;
 use crate::caps::CapEdit;
 use crate::cgroup::Setting;
-use crate::config::{Access, Devices, EnvEdit, Missing, Op, Source, Upper, Want, Word};
+use crate::config::{EnvEdit, Want};
 use crate::error::{Error, Result};
 use crate::labels;
 use crate::limits::Limit;
-use crate::parse::{Parser, Pending, Request, Values};
+use crate::op::{Access, Devices, Missing, Op, Source, Upper};
 use crate::policy::Policy;
+use crate::record::{OVERLAY_RULE, Pending, Recorder, Request};
+use crate::values::Values;
+use crate::word::Word;
 
 /// What a value is: for the checks on the table and for what a shell offers to complete it with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +94,7 @@ pub(crate) struct Row {
     /// How it takes part in the rules about modifiers.
     pub(crate) pending: Pending,
     /// Puts what it says into the `Config`.
-    pub(crate) record: fn(&mut Parser, &mut Values<'_>) -> Result<()>,
+    pub(crate) record: fn(&mut Recorder, &mut Values<'_>) -> Result<()>,
 }
 
 impl Row {
@@ -120,10 +123,6 @@ impl Row {
     }
 }
 
-/// What is said about an `--overlay-src` that no overlay follows, or nothing at all.
-pub(crate) const OVERLAY_RULE: &str =
-    "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay";
-
 /// The row of an exact option word.
 pub(crate) fn find(name: &CStr) -> Option<&'static Row> {
     OPTIONS.iter().find(|row| row.name.as_bytes() == name.to_bytes())
@@ -146,33 +145,33 @@ pub(crate) fn usage(program: &CStr) -> Vec<u8> {
 }
 
 /// A bind's source and destination, and the operation made of them.
-fn bind(parser: &mut Parser, values: &mut Values<'_>, access: Access, devices: Devices, missing: Missing) -> Result<()> {
+fn bind(recorder: &mut Recorder, values: &mut Values<'_>, access: Access, devices: Devices, missing: Missing) -> Result<()> {
     let source = Source::Path(values.path()?);
     let dest = values.path()?;
-    parser.push(Op::Bind { source, dest, access, devices, missing });
+    recorder.push(Op::Bind { source, dest, access, devices, missing });
     Ok(())
 }
 
 /// A bind of an open file or directory.
-fn bind_fd(parser: &mut Parser, values: &mut Values<'_>, access: Access) -> Result<()> {
+fn bind_fd(recorder: &mut Recorder, values: &mut Values<'_>, access: Access) -> Result<()> {
     let source = Source::Fd(values.fd()?);
     let dest = values.path()?;
-    parser.push(Op::Bind { source, dest, access, devices: Devices::Refused, missing: Missing::Fatal });
+    recorder.push(Op::Bind { source, dest, access, devices: Devices::Refused, missing: Missing::Fatal });
     Ok(())
 }
 
 /// A file whose content comes from an fd and that is bound into place.
-fn bind_data(parser: &mut Parser, values: &mut Values<'_>, access: Access) -> Result<()> {
+fn bind_data(recorder: &mut Recorder, values: &mut Values<'_>, access: Access) -> Result<()> {
     let fd = values.fd()?;
     let dest = values.path()?;
-    let perms = parser.take_perms(0o600);
-    parser.push(Op::Data { fd, dest, perms, access });
+    let perms = recorder.take_perms(0o600);
+    recorder.push(Op::Data { fd, dest, perms, access });
     Ok(())
 }
 
 /// Asks for what `--unshare-all` asks for. A namespace that is already required stays so.
-fn unshare_all(parser: &mut Parser) {
-    let namespaces = &mut parser.config.namespaces;
+fn unshare_all(recorder: &mut Recorder) {
+    let namespaces = &mut recorder.config.namespaces;
     for soft in [&mut namespaces.user, &mut namespaces.cgroup] {
         if *soft == Want::No {
             *soft = Want::Try;
@@ -382,7 +381,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| v.last_wins(&mut p.config.file_label, label)),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
         "A new one with --unshare-pid or --pidns, else the host's. Of its parts that steer the kernel, sys, sysrq-trigger, irq and bus \
-         are read-only if they themselves could be written to. If it is root who calls, files below sys still can.",
+         are read-only if they themselves could be written to. If it is root who calls, what steers the kernel is root's, whatever \
+         the user namespace: it is read-only too, unless COMMAND has CAP_SYS_ADMIN over the sandbox's mounts and could make it writable again.",
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
     row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
         "The nodes null, zero, full, random, urandom and tty are the host's; pts is new; shm is an empty directory. There is \

@@ -1,8 +1,14 @@
 //! Tests of the parser: what is taken, what is refused and in which words.
 #![expect(clippy::panic, reason = "a test says what went wrong")]
 
+use std::ffi::CStr;
+
 use super::*;
-use crate::config::{Access, Want};
+
+use crate::config::{Config, Want};
+use crate::host::Caller;
+use crate::op::{Access, Op};
+use crate::values::parse_number;
 
 /// A word that lives as long as one of argv's.
 fn word(text: &str) -> Word {
@@ -128,7 +134,7 @@ fn a_required_namespace_stays_required() {
 
 #[test]
 fn rules_between_options_have_an_order() {
-    let caller = crate::config::Caller { uid: 1000, gid: 1000 };
+    let caller = Caller { uid: 1000, gid: 1000 };
     let check = |words: &[&str]| match config(words).and_then(|mut config| config.check(caller, || true)) {
         Ok(()) => "fine".to_owned(),
         Err(error) if error.wants_usage() => "usage".to_owned(),

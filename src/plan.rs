@@ -9,11 +9,14 @@ use nix::sys::stat::{SFlag, stat};
 use serde::{Serialize, Serializer};
 
 use crate::apparmor::Profile;
-use crate::config::{Access, Config, Devices, EnvEdit, Missing, Op, Source, Upper, Want, components};
+use crate::caps;
+use crate::config::{Config, EnvEdit, Want};
 use crate::error::describe;
+use crate::host::Host;
 use crate::ids::Range;
-use crate::launch::Host;
-use crate::{caps, identity, sandbox, sys};
+use crate::op::{Access, Devices, Missing, Op, Source, Upper, components};
+use crate::privileges;
+use crate::sys;
 
 /// A word of the command line. In JSON, what is no UTF-8 in it is replaced.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +124,7 @@ impl<'a> Plan<'a> {
     /// What a checked command line comes to for this caller.
     pub(crate) fn of(config: &'a Config, host: &Host) -> Self {
         let (uid_map, gid_map) = maps(config, host);
-        let own = |id| move || (!identity::has_foreign_ids(config)).then_some(id);
+        let own = |id| move || (!privileges::has_foreign_ids(config)).then_some(id);
         // What the ids asked for are called in a namespace that is joined last, only that one's maps tell.
         let given = |id: Option<u32>| id.filter(|_| config.fds.userns2.is_none());
         Self {
@@ -130,7 +133,7 @@ impl<'a> Plan<'a> {
             gid: given(config.gid).or_else(own(host.caller.gid)),
             uid_map,
             gid_map,
-            capabilities: caps::names(sandbox::caps_after_exec(config, host)),
+            capabilities: caps::names(privileges::caps_after_exec(config, host)),
             limits: config.limits.iter().map(ToString::to_string).collect(),
             filters: filters(config),
             unknown_calls: config.unknown_calls.iter().map(|name| &**name).collect(),

@@ -6,12 +6,16 @@ use std::fmt::Write as _;
 use std::os::fd::IntoRawFd as _;
 use std::path::Path;
 
+use nix::unistd::getppid;
+
 use super::*;
-use crate::config::Caller;
-use crate::launch::settle_filters;
+
+use crate::host::Caller;
 use crate::options::{Kind, OPTIONS};
-use crate::parse::{self, Request};
+use crate::parse;
 use crate::plan_text::render;
+use crate::record::Request;
+use crate::settle::settle_filters;
 
 /// Command lines of several options.
 const LINES: &[&str] = &[
@@ -84,7 +88,7 @@ fn shown(line: &str) -> String {
     let Ok(Request::Run(mut config)) = parse::parse(&words) else { return format!("refused: {line}\n") };
     // Ranges are root's.
     let id = if line.contains("65536 5 1") { 0 } else { 1000 };
-    let host = Host { caller: Caller { uid: id, gid: id }, caps: 0, permitted: 0, tty: None };
+    let host = Host { caller: Caller { uid: id, gid: id }, caps: 0, permitted: 0, parent: getppid(), tty: None };
     if let Err(error) = config.check(host.caller, || true) {
         return format!("refused: {line}: {error}\n");
     }
@@ -135,7 +139,7 @@ fn the_document_is_json() {
     let words: Vec<&'static CStr> =
         line.split(' ').chain(["true"]).map(|word| &*Box::leak(CString::new(word).expect("no NUL").into_boxed_c_str())).collect();
     let Ok(Request::Run(mut config)) = parse::parse(&words) else { panic!("it is a command line") };
-    let host = Host { caller: Caller { uid: 1000, gid: 1000 }, caps: 0, permitted: 0, tty: None };
+    let host = Host { caller: Caller { uid: 1000, gid: 1000 }, caps: 0, permitted: 0, parent: getppid(), tty: None };
     config.check(host.caller, || true).expect("it is a good one");
     let json = serde_json::to_value(Plan::of(&config, &host)).expect("it is JSON");
     assert_eq!(json["namespaces"]["pid"], "new");

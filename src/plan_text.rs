@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
+use crate::caps;
 use crate::error::{is_plain, on_one_line};
 use crate::plan::{Entry, Plan, Text, Variable};
-use crate::{caps, sys};
+use crate::sys;
 
 /// The width that is kept to.
 const WIDTH: usize = 80;

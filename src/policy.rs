@@ -27,11 +27,11 @@ use serde::de::{Deserializer, Visitor};
 use syscalls::Sysno;
 
 use crate::bpf::{self, Answer, Condition, ENOSYS, Rule, Rules, Test};
-use crate::config::Word;
 use crate::error::{Context, Error, Result, join, on_one_line};
 use crate::json::{Object, Text};
 use crate::seccomp::{MAX_INSTRUCTIONS, Program};
 use crate::sys;
+use crate::word::Word;
 
 /// Where a policy comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 use super::*;
 
+use crate::policy::{ARCHITECTURE, BUILT_IN, Facts};
+
 const FACTS: Facts = Facts { caps: 1 << 21, kernel: (6, 1) };
 
 /// A profile with one element of `syscalls`.

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
@@ -21,29 +21,8 @@ use nix::unistd::{chdir, fchdir, getpid, pivot_root};
 
 use crate::error::{Context, Error, Result, join};
 use crate::hints;
-use crate::mount::{self, Explain, Failure};
-use crate::sys::{SysResult, pidfd_open};
-
-/// What a mount point has to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Node {
-    /// A directory.
-    Directory,
-    /// Anything else.
-    File,
-}
-
-impl Node {
-    /// What an open file is.
-    pub(crate) fn of(fd: BorrowedFd<'_>) -> SysResult<Self> {
-        Ok(if kind(fd)? == SFlag::S_IFDIR { Self::Directory } else { Self::File })
-    }
-}
-
-/// The file type of an open file.
-fn kind(fd: BorrowedFd<'_>) -> SysResult<SFlag> {
-    Ok(SFlag::from_bits_truncate(fstat(fd)?.st_mode & SFlag::S_IFMT.bits()))
-}
+use crate::mount::{self, Explain, Failure, Node, kind};
+use crate::sys::{self, SysResult};
 
 /// The sandbox's file system while it is built.
 #[derive(Debug)]
@@ -253,7 +232,7 @@ pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
 /// Goes to the root of the mount namespace. A caller in a chroot has another one, and a new root that took that one's place would have the
 /// host's above it, where who may call chroot(2) climbs.
 pub(crate) fn leave_chroot(proc: BorrowedFd<'_>) -> Result<()> {
-    let own = pidfd_open(getpid()).or_else(|_| {
+    let own = sys::pidfd_open(getpid()).or_else(|_| {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         openat(proc, c"self/ns/mnt", flags, Mode::empty())
     });
@@ -264,7 +243,7 @@ pub(crate) fn leave_chroot(proc: BorrowedFd<'_>) -> Result<()> {
 /// Has the host see nothing from here on of what is mounted below `/`.
 pub(crate) fn make_slave() -> Result<()> {
     let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC | MsFlags::MS_SILENT;
-    mount(None::<&CStr>, c"/", None::<&CStr>, slave, None::<&CStr>).context("Failed to make / slave")
+    nix::mount::mount(None::<&CStr>, c"/", None::<&CStr>, slave, None::<&CStr>).context("Failed to make / slave")
 }
 
 /// Leaves `/` for a new root. One pivot and one detach: from here on no path leads to what was there.

@@ -1,7 +1,8 @@
 //! [`Config::check`]: the rules between options.
 
-use crate::config::{Caller, Config, Want};
+use crate::config::{Config, Want};
 use crate::error::{Error, Result};
+use crate::host::Caller;
 use crate::ids::{self, Maps, Range};
 
 impl Config {

@@ -13,9 +13,10 @@ use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
 use nix::unistd::{chdir, chroot, fchdir};
 
 use crate::error::{Context, Error, Result};
-use crate::gather::{DevParts, Item, Tree, plain_tmpfs};
-use crate::mount::{self, Attributes, Depth, Explain};
-use crate::root::{Node, leave_for, pivot_to};
+use crate::mount::{self, Attributes, Depth, Explain, Node};
+use crate::remount;
+use crate::root::{leave_for, pivot_to};
+use crate::tree::{DevParts, Item, Tree, plain_tmpfs};
 
 /// Room for what is open besides: the layers of one overlay are the most, for so many fit into its options.
 const ELSE: rlim_t = 400;
@@ -62,7 +63,7 @@ impl<'a> Shelf<'a> {
         let cover = mount::clone_tree(AT_FDCWD, c"/proc", Depth::Recursive).explain(what)?;
         mount::attach_at(fd.as_fd(), None, c"/proc").explain(what)?;
         let here = open(c".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open the working directory")?;
-        mount::make_unbindable(proc, fd.as_fd()).map_err(|errno| Error::mount(what(), errno))?;
+        remount::make_unbindable(proc, fd.as_fd()).map_err(|errno| Error::mount(what(), errno))?;
         fchdir(here).context("Can't enter the working directory")?;
         mount::attach_at(cover.as_fd(), None, c"/proc").explain(what)?;
         Ok(Self { proc, fd, used: 0 })

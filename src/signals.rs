@@ -6,7 +6,7 @@
 //! before that ends the sandbox too.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -17,7 +17,7 @@ use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixCreden
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 
 use crate::error::{Context, Error, Result, warn};
-use crate::launch;
+use crate::links::Link;
 use crate::sys::{self, SysResult};
 
 /// What is passed on.
@@ -36,24 +36,24 @@ const FORWARDED: [Signal; 8] = [
 const SI_KERNEL: i32 = 0x80;
 
 /// Hands the monitor this process, which is about to become COMMAND, and waits until it may.
-pub(crate) fn introduce(link: &OwnedFd) -> Result<()> {
+pub(crate) fn introduce(link: &Link) -> Result<()> {
     let failure = "Can't hand the monitor a pidfd for --forward-signals";
     let this = sys::pidfd_open(getpid()).context(failure)?;
     let (fds, byte) = ([this.as_raw_fd()], [IoSlice::new(&[0])]);
     let rights = [ControlMessage::ScmRights(&fds)];
-    match sys::uninterrupted(|| sendmsg::<()>(link.as_raw_fd(), &byte, &rights, MsgFlags::MSG_NOSIGNAL, None)) {
+    match sys::uninterrupted(|| sendmsg::<()>(link.as_fd().as_raw_fd(), &byte, &rights, MsgFlags::MSG_NOSIGNAL, None)) {
         // The monitor is gone.
         Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(Error::reported()),
         other => _ = other.context(failure)?,
     }
-    launch::await_byte(link, "Can't read from the monitor")
+    link.wait("Can't read from the monitor")
 }
 
 /// The monitor's side.
 #[derive(Debug)]
 pub(crate) struct Forwarder {
     /// Where COMMAND introduces itself, a socket that tells who writes to it.
-    pub(crate) link: OwnedFd,
+    pub(crate) link: Link,
 }
 
 /// COMMAND, as the monitor knows it.
@@ -66,16 +66,16 @@ struct Command {
 
 impl Forwarder {
     /// Passes signals on until `end` can be read from, or nobody is at its other end.
-    pub(crate) fn run(&self, end: &OwnedFd) -> Result<()> {
+    pub(crate) fn run(&self, end: BorrowedFd<'_>) -> Result<()> {
         // A set-up that fails ends this.
         let Some(command) = receive(&self.link).context("Can't receive COMMAND's pidfd")? else { return Ok(()) };
         // From here on none of them ends the monitor.
         let set: SigSet = FORWARDED.into_iter().collect();
         set.thread_block().context("sigprocmask")?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context("signalfd")?;
-        launch::signal(&self.link).context("Can't tell COMMAND to go on")?;
+        self.link.notify().context("Can't tell COMMAND to go on")?;
         loop {
-            let mut ready = [PollFd::new(end.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+            let mut ready = [PollFd::new(end, PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
             sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)).context("poll")?;
             while let Some(signal) = sys::uninterrupted(|| signals.read_signal()).context("Can't read signals")? {
                 forward(&command, signal);
@@ -108,13 +108,13 @@ fn is_told(command: &Command, signal: &libc::signalfd_siginfo) -> bool {
 }
 
 /// The pidfd that COMMAND sends; none if it has ended before.
-fn receive(link: &OwnedFd) -> SysResult<Option<Command>> {
+fn receive(link: &Link) -> SysResult<Option<Command>> {
     let mut byte = [0; 1];
     let mut buffer = [IoSliceMut::new(&mut byte)];
     let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1], UnixCredentials);
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let message = loop {
-        match recvmsg::<()>(link.as_raw_fd(), &mut buffer, Some(&mut space), flags) {
+        match recvmsg::<()>(link.as_fd().as_raw_fd(), &mut buffer, Some(&mut space), flags) {
             Err(Errno::EINTR) => {}
             other => break other?,
         }

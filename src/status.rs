@@ -3,15 +3,14 @@
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
 use nix::libc;
-use nix::sys::stat::fstatat;
 use nix::unistd::Pid;
 
-use crate::config::{Namespaces, Want};
+use crate::config::Namespaces;
 use crate::error::{Context, Error, Result, describe, warn};
-use crate::ids::read_file;
-use crate::sys::{self, SysResult, uninterrupted};
+use crate::files::{read_file, write_all};
+use crate::introduce::told;
+use crate::sys::{self, SysResult};
 
 /// The sandbox's process and namespaces, as seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,29 +53,6 @@ fn name_of_ours(proc: BorrowedFd<'_>, child: Pid) -> SysResult<String> {
 fn field(text: &[u8], name: &[u8]) -> Option<String> {
     let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
     Some(std::str::from_utf8(line).ok()?.trim().to_owned())
-}
-
-/// The kinds of namespaces that the documents tell of, in their order.
-fn told(wanted: Namespaces) -> impl Iterator<Item = &'static str> {
-    let all = [
-        ("cgroup", wanted.cgroup != Want::No),
-        ("ipc", wanted.ipc != Want::No),
-        ("mnt", true),
-        ("net", wanted.net != Want::No),
-        ("pid", wanted.pid != Want::No),
-        ("uts", wanted.uts != Want::No),
-    ];
-    all.into_iter().filter(|(_, is_new)| *is_new).map(|(kind, _)| kind)
-}
-
-/// The inode numbers of these namespaces, of the process that has this name in /proc.
-pub(crate) fn namespaces(proc: BorrowedFd<'_>, name: &str, wanted: Namespaces) -> Result<Vec<u64>> {
-    let look = |kind| {
-        let path = format!("{name}/ns/{kind}");
-        let stat = fstatat(proc, path.as_str(), AtFlags::empty());
-        stat.map(|stat| stat.st_ino).context(format!("Can't stat namespace {kind}"))
-    };
-    told(wanted).map(look).collect()
 }
 
 impl Info {
@@ -124,15 +100,6 @@ pub(crate) fn write_exit_code(fd: BorrowedFd<'_>, code: i32) {
 
 fn write(fd: BorrowedFd<'_>, text: &str) -> Result<()> {
     write_all(fd, text.as_bytes()).context("Write to info_fd")
-}
-
-/// Writes everything, in as many calls as it takes.
-pub(crate) fn write_all(fd: BorrowedFd<'_>, mut text: &[u8]) -> SysResult<()> {
-    while !text.is_empty() {
-        let count = uninterrupted(|| nix::unistd::write(fd, text))?;
-        text = text.get(count..).unwrap_or_default();
-    }
-    Ok(())
 }
 
 #[cfg(test)]
