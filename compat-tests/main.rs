@@ -19,8 +19,10 @@ mod cases;
 mod differences;
 mod differential;
 mod harness;
+mod order;
 mod probe;
 mod sys;
+mod text;
 
 use std::process::ExitCode;
 
@@ -29,5 +31,7 @@ fn main() -> ExitCode {
     if arguments.next().as_deref() == Some("--probe") {
         return probe::run(&arguments.collect::<Vec<_>>());
     }
-    harness::run(cases::all(), cases::more)
+    harness::run(cases::all(), differences::DIFFERENCES, |lab, cases| {
+        cases::trials(cases).into_iter().chain(differential::trials(lab)).chain([order::trial()]).collect()
+    })
 }

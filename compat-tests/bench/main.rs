@@ -13,6 +13,7 @@
 //! `target/binds.svg` is the time against the number of binds, as it stands in the README.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table on standard output is what this program is for")]
 
+mod common;
 mod measure;
 mod memory;
 mod programs;
@@ -21,14 +22,12 @@ mod svg;
 
 use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use common::{Result, target};
 use measure::Runs;
 use programs::Programs;
-
-/// The result of anything that may go wrong; the words are for whoever started the benchmark.
-type Result<T> = std::result::Result<T, String>;
 
 /// Who everything runs as if root starts it: nobody's id, and nobody's group.
 const USER: u32 = 54321;
@@ -84,11 +83,6 @@ fn start_in(dir: &Path, words: &[String]) -> Result<()> {
         println!("\ndrawn: {}", kept.display());
     }
     if status.success() { Ok(()) } else { Err(format!("stopped, {status}")) }
-}
-
-/// The build directory.
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from)
 }
 
 /// Whether a name is among those that were asked for.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::time::{Duration, Instant};
 
-use crate::Result;
+use crate::common::Result;
 use crate::programs::{Program, Programs};
 use crate::scenarios::Scenario;
 

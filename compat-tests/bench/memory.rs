@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::Result;
+use crate::common::Result;
 use crate::programs::{Program, Programs};
 use crate::scenarios::{self, Scenario};
 

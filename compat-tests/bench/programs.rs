@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::{Result, target};
 use crate::scenarios::Scenario;
-use crate::{Result, target};
 
 /// One program, with the words that come before the options.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use crate::Result;
+use crate::common::Result;
 
 /// One argument list.
 #[derive(Debug)]

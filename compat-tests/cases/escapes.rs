@@ -1,11 +1,11 @@
 //! The adversary inside: what was not given cannot be reached, and what was given read-only cannot be written.
 //!
-//! The probe makes all its attempts (see `probe/escape.rs`) in each of several forms of sandbox. The claim is the exact list of those
+//! The probe makes all its attempts (see `probe/escape/mod.rs`) in each of several forms of sandbox. The claim is the exact list of those
 //! that get through, empty where a promise is made. Where none is made the list says what that means, and shows that the attempts work.
 
 use super::has_mount_setattr;
 use crate::harness::{Case, Outcome, Result, Setup};
-use crate::probe::escape_root::SECRET;
+use crate::probe::escape::SECRET;
 use crate::sys::{self, Word};
 
 /// The cases of this file.

@@ -21,6 +21,7 @@ mod arguments;
 mod beyond;
 mod cgroup;
 mod cli;
+mod common;
 mod cves;
 mod diagnostics;
 mod escapes;
@@ -53,6 +54,7 @@ mod views;
 mod vulnerabilities;
 mod vulnerabilities_process;
 
+use common::{USAGE, fails, has_mount_setattr, plain, usage};
 pub(crate) use namespaces::joined_user_and_pid;
 pub(crate) use overlays::{without_layers, without_whiteouts};
 pub(crate) use views::{VIEWS, without_data_names};
@@ -61,16 +63,11 @@ use std::sync::Arc;
 
 use libtest_mimic::Trial;
 
-use crate::differential;
-use crate::harness::{Case, Lab, Result};
-use crate::sys;
+use crate::harness::Case;
 
-/// The trials that are about more than one case.
-pub(crate) fn more(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
-    let mut trials = differential::trials(lab);
-    trials.push(cves::trial(cases));
-    trials.push(promises::trial());
-    trials
+/// The trials about the cases, the vulnerabilities and the promises of SECURITY.md.
+pub(crate) fn trials(cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
+    vec![cves::trial(cases), promises::trial()]
 }
 
 /// All cases, each under the name of its file.
@@ -118,28 +115,4 @@ pub(crate) fn all() -> Vec<Case> {
         })
     };
     files.into_iter().flat_map(named).collect()
-}
-
-/// For what needs mount_setattr(2): kernels before 5.12 set flags by mount(2), after attaching.
-fn has_mount_setattr() -> Result<()> {
-    if sys::has_mount_setattr() { Ok(()) } else { Err("the kernel has no mount_setattr".to_owned()) }
-}
-
-/// The first line of the help, which is all of it that is compared.
-const USAGE: &str = "usage: bwrap [OPTIONS...] [--] COMMAND [ARGS...]\n";
-
-/// A case that ends with this line on stderr.
-fn fails(name: &str, words: &[&str], line: &str) -> Case {
-    Case::new(name).options(words).fails(line)
-}
-
-/// A case that ends with the usage.
-fn usage(name: &str, words: &[&str]) -> Case {
-    Case::new(name).options(words).status(1).stdout("").stderr(USAGE)
-}
-
-/// A word as a part of a case's name.
-fn plain(word: &str) -> String {
-    let letters = word.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect::<String>();
-    letters.trim_matches('_').to_owned()
 }

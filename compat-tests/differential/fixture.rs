@@ -74,7 +74,7 @@ pub(super) fn script() -> String {
         Dir(mode) => format!("mkdir -p '{name}'; chmod {mode:o} '{name}'\n"),
         File(mode, text) => {
             let parent = name.rsplit_once('/').map_or(".", |(parent, _)| parent);
-            format!("mkdir -p {parent}; printf %s {} > '{name}'; chmod {mode:o} '{name}'\n", super::plan::quote(text.as_bytes()))
+            format!("mkdir -p {parent}; printf %s {} > '{name}'; chmod {mode:o} '{name}'\n", super::quote::quote(text.as_bytes()))
         }
         Link(target) => format!("ln -s \"{}\" '{name}'\n", target.replace("{dir}", "$dir")),
     };

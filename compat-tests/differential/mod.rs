@@ -12,9 +12,11 @@
 mod fixture;
 mod generate;
 mod known;
+mod maker;
 mod options;
 mod places;
 mod plan;
+mod quote;
 mod random;
 mod shrink;
 
@@ -162,7 +164,7 @@ struct Verdict {
 
 /// Runs both sides once.
 fn compare(lab: &Lab, plan: &Plan, identity: Identity) -> Result<Verdict, String> {
-    let case = plan.case("differential");
+    let case = known::blurs(plan, plan.case("differential"));
     let (reference, ours) = both(lab, &case, identity)?;
     if lab.show {
         say(&format!("{reference}{ours}"));

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::fcntl::OFlag;
 
-use super::generate::{Maker, Root};
+use super::maker::{Maker, Root};
 use super::places::Kind;
 use super::plan::Piece;
 use crate::harness::{Fd, Identity, filter};

@@ -1,6 +1,6 @@
 //! The paths that options get: sources on the host, and destinations in the sandbox, mostly such as fit each other.
 
-use super::generate::{Maker, Root};
+use super::maker::{Maker, Root};
 
 /// What is at a place, or is to be.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{fixture, known};
+use super::fixture;
+use super::quote::{quote, quote_format};
 use crate::cases::joined_user_and_pid;
 use crate::harness::{Case, Fd, Identity, Tweak};
 
@@ -93,7 +94,7 @@ impl Plan {
         if let Some(fd) = self.closed {
             case = case.tweak(Tweak::Close(fd));
         }
-        known::blurs(self, case)
+        case
     }
 
     /// Lines of a shell script that do the same after [`fixture::script`].
@@ -145,39 +146,4 @@ fn redirection(number: RawFd, fd: &Fd) -> String {
         Fd::Capture | Fd::Broken => String::new(),
         Fd::Held => format!("exec {number}< /dev/null\n"),
     }
-}
-
-/// A word in a shell script; `{dir}` and `{probe}` become variables.
-pub(super) fn quote(word: &[u8]) -> String {
-    let mut text = String::from("$'");
-    for byte in word {
-        match byte {
-            b'\'' | b'\\' => _ = write!(text, "\\{}", char::from(*byte)),
-            b' '..=b'~' => text.push(char::from(*byte)),
-            _ => _ = write!(text, "\\x{byte:02x}"),
-        }
-    }
-    text.push('\'');
-    let plain = word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.{}+,:=".contains(byte));
-    let text = if plain && !word.is_empty() { text.trim_start_matches("$'").trim_end_matches('\'').to_owned() } else { text };
-    let variable = |text: String, name: &str| {
-        let value = if plain { format!("${name}") } else { format!("'\"${name}\"$'") };
-        text.replace(&format!("{{{name}}}"), &value)
-    };
-    ["dir", "probe", "uid", "gid", "namespaces"].into_iter().fold(text, variable)
-}
-
-/// Bytes as the format of printf(1).
-fn quote_format(content: &[u8]) -> String {
-    let mut text = String::from("'");
-    for byte in content {
-        match byte {
-            b'%' => text.push_str("%%"),
-            b'\'' | b'\\' => _ = write!(text, "\\{byte:03o}"),
-            b' '..=b'~' => text.push(char::from(*byte)),
-            _ => _ = write!(text, "\\{byte:03o}"),
-        }
-    }
-    text.push('\'');
-    text
 }

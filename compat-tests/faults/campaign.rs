@@ -18,7 +18,8 @@ use super::scenarios::{SCENARIOS, Scenario};
 use super::tolerated::TOLERATED;
 use super::tracer::{self, Fault, Place, REPORT};
 use crate::harness::apart::{self, Watch};
-use crate::harness::lab::{Lab, Side, target_directory};
+use crate::harness::identity::Side;
+use crate::harness::lab::{Lab, target_directory};
 use crate::harness::report::say;
 use crate::harness::{Case, Fd, Identity, Outcome, Result, page, select, side};
 

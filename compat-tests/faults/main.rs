@@ -14,9 +14,6 @@
 
 mod calls;
 mod campaign;
-#[path = "../differences.rs"]
-#[allow(dead_code, reason = "the harness names this table; there are no two sides to compare here")]
-mod differences;
 #[path = "../harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the compat tests use the rest of it")]
 mod harness;
@@ -28,6 +25,8 @@ mod scenarios;
 #[path = "../sys.rs"]
 #[allow(dead_code, reason = "the compat tests use the rest of it")]
 mod sys;
+#[path = "../text.rs"]
+mod text;
 mod tolerated;
 mod tracer;
 

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::compare::Field;
-use super::lab::Identity;
+use super::difference::Field;
+use super::identity::Identity;
 use super::live::Live;
 use super::outcome::{Exit, Outcome};
 use super::{Fd, Result, Setup};
@@ -135,7 +134,7 @@ impl Case {
         self.options(["--ro-bind", "/", "/"])
     }
 
-    /// Runs the probe, bound as /probe, to show these views (see `probe.rs`).
+    /// Runs the probe, bound as /probe, to show these views (see `probe/mod.rs`).
     pub(crate) fn probe(self, views: &[&str]) -> Self {
         self.options(["--ro-bind", "{probe}", "/probe"]).run(["/probe", "--probe", "{namespaces}"]).run(views)
     }
@@ -303,18 +302,4 @@ impl Case {
         };
         in_program || self.fds.values().any(|fd| fd.content().is_some_and(in_bytes))
     }
-}
-
-/// Puts values for placeholders into bytes.
-pub(crate) fn expand(text: &OsStr, values: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut text = text.as_bytes().to_vec();
-    for (name, value) in values {
-        let name = format!("{{{name}}}");
-        let mut from = 0;
-        while let Some(at) = text[from..].windows(name.len()).position(|w| w == name.as_bytes()) {
-            text.splice(from + at..from + at + name.len(), value.iter().copied());
-            from += at + value.len();
-        }
-    }
-    text
 }

@@ -9,44 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::{Gid, Uid};
 
-use super::report::Record;
+use super::identity::{Identity, Side};
+use super::record::Record;
 use super::{Result, filter, places};
 use crate::sys;
 
 /// An id that no account of a distribution has.
 const ORDINARY: u32 = 54321;
-
-/// Who runs `bwrap`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Identity {
-    Root,
-    User,
-}
-
-impl Identity {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Root => "root",
-            Self::User => "user",
-        }
-    }
-}
-
-/// Whose `bwrap` runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Reference,
-    Ours,
-}
-
-impl Side {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Reference => "the reference",
-            Self::Ours => "ours",
-        }
-    }
-}
 
 /// The shared state.
 pub(crate) struct Lab {

@@ -10,8 +10,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::fds::Near;
 use super::outcome::number_in;
-use super::{Exit, Result, normal};
+use super::{Exit, Result};
 use crate::sys::{Kept, News, read_news};
+use crate::text::text;
 
 struct Stream {
     /// Gone at the end of the stream.
@@ -58,7 +59,7 @@ impl Live {
 
     /// What has been written to a captured fd up to now.
     pub(crate) fn text(&self, fd: RawFd) -> String {
-        self.streams.get(&fd).map_or_else(String::new, |s| normal::text(&s.read))
+        self.streams.get(&fd).map_or_else(String::new, |s| text(&s.read))
     }
 
     /// Waits until a captured fd's writers are all gone.

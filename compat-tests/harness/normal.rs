@@ -1,19 +1,6 @@
 //! Makes outcomes comparable: what has to differ between two runs gets the same name in both.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
-
-/// Bytes as text; what is not UTF-8 is escaped.
-pub(crate) fn text(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
-}
 
 /// Where a number that means nothing stands, a pid's, an inode's or a terminal's; the digits after it are replaced.
 const BEFORE_NUMBERS: [&str; 7] = ["/proc/", ":[", "\"child-pid\": ", "-namespace\": ", "/dev/pts/", " devpts devpts /", " 136:"];

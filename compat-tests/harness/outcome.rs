@@ -5,8 +5,10 @@ use std::fmt;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use super::lab::{Identity, Side};
-use super::{Result, case, normal};
+use super::Result;
+use super::expand::expand;
+use super::identity::{Identity, Side};
+use crate::text::text;
 
 /// How the process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ impl Outcome {
 
     /// What was written to a captured fd, as it is.
     pub(crate) fn raw(&self, number: RawFd) -> String {
-        self.raw.get(&number).map_or_else(String::new, |bytes| normal::text(bytes))
+        self.raw.get(&number).map_or_else(String::new, |bytes| text(bytes))
     }
 
     /// A number in what was written to a captured fd: of `"child-pid": 7` it is 7.
@@ -63,8 +65,8 @@ impl Outcome {
     }
 
     /// Puts in the values of placeholders such as `{uid}`; `{dir}` stays, as in the normalised texts.
-    pub(crate) fn expand(&self, text: &str) -> String {
-        normal::text(&case::expand(text.as_ref(), &self.values))
+    pub(crate) fn expand(&self, words: &str) -> String {
+        text(&expand(words.as_ref(), &self.values))
     }
 
     /// The words, unless it is true.

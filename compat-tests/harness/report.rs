@@ -5,41 +5,9 @@ use std::io::Write as _;
 
 use libtest_mimic::Arguments;
 
-use super::Identity;
+use super::Difference;
 use super::lab::{Lab, target_directory};
-use crate::differences::DIFFERENCES;
-
-/// How a trial came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Same,
-    Declared,
-    Differs,
-    /// A claim was not true, or a side could not be run.
-    Failed,
-    /// Only one side ran.
-    OneSide,
-}
-
-impl Verdict {
-    fn name(self, lab: &Lab) -> &'static str {
-        match self {
-            Self::Same => "same",
-            Self::Declared => "declared",
-            Self::Differs => "differs",
-            Self::Failed => "failed",
-            Self::OneSide if lab.has_reference() => "one side only",
-            Self::OneSide => "no reference",
-        }
-    }
-}
-
-/// What is remembered of a trial.
-pub(crate) struct Record {
-    pub(crate) case: String,
-    pub(crate) identity: Identity,
-    pub(crate) verdict: Verdict,
-}
+use super::record::Verdict;
 
 /// Prints without the panic that a closed stdout would cause.
 pub(crate) fn say(text: &str) {
@@ -47,14 +15,14 @@ pub(crate) fn say(text: &str) {
 }
 
 /// Writes the report and prints the summary.
-pub(crate) fn write(lab: &Lab, arguments: &Arguments) {
+pub(crate) fn write(lab: &Lab, arguments: &Arguments, differences: &[Difference]) {
     let mut records = lab.records();
     records.sort_by(|a, b| (&a.case, a.identity).cmp(&(&b.case, b.identity)));
     let mut report = String::new();
     for record in records.iter() {
-        let verdict = record.verdict.name(lab);
+        let verdict = record.verdict.name(lab.has_reference());
         _ = writeln!(report, "{verdict:14} {} as {}", record.case, record.identity.name());
-        for row in DIFFERENCES.iter().filter(|row| row.concerns(&record.case, record.identity)) {
+        for row in differences.iter().filter(|row| row.concerns(&record.case, record.identity)) {
             _ = writeln!(report, "{:14} {}: {}", "", row.field, row.reason);
         }
     }
@@ -64,7 +32,7 @@ pub(crate) fn write(lab: &Lab, arguments: &Arguments) {
         let total = records.iter().filter(|r| r.identity == identity).count();
         let (same, declared, differs) = (of(Verdict::Same), of(Verdict::Declared), of(Verdict::Differs));
         let (failed, one) = (of(Verdict::Failed), of(Verdict::OneSide));
-        let one_side = Verdict::OneSide.name(lab);
+        let one_side = Verdict::OneSide.name(lab.has_reference());
         let name = identity.name();
         _ = writeln!(
             summary,

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Result, case, normal};
+use super::Result;
+use super::expand::expand;
 use crate::sys;
+use crate::text::text;
 
 /// What a set-up may use.
 pub(crate) struct Setup {
@@ -73,7 +75,7 @@ impl Setup {
 
     /// Puts in the values of placeholders.
     pub(crate) fn expand(&self, text: &std::ffi::OsStr) -> Vec<u8> {
-        case::expand(text, &self.values)
+        expand(text, &self.values)
     }
 
     /// Passes an fd to `bwrap` at this number.
@@ -174,7 +176,7 @@ pub(crate) fn tree(dir: &Path, uid: u32) -> BTreeMap<String, String> {
 fn list(top: &Path, dir: &Path, uid: u32, found: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        let name = normal::text(path.strip_prefix(top).unwrap_or(&path).as_os_str().as_bytes());
+        let name = text(path.strip_prefix(top).unwrap_or(&path).as_os_str().as_bytes());
         let Ok(meta) = fs::symlink_metadata(&path) else { continue };
         found.insert(name, describe(&path, &meta, uid));
         if meta.is_dir() {
@@ -189,7 +191,7 @@ fn describe(path: &Path, meta: &fs::Metadata, uid: u32) -> String {
     let kind = meta.file_type();
     if kind.is_symlink() {
         let target = fs::read_link(path).unwrap_or_default();
-        format!("symlink to {}", normal::text(target.as_os_str().as_bytes()))
+        format!("symlink to {}", text(target.as_os_str().as_bytes()))
     } else if kind.is_dir() {
         format!("directory {mode}")
     } else if kind.is_file() {
@@ -197,7 +199,7 @@ fn describe(path: &Path, meta: &fs::Metadata, uid: u32) -> String {
         if content.len() > 200 {
             format!("file {mode} {} bytes, sum {:x}", content.len(), sum(&content))
         } else {
-            format!("file {mode} {:?}", normal::text(&content))
+            format!("file {mode} {:?}", text(&content))
         }
     } else if kind.is_fifo() {
         format!("fifo {mode}")

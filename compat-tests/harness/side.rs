@@ -10,13 +10,16 @@ use std::path::PathBuf;
 use nix::pty::openpty;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
-use super::case::{Program, expand};
+use super::case::Program;
+use super::expand::expand;
 use super::fds::Near;
-use super::lab::{Lab, Side};
+use super::identity::Side;
+use super::lab::Lab;
 use super::live::Live;
 use super::normal::normalise;
-use super::{Case, Identity, Outcome, Result, Setup, Tweak, filter, normal, places, scratch};
+use super::{Case, Identity, Outcome, Result, Setup, Tweak, filter, places, scratch};
 use crate::sys::{self, Launch, c_string};
+use crate::text;
 
 /// Runs it, and calls `judge` before the scratch directory is removed.
 pub(crate) fn run<T>(lab: &Lab, case: &Case, side: Side, identity: Identity, judge: impl FnOnce(Outcome) -> T) -> Result<T> {
@@ -163,7 +166,7 @@ fn outcome(
     raw: BTreeMap<RawFd, Vec<u8>>,
 ) -> Outcome {
     let names = names(lab, side, setup);
-    let plain = |bytes: &[u8]| normalise(&normal::text(bytes), &names);
+    let plain = |bytes: &[u8]| normalise(&text::text(bytes), &names);
     let text = |number: RawFd| raw.get(&number).map_or_else(String::new, |bytes| plain(bytes));
     let tree = scratch::tree(&setup.dir, setup.uid);
     Outcome {

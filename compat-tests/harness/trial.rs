@@ -9,21 +9,22 @@ use libtest_mimic::{Completion, Failed, Trial};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::apart::{self, Watch};
-use super::compare::{Field, differing};
-use super::lab::{Lab, Side};
-use super::report::{Record, Verdict, say};
-use super::{Case, Identity, Outcome, Result, normal, select, side};
-use crate::differences::DIFFERENCES;
+use super::compare::differing;
+use super::identity::Side;
+use super::lab::Lab;
+use super::record::{Record, Verdict};
+use super::report::say;
+use super::{Case, Difference, Field, Identity, Outcome, Result, normal, select, side};
 
 /// The trials of cases, and those about the cases.
-pub(crate) fn all(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
-    let mut trials = about_cases(lab, cases);
-    trials.extend(of_cases(lab, cases));
+pub(crate) fn all(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>, differences: &'static [Difference]) -> Vec<Trial> {
+    let mut trials = about_cases(lab, cases, differences);
+    trials.extend(of_cases(lab, cases, differences));
     trials
 }
 
 /// A trial of every case and identity.
-pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>]) -> Vec<Trial> {
+pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>], differences: &'static [Difference]) -> Vec<Trial> {
     let mut trials = vec![];
     for case in cases {
         for &identity in lab.identities.iter().filter(|identity| case.identities.contains(identity)) {
@@ -36,15 +37,15 @@ pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>]) -> Vec<Trial> {
                 if let Some(reason) = case.unrefused.filter(|_| std::env::var_os("COMPAT_REFUSE").is_some()) {
                     return Ok(Completion::ignored_with(reason));
                 }
-                run(&lab, &case, identity).map(|()| Completion::Completed)
+                run(&lab, &case, identity, differences).map(|()| Completion::Completed)
             }));
         }
     }
     trials
 }
 
-fn run(lab: &Lab, case: &Case, identity: Identity) -> std::result::Result<(), Failed> {
-    let (verdict, mut troubles) = settled(lab, case, identity)?;
+fn run(lab: &Lab, case: &Case, identity: Identity, differences: &[Difference]) -> std::result::Result<(), Failed> {
+    let (verdict, mut troubles) = settled(lab, case, identity, differences)?;
     lab.records().push(Record { case: case.name.clone(), identity, verdict });
     if troubles.is_empty() {
         return Ok(());
@@ -54,9 +55,9 @@ fn run(lab: &Lab, case: &Case, identity: Identity) -> std::result::Result<(), Fa
 }
 
 /// The verdict and what is wrong, once nobody else is to blame for it.
-fn settled(lab: &Lab, case: &Case, identity: Identity) -> Result<(Verdict, Vec<String>)> {
+fn settled(lab: &Lab, case: &Case, identity: Identity, differences: &[Difference]) -> Result<(Verdict, Vec<String>)> {
     let watch = Watch::new()?;
-    let (mut verdict, mut troubles, mut our_fault) = judge(lab, case, identity);
+    let (mut verdict, mut troubles, mut our_fault) = judge(lab, case, identity, differences);
     let (mut tries, mut disturbed) = (0, 0);
     // The reference's processes race with each other: its PID 1 takes locks, filters and capabilities while COMMAND runs already.
     // What it did is looked at again, and said; what ours did wrong by a claim is not. Neither is it anybody's fault if somebody else
@@ -70,7 +71,7 @@ fn settled(lab: &Lab, case: &Case, identity: Identity) -> Result<(Verdict, Vec<S
         } else {
             break;
         }
-        (verdict, troubles, our_fault) = judge(lab, case, identity);
+        (verdict, troubles, our_fault) = judge(lab, case, identity, differences);
     }
     Ok((verdict, troubles))
 }
@@ -82,7 +83,7 @@ const RETRIES: usize = 2;
 const MOST_DISTURBED: usize = 50;
 
 /// The verdict, what is wrong, and whether ours has broken a claim.
-fn judge(lab: &Lab, case: &Case, identity: Identity) -> (Verdict, Vec<String>, bool) {
+fn judge(lab: &Lab, case: &Case, identity: Identity, differences: &[Difference]) -> (Verdict, Vec<String>, bool) {
     let sides = lab.sides.iter().filter(|side| !case.ours_only || **side == Side::Ours);
     let mut troubles = vec![];
     let mut outcomes = vec![];
@@ -105,7 +106,7 @@ fn judge(lab: &Lab, case: &Case, identity: Identity) -> (Verdict, Vec<String>, b
     }
     let broken = !troubles.is_empty();
     let verdict = match outcomes.as_slice() {
-        [reference, ours] => compare(case, reference, ours, &mut troubles),
+        [reference, ours] => compare(case, reference, ours, differences, &mut troubles),
         _ => Verdict::OneSide,
     };
     (if broken { Verdict::Failed } else { verdict }, troubles, our_fault)
@@ -124,10 +125,10 @@ fn claims(case: &Case, outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-fn compare(case: &Case, reference: &Outcome, ours: &Outcome, troubles: &mut Vec<String>) -> Verdict {
+fn compare(case: &Case, reference: &Outcome, ours: &Outcome, differences: &[Difference], troubles: &mut Vec<String>) -> Verdict {
     let identity = ours.identity;
     let found = differing(case, reference, ours);
-    let declared = DIFFERENCES.iter().filter(|row| row.concerns(&case.name, identity)).collect::<Vec<_>>();
+    let declared = differences.iter().filter(|row| row.concerns(&case.name, identity)).collect::<Vec<_>>();
     let is_declared = |field: Field| declared.iter().any(|row| row.field == field);
     let undeclared = found.iter().filter(|(field, _)| !is_declared(*field)).collect::<Vec<_>>();
     for (field, text) in &undeclared {
@@ -146,7 +147,7 @@ fn compare(case: &Case, reference: &Outcome, ours: &Outcome, troubles: &mut Vec<
 }
 
 /// The trials about the cases: every option has one, every declared difference names one, and names are unique.
-fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
+fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>, differences: &'static [Difference]) -> Vec<Trial> {
     let (lab, beside) = (Arc::clone(lab), Arc::clone(lab));
     let (all, named, counted) = (Arc::clone(cases), Arc::clone(cases), Arc::clone(cases));
     vec![
@@ -156,7 +157,7 @@ fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
             if missing.is_empty() { Ok(()) } else { Err(format!("no case for {}", missing.join(" ")).into()) }
         }),
         Trial::test("coverage::every_difference_names_a_case", move || {
-            let lost = DIFFERENCES.iter().map(|row| row.case).filter(|name| !named.iter().any(|c| c.name == *name));
+            let lost = differences.iter().map(|row| row.case).filter(|name| !named.iter().any(|c| c.name == *name));
             let lost = lost.collect::<Vec<_>>();
             if lost.is_empty() { Ok(()) } else { Err(format!("no such case: {}", lost.join(" ")).into()) }
         }),
@@ -190,7 +191,7 @@ fn mounts_of_others(lab: &Lab) -> std::result::Result<Completion, Failed> {
         Ok(())
     });
     // In a namespace of its own, where it disturbs no other trial.
-    let apart = || apart::enter(false).and_then(|()| settled(lab, &case, Identity::Root));
+    let apart = || apart::enter(false).and_then(|()| settled(lab, &case, Identity::Root, &[]));
     let (verdict, troubles) = std::thread::scope(|scope| scope.spawn(apart).join()).map_err(|_| "the thread panicked")??;
     if verdict == Verdict::Same { Ok(Completion::Completed) } else { Err(troubles.join("\n").into()) }
 }

@@ -11,9 +11,6 @@
 mod beside;
 mod cgroups;
 mod crowds;
-#[path = "../differences.rs"]
-#[allow(dead_code, reason = "shared with compat, which uses all of it")]
-mod differences;
 #[path = "../harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with compat, which uses all of it")]
 mod harness;
@@ -28,6 +25,9 @@ mod streams;
 #[path = "../sys.rs"]
 #[allow(dead_code, reason = "shared with compat, which uses all of it")]
 mod sys;
+#[path = "../text.rs"]
+#[allow(dead_code, reason = "shared with compat, which uses all of it")]
+mod text;
 mod under;
 mod waiting;
 
@@ -38,17 +38,7 @@ use std::time::Duration;
 use harness::report::say;
 use harness::{Case, Identity, Lab, Result, page, select, trial};
 use libtest_mimic::Arguments;
-use stage::{Outer, Stage};
-
-/// One trial.
-struct Row {
-    name: &'static str,
-    identities: &'static [Identity],
-    /// The namespaces around it.
-    outer: Outer,
-    needs: Option<fn() -> Result<()>>,
-    play: fn(&mut Stage) -> Result<()>,
-}
+use stage::{Outer, Row, Stage};
 
 const BOTH: &[Identity] = &[Identity::Root, Identity::User];
 const ROOT: &[Identity] = &[Identity::Root];
@@ -115,7 +105,7 @@ fn play_all() -> ExitCode {
         }
     };
     let cases = ROWS.iter().map(|row| Arc::new(case(row))).collect::<Vec<_>>();
-    let mut trials = trial::of_cases(&lab, &cases);
+    let mut trials = trial::of_cases(&lab, &cases, &[]);
     trials.push(page::trial(ROWS.iter().map(|row| row.name.to_owned()).collect()));
     let status = select::run(&arguments, trials);
     lab.close();

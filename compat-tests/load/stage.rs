@@ -12,9 +12,8 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, Uid};
 
-use crate::Row;
 use crate::harness::report::say;
-use crate::harness::{Result, apart};
+use crate::harness::{Identity, Result, apart};
 use crate::random::Random;
 use crate::waiting::until;
 
@@ -49,6 +48,16 @@ pub(crate) struct Stage {
     pub(crate) random: Random,
     outer: Outer,
     before: State,
+}
+
+/// One trial.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) identities: &'static [Identity],
+    /// The namespaces around it.
+    pub(crate) outer: Outer,
+    pub(crate) needs: Option<fn() -> Result<()>>,
+    pub(crate) play: fn(&mut Stage) -> Result<()>,
 }
 
 /// Plays one row; the status says whether it held.

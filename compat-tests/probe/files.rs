@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use super::unknown;
-use crate::{harness, sys};
+use crate::sys;
+use crate::text::{text, unknown};
 
 /// Mount options that tell about the machine and not about the sandbox.
 const SIZES: [&str; 3] = ["size=", "nr_inodes=", "inode64"];
@@ -48,7 +48,7 @@ fn mount(line: &str) -> Option<(String, String)> {
 }
 
 pub(super) fn working_directory() -> Vec<String> {
-    let here = std::env::current_dir().map_or_else(|e| unknown("cwd", &e), |path| harness::text(path.as_os_str().as_bytes()));
+    let here = std::env::current_dir().map_or_else(|e| unknown("cwd", &e), |path| text(path.as_os_str().as_bytes()));
     vec![here, format!("PWD: {:?}", std::env::var_os("PWD"))]
 }
 
@@ -65,7 +65,7 @@ pub(super) fn descriptors() -> Vec<String> {
                 _ => "read",
             };
             let target = fs::read_link(format!("/proc/self/fd/{fd}"));
-            let target = target.map_or_else(|_| "?".to_owned(), |path| harness::text(path.as_os_str().as_bytes()));
+            let target = target.map_or_else(|_| "?".to_owned(), |path| text(path.as_os_str().as_bytes()));
             format!("{fd}: {access} {target}")
         })
         .collect()
@@ -98,7 +98,7 @@ pub(super) fn contents(path: &str) -> Vec<String> {
         if fs::metadata(name).is_ok_and(|meta| meta.len() > 4096) {
             continue;
         }
-        let content = fs::read(name).map(|content| harness::text(&content));
+        let content = fs::read(name).map(|content| text(&content));
         let content = content.map_or_else(|error| error.kind().to_string(), |text| format!("{text:?}"));
         *line = format!("{line} {content}");
     }
@@ -139,12 +139,12 @@ fn add(dir: &Path, deep: Option<u64>, most: usize, lines: &mut Vec<String>) {
 }
 
 fn describe(path: &Path, meta: &fs::Metadata) -> String {
-    let name = harness::text(path.as_os_str().as_bytes());
+    let name = text(path.as_os_str().as_bytes());
     let owner = format!("{:o} {}:{}", meta.mode() & 0o7777, meta.uid(), meta.gid());
     let kind = meta.file_type();
     if kind.is_symlink() {
         let target = fs::read_link(path).unwrap_or_default();
-        format!("{name}: symlink to {}", harness::text(target.as_os_str().as_bytes()))
+        format!("{name}: symlink to {}", text(target.as_os_str().as_bytes()))
     } else if kind.is_dir() {
         format!("{name}: directory {owner}")
     } else if kind.is_char_device() || kind.is_block_device() {

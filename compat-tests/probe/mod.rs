@@ -8,11 +8,7 @@
 
 pub(crate) mod calls;
 mod doors;
-mod escape;
-mod escape_misc;
-mod escape_process;
-pub(crate) mod escape_root;
-mod escape_write;
+pub(crate) mod escape;
 mod files;
 mod process;
 pub(crate) mod race;
@@ -23,7 +19,7 @@ use std::process::ExitCode;
 /// Runs what the words say.
 pub(crate) fn run(words: &[String]) -> ExitCode {
     if let Some(("with-key", rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return escape_misc::with_key(rest);
+        return escape::misc::with_key(rest);
     }
     let host = words.first().map_or("", String::as_str);
     let mut text = String::new();
@@ -70,9 +66,4 @@ fn show(view: &str, host: &str) -> Vec<String> {
             _ => vec!["no such view".to_owned()],
         },
     }
-}
-
-/// A line about something that could not be found out.
-fn unknown(what: &str, error: &dyn std::fmt::Display) -> String {
-    format!("{what}: {error}")
 }

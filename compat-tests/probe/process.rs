@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::{getgroups, getpgrp, getpid, getppid, getresgid, getresuid, getsid};
 
-use super::unknown;
-use crate::{harness, sys};
+use crate::sys;
+use crate::text::{text, unknown};
 
 pub(super) fn ids() -> Vec<String> {
     let mut lines = vec![];
@@ -87,8 +87,8 @@ pub(super) fn namespaces(host: &str) -> Vec<String> {
 }
 
 pub(super) fn environment() -> Vec<String> {
-    let text = |s: &std::ffi::OsStr| harness::text(s.as_bytes());
-    let mut lines = std::env::vars_os().map(|(name, value)| format!("{}={}", text(&name), text(&value))).collect::<Vec<_>>();
+    let word = |s: &std::ffi::OsStr| text(s.as_bytes());
+    let mut lines = std::env::vars_os().map(|(name, value)| format!("{}={}", word(&name), word(&value))).collect::<Vec<_>>();
     lines.sort();
     lines
 }
@@ -119,7 +119,7 @@ pub(super) fn relations() -> Vec<String> {
 /// The first word of a process's command line; the reference's own is its loader's.
 fn command_of(pid: i32) -> String {
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let first = harness::text(words.split(|b| *b == 0).next().unwrap_or_default());
+    let first = text(words.split(|b| *b == 0).next().unwrap_or_default());
     let name = first.rsplit('/').next().unwrap_or_default().to_owned();
     if name == "ld.so" { "bwrap".to_owned() } else { name }
 }

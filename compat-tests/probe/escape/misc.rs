@@ -9,8 +9,8 @@ use std::os::unix::process::CommandExt;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-use super::escape::{Attempts, pids};
-use super::escape_process::{clones, gains_by_exec};
+use super::attempts::{Attempts, pids};
+use super::process::{clones, gains_by_exec};
 use crate::sys::{self, Word, call};
 
 /// `PATH`: a node of /dev/null that the host has planted there.
@@ -118,7 +118,7 @@ pub(super) fn capabilities(attempts: &mut Attempts) {
 }
 
 /// Executes a program in a new session keyring that holds a key; `{key}` in its words is the key's number.
-pub(super) fn with_key(words: &[String]) -> std::process::ExitCode {
+pub(crate) fn with_key(words: &[String]) -> std::process::ExitCode {
     const JOIN_SESSION_KEYRING: i64 = 1;
     const SESSION_KEYRING: i64 = -3;
     let joined = call(libc::SYS_keyctl, &mut [Word::Number(JOIN_SESSION_KEYRING), Word::Number(0)]);

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use nix::sched::{CloneFlags, setns};
 
-use super::escape::{Attempts, pids};
+use super::attempts::{Attempts, pids};
 use crate::sys::{self, Word, call};
 
 /// `parent`, `1`, or `others`: every process that /proc shows and that is not this one, its parent or PID 1.

@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, SFlag, mknod};
 use nix::unistd::{chdir, chroot, fchdir, pivot_root};
 
-use super::escape::{Attempts, pids};
+use super::attempts::{Attempts, pids};
 use crate::sys::{self, Word, call};
 
 /// What the file outside holds.

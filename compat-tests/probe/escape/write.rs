@@ -9,7 +9,7 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 
-use super::escape::Attempts;
+use super::attempts::Attempts;
 use crate::sys::{self, Word, call};
 
 const DIRECTORY: &str = "/ro";
