@@ -1,6 +1,6 @@
 //! The options that the reference does not have: resource limits, what Landlock keeps inside, and `--dry-run`.
 
-use super::escapes_process::abstract_socket;
+use super::escapes::process::abstract_socket;
 use super::fails;
 use crate::harness::{Case, Fd, Outcome, Result, Tweak};
 use crate::sys;

@@ -1,4 +1,5 @@
-//! The cases, a file for each area.
+//! The cases, a file for each area. The files of a folder are named like its cases: `escapes/race.rs` has `escapes_race::…`, and `escapes/inside.rs`
+//! has `escapes::…`; those in `history/` are named after the file alone.
 //!
 //! A case says what is run, and claims what must be true of the outcome **on both sides**; that the two outcomes are the
 //! same in everything else is checked by itself.
@@ -22,15 +23,12 @@ mod beyond;
 mod cgroup;
 mod cli;
 mod common;
-mod cves;
 mod diagnostics;
 mod escapes;
-mod escapes_planted;
-mod escapes_process;
-mod escapes_race;
 mod filesystem;
 mod filters;
 mod hints;
+mod history;
 mod id_maps;
 mod identity;
 mod mounts;
@@ -41,7 +39,6 @@ mod processes;
 mod promises;
 mod refused;
 mod resources;
-mod reviewed;
 mod rules;
 mod seccomp;
 mod seccomp_model;
@@ -51,8 +48,6 @@ mod status;
 mod syscalls;
 mod tcp;
 mod views;
-mod vulnerabilities;
-mod vulnerabilities_process;
 
 use common::{USAGE, fails, has_mount_setattr, plain, usage};
 pub(crate) use namespaces::joined_user_and_pid;
@@ -67,7 +62,7 @@ use crate::harness::Case;
 
 /// The trials about the cases, the vulnerabilities and the promises of SECURITY.md.
 pub(crate) fn trials(cases: &Arc<[Arc<Case>]>) -> Vec<Trial> {
-    vec![cves::trial(cases), promises::trial()]
+    vec![history::cves::trial(cases), promises::trial()]
 }
 
 /// All cases, each under the name of its file.
@@ -79,10 +74,10 @@ pub(crate) fn all() -> Vec<Case> {
         ("cgroup", cgroup::cases()),
         ("cli", cli::cases()),
         ("diagnostics", diagnostics::cases()),
-        ("escapes", escapes::cases()),
-        ("escapes_planted", escapes_planted::cases()),
-        ("escapes_process", escapes_process::cases()),
-        ("escapes_race", escapes_race::cases()),
+        ("escapes", escapes::inside::cases()),
+        ("escapes_planted", escapes::planted::cases()),
+        ("escapes_process", escapes::process::cases()),
+        ("escapes_race", escapes::race::cases()),
         ("filesystem", filesystem::cases()),
         ("filters", filters::cases()),
         ("hints", hints::cases()),
@@ -96,7 +91,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("promises", promises::cases()),
         ("refused", refused::cases()),
         ("resources", resources::cases()),
-        ("reviewed", reviewed::cases()),
+        ("reviewed", history::reviewed::cases()),
         ("rules", rules::cases()),
         ("seccomp", seccomp::cases()),
         ("signals", signals::cases()),
@@ -105,8 +100,8 @@ pub(crate) fn all() -> Vec<Case> {
         ("syscalls", syscalls::cases()),
         ("tcp", tcp::cases()),
         ("views", views::cases()),
-        ("vulnerabilities", vulnerabilities::cases()),
-        ("vulnerabilities_process", vulnerabilities_process::cases()),
+        ("vulnerabilities", history::vulnerabilities::cases()),
+        ("vulnerabilities_process", history::vulnerabilities_process::cases()),
     ];
     let named = |(file, cases): (&'static str, Vec<Case>)| {
         cases.into_iter().map(move |mut case| {

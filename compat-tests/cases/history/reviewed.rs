@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::plain;
+use crate::cases::plain;
 use crate::harness::{Case, Fd, Result, Setup, filter};
 
 /// A program of the caller's that refuses one call with EPERM.

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::escapes_planted::operations;
-use super::vulnerabilities::{nothing_outside_changed, planted};
-use super::vulnerabilities_process::has_unshare;
+use super::planted::operations;
+use crate::cases::history::vulnerabilities::{nothing_outside_changed, planted};
+use crate::cases::history::vulnerabilities_process::has_unshare;
 use crate::harness::{Case, Fd, Tweak};
 
 /// The cases of this file. Only ours is asked: the reference's answers depend on the moment.

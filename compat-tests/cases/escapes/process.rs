@@ -6,9 +6,9 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-use super::escapes::{ROOT, attempts, box_of, only};
-use super::sources::runner_is_root;
-use super::vulnerabilities_process::may_set_ids;
+use super::inside::{ROOT, attempts, box_of, only};
+use crate::cases::history::vulnerabilities_process::may_set_ids;
+use crate::cases::sources::runner_is_root;
 use crate::harness::{Case, Fd, Result, Setup};
 
 /// The cases of this file.
@@ -264,7 +264,7 @@ fn terminals() -> Vec<Case> {
 }
 
 /// A socket of the host with an abstract name, which belongs to the network namespace.
-pub(super) fn abstract_socket(s: &mut Setup) -> Result<()> {
+pub(crate) fn abstract_socket(s: &mut Setup) -> Result<()> {
     let name = format!("bleb{}", s.dir.display());
     let listener = SocketAddr::from_abstract_name(&name).and_then(|address| UnixListener::bind_addr(&address));
     s.hold(listener.map_err(|e| e.to_string())?);

@@ -1,16 +1,16 @@
 //! Hostile contents of a directory that a sandbox is built on: FIFOs, loops, links to nowhere, closed directories, endless names.
 //!
-//! Symlinks that lead outside are in `vulnerabilities.rs`. Here it is about what might make the set-up wait, follow or go wrong.
+//! Symlinks that lead outside are in `history/vulnerabilities.rs`. Here it is about what might make the set-up wait, follow or go wrong.
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use super::sources::runner_is_root;
-use super::vulnerabilities::{OPERATIONS, nothing_outside_changed, planted};
+use crate::cases::history::vulnerabilities::{OPERATIONS, nothing_outside_changed, planted};
+use crate::cases::sources::runner_is_root;
 use crate::harness::{Case, Exit, Outcome, Result};
 
-/// The operations on a destination, with those that vulnerabilities.rs has apart.
-pub(super) fn operations() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+/// The operations on a destination, with those that history/vulnerabilities.rs has apart.
+pub(crate) fn operations() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     let more: [(&str, &[&str]); 5] = [
         ("dev", &["--dev"]),
         ("mqueue", &["--unshare-ipc", "--mqueue"]),

@@ -3,7 +3,7 @@
 //! The probe makes all its attempts (see `probe/escape/mod.rs`) in each of several forms of sandbox. The claim is the exact list of those
 //! that get through, empty where a promise is made. Where none is made the list says what that means, and shows that the attempts work.
 
-use super::has_mount_setattr;
+use crate::cases::has_mount_setattr;
 use crate::harness::{Case, Outcome, Result, Setup};
 use crate::probe::escape::SECRET;
 use crate::sys::{self, Word};
@@ -33,7 +33,7 @@ fn owns_mounts(form: &str) -> bool {
 const ROOT_WITHOUT: [&str; 2] = ["--cap-drop", "ALL"];
 
 /// A sandbox with a directory to write to, one to read, and a third that is not there.
-pub(super) fn box_of(name: &str) -> Case {
+pub(crate) fn box_of(name: &str) -> Case {
     let options = ["--ro-bind", "{probe}", "/probe", "--bind", "{dir}/inside", "/in", "--ro-bind", "{dir}/kept", "/ro"];
     let case = Case::new(name).dir("inside").dir("kept/sub").file("kept/file", "kept").file("outside/marker", SECRET);
     let case = case.file("given/hidden/marker", SECRET);
@@ -61,13 +61,13 @@ fn define_handle(s: &mut Setup, path: &str, name: &str) {
 }
 
 /// Runs views of the probe in the sandbox, and claims which attempts get through: these, of at least so many.
-pub(super) fn attempts(case: Case, views: &[&str], through: &[&'static str], number: usize) -> Case {
+pub(crate) fn attempts(case: Case, views: &[&str], through: &[&'static str], number: usize) -> Case {
     let through = through.to_vec();
     case.run(["/probe", "--probe", "{namespaces}"]).run(views).ok().claim(move |o| only(o, &through, number))
 }
 
 /// Whether exactly these attempts got through.
-pub(super) fn only(o: &Outcome, expected: &[&str], number: usize) -> Result<()> {
+pub(crate) fn only(o: &Outcome, expected: &[&str], number: usize) -> Result<()> {
     let ended = |end: &str| o.stdout.lines().filter_map(|line| line.strip_suffix(end)).map(str::to_owned).collect::<Vec<_>>();
     let (through, held) = (ended(": through"), ended(": held"));
     let made = through.len() + held.len();
@@ -83,7 +83,7 @@ fn nothing_changed(o: &Outcome) -> Result<()> {
 }
 
 /// All attempts to reach the file outside.
-pub(super) const ROOT: &str = "escape:root:{dir}/outside/marker:{outside}";
+pub(crate) const ROOT: &str = "escape:root:{dir}/outside/marker:{outside}";
 const WRITE: &str = "escape:write:{kept}";
 
 /// Nothing outside can be reached.

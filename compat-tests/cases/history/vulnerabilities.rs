@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::overlays::kernel_has_overlays;
-use super::sources::runner_is_root;
+use crate::cases::overlays::kernel_has_overlays;
+use crate::cases::sources::runner_is_root;
 use crate::harness::{Case, Fd, Outcome, Result, Setup, Tweak};
 
 /// The cases of this file.
@@ -25,7 +25,7 @@ const WAYS: [(&str, &str); 6] = [
 ];
 
 /// Operations on a destination: what they are called, the words before it, and what it is called in a directory.
-pub(super) const OPERATIONS: [(&str, &[&str], &str); 12] = [
+pub(crate) const OPERATIONS: [(&str, &[&str], &str); 12] = [
     ("dir", &["--dir"], "new"),
     ("dir_parents", &["--dir"], "a/b/c"),
     ("file", &["--file", "8"], "new"),
@@ -41,7 +41,7 @@ pub(super) const OPERATIONS: [(&str, &[&str], &str); 12] = [
 ];
 
 /// A sandbox with one directory of the host, in which somebody has planted symlinks, and an fd to another one left open.
-pub(super) fn planted(name: &str, target: &'static str) -> Case {
+pub(crate) fn planted(name: &str, target: &'static str) -> Case {
     Case::new(name)
         .dir("inside")
         .file("mine/f", "mine")
@@ -65,7 +65,7 @@ fn stopped(name: &str, target: &'static str) -> Case {
     planted(name, target).run(["true"]).status(1).stdout("").claim(move |o| o.expect(!tried(o), "the set-up went on"))
 }
 
-pub(super) fn nothing_outside_changed(o: &Outcome) -> Result<()> {
+pub(crate) fn nothing_outside_changed(o: &Outcome) -> Result<()> {
     let outside = o.tree.iter().filter(|(path, _)| path.starts_with("outside")).collect::<Vec<_>>();
     let expected =
         [("outside", "directory 755 own"), ("outside/file", "file 640 own \"kept\""), ("outside/sub", "directory 755 own")];

@@ -88,7 +88,7 @@ fn copy(s: &mut Setup, mode: u32) -> Result<PathBuf> {
     Ok(copy)
 }
 
-pub(super) fn may_set_ids() -> Result<()> {
+pub(crate) fn may_set_ids() -> Result<()> {
     let mount = nix::sys::statvfs::statvfs("/tmp").map_err(|e| e.to_string())?;
     let nosuid = mount.flags().contains(nix::sys::statvfs::FsFlags::ST_NOSUID);
     let root = nix::unistd::geteuid().is_root();
@@ -182,7 +182,7 @@ fn interrupted() -> Vec<Case> {
     cases
 }
 
-pub(super) fn has_unshare() -> Result<()> {
+pub(crate) fn has_unshare() -> Result<()> {
     let found = ["unshare", "setpriv"].iter().all(|tool| Command::new(tool).arg("--version").output().is_ok());
     if found && nix::unistd::geteuid().is_root() { Ok(()) } else { Err("needs root, unshare and setpriv".to_owned()) }
 }
