@@ -4,7 +4,7 @@
 //! How to write a case is told in [`cases`]. Environment:
 //!
 //! - `BWRAP_REFERENCE`: the reference; otherwise `target/reference` is used, which `compat-tests/reference` makes.
-//! - `BWRAP_REFERENCE_REQUIRED=1`: having no reference is an error.
+//! - `REQUIRED=1`: having no reference is an error.
 //! - `COMPAT_BWRAP`: our side, where it is not what Cargo has just built.
 //! - `COMPAT_SIDE=reference|ours`: runs one side only.
 //! - `COMPAT_REFUSE=openat2,mount_setattr`: a seccomp filter answers ENOSYS to these calls of ours.

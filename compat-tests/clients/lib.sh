@@ -7,7 +7,7 @@
 #   WORK       a directory of this run alone, whose `home` is HOME and whose `tmp` is TMPDIR; removed at the end
 #   HERE       a copy of the directory of the scripts
 #
-# and of the caller's environment only CLIENTS_REQUIRED and CLIENTS_LONG. From outside BWRAP says which binary is tested (default:
+# and of the caller's environment only REQUIRED and CLIENTS_LONG. From outside BWRAP says which binary is tested (default:
 # the release build of this repository), BWRAP_REFERENCE where the original is (default: what `compat-tests/reference` made). Root
 # gives way to a user id that nobody else has, called client, on a network of which there is only the loopback interface.
 #
@@ -75,7 +75,7 @@ client_start() {
     local top target binary reference work uid status user=() left
     top=$(cd "$HERE/../.." && pwd) || exit 1
     target=${CARGO_TARGET_DIR:-$top/target}
-    if [ -n "${BWRAP-}" ]; then binary=$(realpath -e "$BWRAP"); else binary=$("$top/compat-tests/release-build"); fi
+    if [ -n "${BWRAP-}" ]; then binary=$(realpath -e "$BWRAP"); else binary=$("$top/compat-tests/tools/release-build"); fi
     [ -n "$binary" ] || { echo "clients: there is no binary to test" >&2; exit 1; }
     reference=${BWRAP_REFERENCE:-$target/reference/bwrap}
     [ -x "$reference" ] || reference=
@@ -89,7 +89,7 @@ client_start() {
     [ "$(id -u)" != 0 ] || client_user "$uid" "$work" || exit 1
     (cd "$work" && "${user[@]}" env -i CLIENT_INSIDE=1 BWRAP="$work/bin/bwrap" REFERENCE="${reference:+$work/reference/bwrap}" \
         WORK="$work" HOME="$work/home" TMPDIR="$work/tmp" PATH="$work/bin:/usr/local/bin:/usr/bin:/bin" LC_ALL=C.UTF-8 \
-        CLIENTS_REQUIRED="${CLIENTS_REQUIRED-}" CLIENTS_LONG="${CLIENTS_LONG-}" \
+        REQUIRED="${REQUIRED-}" CLIENTS_LONG="${CLIENTS_LONG-}" \
         bash "$work/clients/$(basename "$0")" "$@" < /dev/null) &
     wait $! # a signal is to end this script at once, not when the client is through
     status=$?
@@ -101,7 +101,7 @@ client_start() {
     exit $status
 }
 
-# Ends the script with "ignored" unless every tool named can be called; with CLIENTS_REQUIRED=1 that is a failure.
+# Ends the script with "ignored" unless every tool named can be called; with REQUIRED=1 that is a failure.
 need() {
     local tool
     for tool; do
@@ -112,7 +112,7 @@ need() {
 # Ends the script with "ignored" for the reason given.
 ignore() {
     echo "ignored: $1"
-    [ "${CLIENTS_REQUIRED-}" = 1 ] && exit 1
+    [ "${REQUIRED-}" = 1 ] && exit 1
     exit 77
 }
 

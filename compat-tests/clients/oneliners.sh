@@ -38,6 +38,6 @@ for file in "$HERE"/oneliners/*; do run "$file"; done
 [ $lines -gt 0 ] || ignore 'no tool is there'
 if [ -n "$left_out" ]; then
     echo "left out:$left_out"
-    [ "${CLIENTS_REQUIRED-}" != 1 ] || exit 1
+    [ "${REQUIRED-}" != 1 ] || exit 1
 fi
 exit $failed

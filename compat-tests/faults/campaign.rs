@@ -116,7 +116,7 @@ impl Campaign {
     /// One scenario as one identity.
     fn trial(&self, index: usize, scenario: &Scenario, identity: Identity) -> std::result::Result<Completion, Failed> {
         if let Err(reason) = possible(scenario) {
-            return if is_set("FAULTS_REQUIRED", "1") { Err(reason.into()) } else { Ok(Completion::ignored_with(reason)) };
+            return if is_set("REQUIRED", "1") { Err(reason.into()) } else { Ok(Completion::ignored_with(reason)) };
         }
         if self.side == Side::Reference && !self.lab.has_reference() {
             return Ok(Completion::ignored_with("needs the reference: run compat-tests/reference first"));

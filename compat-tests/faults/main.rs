@@ -7,7 +7,7 @@
 //!
 //! - `FAULTS=all`: all points; without it a fixed choice of them that takes less than three minutes.
 //! - `FAULTS_SIDE=reference`: the same for the reference, as a report: what does not hold is no failure.
-//! - `FAULTS_REQUIRED=1`: not being allowed to trace is an error.
+//! - `REQUIRED=1`: not being allowed to trace is an error.
 //! - `FAULTS_SHOW=1`: prints the outcome at every point.
 //!
 //! The report is `faults-report.txt` in the build directory. This program is also the tracer (`--trace`) and the probe (`--probe`).

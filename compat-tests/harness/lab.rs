@@ -150,7 +150,7 @@ fn find_reference() -> Result<Option<PathBuf>> {
     if path.is_file() {
         return path.canonicalize().map(Some).map_err(|e| format!("{}: {e}", path.display()));
     }
-    if std::env::var("BWRAP_REFERENCE_REQUIRED").is_ok_and(|v| v == "1") {
+    if std::env::var("REQUIRED").is_ok_and(|v| v == "1") {
         return Err(format!("no reference at {} (run compat-tests/reference)", path.display()));
     }
     Ok(None)

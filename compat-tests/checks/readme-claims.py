@@ -2,7 +2,7 @@
 """What the README says of its commands, tried in a small world: a home with a key, a token in the environment and one in the keyring,
 somebody who listens in /run, in the home, on an abstract socket and on TCP, a resolver and a web server with a certificate.
 
-    readme-claims DIR UID      in network and mount namespaces of its own, with the capabilities that those want; see readme-test
+    readme-claims.py DIR UID      in network and mount namespaces of its own, with the capabilities that those want; see readme
 
 DIR has `bin/bwrap`, `home` and `work`. The commands run as UID if that is not this process's own, and without capabilities.
 """
@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 
-TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 TOKEN = "sesame-7fd1"
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -80,7 +80,7 @@ except OSError as problem: print("port 80:", problem.strerror)
 def verdict(name, problem):
     global failed
     failed |= bool(problem)
-    print(f"FAIL  README: {name}: {problem}" if problem else f"ok    README: {name}", flush=True)
+    print(f"test readme::{name} ... FAILED\n{problem}" if problem else f"test readme::{name} ... ok", flush=True)
 
 
 def mount(source, target, kind=None, flags=0, data=None):
@@ -293,7 +293,7 @@ def a_build(world):
     # What this machine has not delegated, loaded or built in; compat-tests/vm/checks/everything has it all.
     text = re.sub(r"^ *--cgroup .*\n", "", text, flags=re.M).replace("--apparmor build ", "")
     if "needs Landlock" in world.run("bwrap --ro-bind / / --scope-signals --scope-abstract-unix --tcp-connect 443 true")[1]:
-        print("left out: README's restrictions by Landlock (the kernel is too old)")
+        print("test readme::a build with restrictions by Landlock ... ignored (the kernel is too old)")
         text = text.replace("--scope-signals --scope-abstract-unix --tcp-connect 443 ", "")
     for name, content in {"Makefile": MAKEFILE, "answer.c": ANSWER, "fetch.py": FETCH}.items():
         world.write(f"{world.work}/{name}", content)
@@ -312,8 +312,9 @@ def main():
     missing = [tool for tool in ("cc", "make", "openssl") if not shutil.which(tool)]
     missing += [path for path in ("/etc/resolv.conf", "/etc/ssl/certs") if not os.path.exists(path)]
     if missing:
-        print(f"left out: README's build ({' '.join(missing)} is missing)")
-        return failed or os.environ.get("README_REQUIRED") == "1"
+        required = os.environ.get("REQUIRED") == "1"
+        print("test readme::a build compiles ...", "FAILED" if required else f"ignored ({' '.join(missing)} is missing)")
+        return failed or required
     resolver()
     web_server(directory)
     verdict("a build compiles, resolves names and fetches by HTTPS", a_build(world))
