@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Completion, Failed, Trial};
 
-use crate::harness::{Field, Identity, Lab, Outcome, both, differing, say};
+use crate::harness::{Field, Identity, Lab, Outcome, both, differing, left_out, say};
 use plan::Plan;
 use random::Random;
 
@@ -47,10 +47,10 @@ pub(crate) fn trials(lab: &Arc<Lab>) -> Vec<Trial> {
             let lab = Arc::clone(lab);
             trials.push(Trial::ignorable_test(format!("differential::{number}::{}", identity.name()), move || {
                 if lab.sides.len() < 2 {
-                    return Ok(Completion::ignored_with("needs a reference"));
+                    return Ok(left_out("needs a reference"));
                 }
                 if std::env::var_os("COMPAT_REFUSE").is_some() {
-                    return Ok(Completion::ignored_with("the reference is refused nothing"));
+                    return Ok(left_out("the reference is refused nothing"));
                 }
                 runs(&lab, identity, number).map(|()| Completion::Completed)
             }));

@@ -21,7 +21,7 @@ use crate::harness::apart::{self, Watch};
 use crate::harness::identity::Side;
 use crate::harness::lab::{Lab, target_directory};
 use crate::harness::report::say;
-use crate::harness::{Case, Fd, Identity, Outcome, Result, page, select, side};
+use crate::harness::{Case, Fd, Identity, Outcome, Result, left_out, page, select, side};
 
 /// Points tried and points that held.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,6 +91,7 @@ pub(crate) fn run() -> ExitCode {
     let stale = if arguments.list || !whole || side == Side::Reference { vec![] } else { campaign.stale() };
     if !arguments.list && status.is_some() {
         campaign.report(filtered);
+        say(&left_out::summary());
     }
     for row in &stale {
         say(&format!("a row of faults/tolerated.rs is not needed any more: {row}\n"));
@@ -116,19 +117,19 @@ impl Campaign {
     /// One scenario as one identity.
     fn trial(&self, index: usize, scenario: &Scenario, identity: Identity) -> std::result::Result<Completion, Failed> {
         if let Err(reason) = possible(scenario) {
-            return if is_set("REQUIRED", "1") { Err(reason.into()) } else { Ok(Completion::ignored_with(reason)) };
+            return if is_set("REQUIRED", "1") { Err(reason.into()) } else { Ok(left_out(reason)) };
         }
         if self.side == Side::Reference && !self.lab.has_reference() {
-            return Ok(Completion::ignored_with("needs the reference: run compat-tests/reference first"));
+            return Ok(left_out("needs the reference: run compat-tests/reference first"));
         }
         let mounted = apart::mounts()?;
         if !(scenario.case)(self.lab.owner(identity))?.identities.contains(&identity) {
-            return Ok(Completion::ignored_with("it is not for this identity"));
+            return Ok(left_out("it is not for this identity"));
         }
         let broken = match self.points(index, scenario, identity) {
             // It cannot do without openat2, for one.
             Err(words) if self.side == Side::Reference => {
-                return Ok(Completion::ignored_with(words.lines().next().unwrap_or_default()));
+                return Ok(left_out(words.lines().next().unwrap_or_default()));
             }
             other => other?,
         };
@@ -142,10 +143,10 @@ impl Campaign {
     /// While others make mounts and sandboxes beside, nothing of it is found; a mount that is left is.
     fn beside(&self) -> std::result::Result<Completion, Failed> {
         if let Err(reason) = possible(&SCENARIOS[0]) {
-            return Ok(Completion::ignored_with(reason));
+            return Ok(left_out(reason));
         }
         let Some(host) = self.host.as_ref().filter(|_| Uid::effective().is_root()) else {
-            return Ok(Completion::ignored_with("an ordinary user has no mounts outside"));
+            return Ok(left_out("an ordinary user has no mounts outside"));
         };
         let host = format!("--mount=/proc/{}/fd/{}", std::process::id(), host.as_raw_fd());
         let mounted = apart::mounts()?;

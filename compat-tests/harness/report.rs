@@ -7,6 +7,7 @@ use libtest_mimic::Arguments;
 
 use super::Difference;
 use super::lab::{Lab, target_directory};
+use super::left_out;
 use super::record::Verdict;
 
 /// Prints without the panic that a closed stdout would cause.
@@ -43,6 +44,12 @@ pub(crate) fn write(lab: &Lab, arguments: &Arguments, differences: &[Difference]
     _ = writeln!(summary, "undeclared differences: {undeclared}");
     if !lab.refuse.is_empty() {
         _ = writeln!(summary, "refused to ours: {}", lab.refuse.join(", "));
+    }
+    summary += &left_out::summary();
+    if !lab.has_reference() && std::env::var("COMPAT_SIDE").is_ok_and(|side| side == "ours") {
+        summary += "only our side was run, as COMPAT_SIDE says\n";
+    } else if !lab.has_reference() {
+        summary += "nothing was compared, for there is no reference: compat-tests/reference fetches one\n";
     }
     say(&summary);
     let filtered = arguments.filter.is_some() || !arguments.skip.is_empty();

@@ -12,6 +12,7 @@ use super::apart::{self, Watch};
 use super::compare::differing;
 use super::identity::Side;
 use super::lab::Lab;
+use super::left_out::left_out;
 use super::record::{Record, Verdict};
 use super::report::say;
 use super::{Case, Difference, Field, Identity, Outcome, Result, normal, select, side};
@@ -32,10 +33,10 @@ pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>], differences: &'stati
             let name = format!("{}::{}", case.name, identity.name());
             trials.push(Trial::ignorable_test(name, move || {
                 if let Some(Err(reason)) = case.needs.map(|needs| needs()) {
-                    return Ok(Completion::ignored_with(reason));
+                    return Ok(left_out(reason));
                 }
                 if let Some(reason) = case.unrefused.filter(|_| std::env::var_os("COMPAT_REFUSE").is_some()) {
-                    return Ok(Completion::ignored_with(reason));
+                    return Ok(left_out(reason));
                 }
                 run(&lab, &case, identity, differences).map(|()| Completion::Completed)
             }));
@@ -178,7 +179,7 @@ fn about_cases(lab: &Arc<Lab>, cases: &Arc<[Arc<Case>]>, differences: &'static [
 /// Mounts that somebody else makes between the two sides' runs, more often than a comparison is made again, are no difference.
 fn mounts_of_others(lab: &Lab) -> std::result::Result<Completion, Failed> {
     if lab.sides.len() < 2 || !lab.identities.contains(&Identity::Root) {
-        return Ok(Completion::ignored_with("needs the reference and root"));
+        return Ok(left_out("needs the reference and root"));
     }
     let runs = AtomicUsize::new(0);
     let case = Case::new("mounts_of_others").probe_on_host(&["mounts"]).ok().setup(move |setup| {

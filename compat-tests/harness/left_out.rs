@@ -1,0 +1,31 @@
+//! What is left out, and why, for the end of a run.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+
+use libtest_mimic::Completion;
+
+static REASONS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+
+/// The completion of a trial that is left out for this reason.
+pub(crate) fn left_out(reason: impl Into<String>) -> Completion {
+    let reason = reason.into();
+    *REASONS.lock().unwrap_or_else(PoisonError::into_inner).entry(reason.clone()).or_default() += 1;
+    Completion::ignored_with(reason)
+}
+
+/// The reasons with their counts, those that concern most first; nothing if nothing was left out.
+pub(crate) fn summary() -> String {
+    let reasons = REASONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut rows = reasons.iter().collect::<Vec<_>>();
+    rows.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let mut text = String::new();
+    for (index, (reason, count)) in rows.into_iter().enumerate() {
+        if index == 0 {
+            _ = writeln!(text, "left out: {}", reasons.values().sum::<usize>());
+        }
+        _ = writeln!(text, "{count:6} {reason}");
+    }
+    text
+}
