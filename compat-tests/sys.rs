@@ -109,6 +109,16 @@ pub(crate) fn out_of_the_way(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(own(number))
 }
 
+/// Gives a terminal another size.
+pub(crate) fn resize(terminal: &OwnedFd, rows: u16, columns: u16) -> io::Result<()> {
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the size is valid for the call, which only reads it.
+    if unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Takes a number that a system call has just returned.
 fn own(number: RawFd) -> OwnedFd {
     // SAFETY: the caller has it from the kernel and nobody else does.

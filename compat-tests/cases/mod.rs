@@ -47,6 +47,7 @@ mod sources;
 mod status;
 mod syscalls;
 mod tcp;
+mod terminals;
 mod views;
 
 use common::{USAGE, fails, has_mount_setattr, plain, usage};
@@ -99,6 +100,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("status", status::cases()),
         ("syscalls", syscalls::cases()),
         ("tcp", tcp::cases()),
+        ("terminals", terminals::cases()),
         ("views", views::cases()),
         ("vulnerabilities", history::vulnerabilities::cases()),
         ("vulnerabilities_process", history::vulnerabilities_process::cases()),

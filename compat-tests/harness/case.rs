@@ -56,6 +56,8 @@ pub(crate) struct Case {
     pub(crate) prepare: Vec<Prepare>,
     pub(crate) during: Option<During>,
     pub(crate) terminal: bool,
+    /// Whether the terminal has somebody who types.
+    pub(crate) typed: bool,
     pub(crate) timeout: Duration,
     pub(crate) claims: Vec<Claim>,
     pub(crate) blurs: Vec<(Field, Blur)>,
@@ -85,6 +87,7 @@ impl Case {
             prepare: vec![],
             during: None,
             terminal: false,
+            typed: false,
             timeout: Duration::from_secs(20),
             claims: vec![],
             blurs: vec![],
@@ -209,6 +212,15 @@ impl Case {
     /// Makes fds 0 and 1 a terminal that controls the session; what is written to it is the outcome's stdout.
     pub(crate) fn terminal(mut self) -> Self {
         self.terminal = true;
+        self
+    }
+
+    /// Makes fds 0, 1 and 2 such a terminal as people have, with line editing, echo and signals by keys. `during` types by writing to
+    /// fd 0 and reads the screen from fd 1.
+    pub(crate) fn typed(mut self) -> Self {
+        self.terminal = true;
+        self.typed = true;
+        self.fds.remove(&2);
         self
     }
 

@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::fds::Near;
 use super::outcome::number_in;
 use super::{Exit, Result};
-use crate::sys::{Kept, News, read_news};
+use crate::sys::{Kept, News, read_news, resize};
 use crate::text::text;
 
 struct Stream {
@@ -20,6 +20,8 @@ struct Stream {
     /// What is still to be written; a held pipe writes only what it is told.
     unwritten: Option<Vec<u8>>,
     read: Vec<u8>,
+    /// How much of it [`Live::wait_for_next`] has passed.
+    passed: usize,
     held: bool,
 }
 
@@ -45,7 +47,7 @@ impl Live {
                 Near::Holds(fd) => (fd, Some(vec![]), true),
             };
             fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| format!("O_NONBLOCK: {e}"))?;
-            streams.insert(number, Stream { fd: Some(fd), unwritten, read: vec![], held });
+            streams.insert(number, Stream { fd: Some(fd), unwritten, read: vec![], passed: 0, held });
         }
         let deadline = Instant::now() + timeout;
         Ok(Self { streams, kept, deadline, pid: None, ended: false, status: None, failure: None, timed_out: false })
@@ -72,6 +74,24 @@ impl Live {
     pub(crate) fn wait_for(&mut self, fd: RawFd, words: &str) -> Result<String> {
         self.pump(|live| live.text(fd).contains(words) || live.streams.get(&fd).is_none_or(|s| s.fd.is_none()))?;
         if self.text(fd).contains(words) { Ok(self.text(fd)) } else { Err(format!("fd {fd} ended without {words:?}")) }
+    }
+
+    /// Waits until something was written to a captured fd after what was waited for by this before.
+    pub(crate) fn wait_for_next(&mut self, fd: RawFd, words: &str) -> Result<()> {
+        let rest = |live: &Self| live.streams.get(&fd).map_or_else(String::new, |s| text(&s.read[s.passed..]));
+        let ended = |live: &Self| live.streams.get(&fd).is_none_or(|s| s.fd.is_none());
+        _ = self.pump(|live| rest(live).contains(words) || ended(live));
+        let Some(stream) = self.streams.get_mut(&fd) else { return Err(format!("fd {fd} is not captured")) };
+        let position = stream.read[stream.passed..].windows(words.len()).position(|found| found == words.as_bytes());
+        let at = position.ok_or_else(|| format!("no {words:?} in {:?}", text(&stream.read[stream.passed..])))?;
+        stream.passed += at + words.len();
+        Ok(())
+    }
+
+    /// Gives the terminal another size.
+    pub(crate) fn resize(&self, rows: u16, columns: u16) -> Result<()> {
+        let terminal = self.streams.get(&1).and_then(|s| s.fd.as_ref()).ok_or("there is no terminal")?;
+        resize(terminal, rows, columns).map_err(|e| format!("resizing the terminal: {e}"))
     }
 
     /// Waits for a number in what is written to a captured fd, such as `child-pid`.

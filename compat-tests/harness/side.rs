@@ -75,13 +75,20 @@ fn open_fds(case: &Case, setup: &mut Setup, near: &mut Vec<(RawFd, Near)>) -> Re
     open.extend(std::mem::take(&mut setup.fds));
     if case.terminal {
         let pty = openpty(None, None).map_err(|e| format!("openpty: {e}"))?;
-        // Without this, the terminal would turn newlines into carriage returns and newlines.
-        let mut settings = tcgetattr(&pty.slave).map_err(|e| e.to_string())?;
-        cfmakeraw(&mut settings);
-        tcsetattr(&pty.slave, SetArg::TCSANOW, &settings).map_err(|e| e.to_string())?;
+        if !case.typed {
+            // Without this, the terminal would turn newlines into carriage returns and newlines.
+            let mut settings = tcgetattr(&pty.slave).map_err(|e| e.to_string())?;
+            cfmakeraw(&mut settings);
+            tcsetattr(&pty.slave, SetArg::TCSANOW, &settings).map_err(|e| e.to_string())?;
+        }
         let name = nix::unistd::ttyname(&pty.slave).map_err(|e| e.to_string())?;
         chown(name, Some(setup.uid), None).map_err(|e| e.to_string())?;
         near.retain(|(number, _)| *number > 1);
+        if case.typed {
+            let keys = pty.master.try_clone().and_then(sys::out_of_the_way).map_err(|e| e.to_string())?;
+            near.push((0, Near::Holds(keys)));
+            open.insert(2, pty.slave.try_clone().map_err(|e| e.to_string())?);
+        }
         near.push((1, Near::Reads(sys::out_of_the_way(pty.master).map_err(|e| e.to_string())?)));
         open.insert(0, pty.slave.try_clone().map_err(|e| e.to_string())?);
         open.insert(1, pty.slave);
