@@ -83,7 +83,8 @@ impl Live {
         _ = self.pump(|live| rest(live).contains(words) || ended(live));
         let Some(stream) = self.streams.get_mut(&fd) else { return Err(format!("fd {fd} is not captured")) };
         let position = stream.read[stream.passed..].windows(words.len()).position(|found| found == words.as_bytes());
-        let at = position.ok_or_else(|| format!("no {words:?} in {:?}", text(&stream.read[stream.passed..])))?;
+        let end = stream.read.len().saturating_sub(1000).max(stream.passed);
+        let at = position.ok_or_else(|| format!("no {words:?} at the end of {:?}", text(&stream.read[end..])))?;
         stream.passed += at + words.len();
         Ok(())
     }
