@@ -1,6 +1,6 @@
-//! The order of the files: who imports whom, held by a trial that reads the sources.
+//! The order of the files: who may import whom. A trial reads the sources and holds them to it.
 //!
-//! A path through a `mod.rs` or `main.rs` leads to the file that the name there comes from.
+//! A path through a `mod.rs` or `main.rs` counts as an import of the file that the name comes from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,8 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use crate::harness::left_out;
 
-/// The files and folders from the ground up: each imports only itself and what stands before it.
+/// The files and folders, from the ground up. Each imports only itself and what comes before it, and
+/// no two files import each other, not even by way of others.
 const ORDER: [&str; 12] = [
     "sys.rs",
     "text.rs",
@@ -56,7 +57,7 @@ pub(crate) fn trial() -> Trial {
             edges.extend(program.iter().flat_map(|(path, file)| imports_of(&program, path, file)));
         }
         let mut troubles = troubles(&edges);
-        // A program that was read in part would seem to be in order.
+        // Imports that are not found would seem to be in order.
         let needed =
             [("cases/mod.rs", "harness/case.rs"), ("harness/side.rs", "sys.rs"), ("faults/campaign.rs", "harness/side.rs")];
         troubles.extend(
@@ -109,7 +110,8 @@ fn without_dots(path: &Path) -> PathBuf {
     plain
 }
 
-/// The paths in a source that lead to other files: those in `use`, and all that begin with `crate` or `super`.
+/// The paths in a source that may lead to other files: those in `use`, and all that begin with `crate`
+/// or `super`.
 fn paths(text: &str) -> Vec<Import> {
     let mut found = vec![];
     let words = |c: char| c.is_alphanumeric() || c == '_';
@@ -195,7 +197,7 @@ fn target(program: &Program, module: &[String], path: &[String], depth: usize) -
             return None;
         }
         let file = program.get(&here)?;
-        // What is imported there may be imported from there.
+        // A module's imports can be imported from it.
         let passed_on = file.imports.iter().filter(|(_, name)| name == word && depth < 8);
         return Some(
             passed_on

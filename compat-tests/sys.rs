@@ -109,7 +109,7 @@ pub(crate) fn out_of_the_way(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(own(number))
 }
 
-/// Gives a terminal another size.
+/// Resizes a terminal.
 pub(crate) fn resize(terminal: &OwnedFd, rows: u16, columns: u16) -> io::Result<()> {
     let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the size is valid for the call, which only reads it.

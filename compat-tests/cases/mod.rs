@@ -1,5 +1,6 @@
-//! The cases, a file for each area. The files of a folder are named like its cases: `escapes/race.rs` has `escapes_race::…`, and `escapes/inside.rs`
-//! has `escapes::…`; those in `history/` are named after the file alone.
+//! The cases, a file for each area. Cases in `escapes/` are named after folder and file
+//! (`escapes_race::…`; those of `escapes/inside.rs` are `escapes::…`), cases in `history/` after the
+//! file alone.
 //!
 //! A case says what is run, and claims what must be true of the outcome **on both sides**; that the two outcomes are the
 //! same in everything else is checked by itself.

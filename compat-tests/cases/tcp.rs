@@ -212,7 +212,7 @@ fn build() -> Result<Vec<u8>> {
 fn has_go() -> Result<()> {
     has_ports()?;
     let version = Command::new("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").output();
-    let version = version.map_err(|_| "there is no Go".to_owned())?;
+    let version = version.map_err(|_| "there is no Go (compat-tests/tools/go fetches it)".to_owned())?;
     let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
     let minor = version.strip_prefix("go1.").and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
     match minor.and_then(|minor| minor.parse::<u32>().ok()) {

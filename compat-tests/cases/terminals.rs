@@ -1,4 +1,4 @@
-//! A shell and a full-screen program on a terminal: interrupts, job control, a window that changes its size.
+//! A shell and a full-screen program on a terminal: interrupts, job control, resizing.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
     [shells(), full_screen()].into_iter().flatten().collect()
 }
 
-/// A sandbox with a process table and a terminal of the caller's.
+/// A sandbox with its own processes on the caller's terminal.
 fn on_terminal(name: &str) -> Case {
     let case =
         Case::new(name).typed().on_host().options(["--unshare-all", "--die-with-parent", "--dev", "/dev", "--proc", "/proc"]);
@@ -22,7 +22,7 @@ fn on_terminal(name: &str) -> Case {
 fn shells() -> Vec<Case> {
     let shell = ["bash", "--norc", "--noprofile", "-i"];
     vec![
-        // When the words that are typed appear between those that are printed is chance.
+        // Where the echo of typed words appears among the output is chance.
         on_terminal("shell").run(shell).status(6).blur(Field::Stdout, |_| String::new()).during(|live| {
             keys(live)?;
             live.write(0, b"exit 6\n");
@@ -30,7 +30,7 @@ fn shells() -> Vec<Case> {
         }),
         on_terminal("shell_that_is_signalled").ours_only().options(["--forward-signals"]).run(shell).status(6).during(|live| {
             keys(live)?;
-            // A shell that waits for a line looks at traps when a command has run, and not always before.
+            // A shell that waits for a line runs traps only after the next command.
             live.write(0, b"trap 'came=yes' USR1; echo trap is se''t; until [ $came ]; do sleep 0.1; done; echo USR1 $came\n");
             live.wait_for_next(1, "trap is set")?;
             let monitor = Pid::from_raw(live.pid()?);
@@ -42,7 +42,8 @@ fn shells() -> Vec<Case> {
     ]
 }
 
-/// What keys do to programs of the shell. What is typed is not what is printed, so the words come from the program that runs.
+/// Interrupts, stops and ends programs of the shell. The typed words differ from the printed ones, so
+/// that an echo is not taken for output.
 fn keys(live: &mut Live) -> Result<()> {
     let program = b"sh -c 'echo be''gun; exec sleep 1000'\n";
     live.wait_for_next(1, "prompt> ")?;
@@ -62,7 +63,8 @@ fn keys(live: &mut Live) -> Result<()> {
     live.wait_for_next(1, "it is gone")
 }
 
-/// Shows its size until a `q` is typed. It waits in pieces, for a signal that comes just before it waits would be seen with the next key.
+/// Shows its size until a `q` is typed. It polls for keys, because a signal that arrives just before
+/// a wait would be noticed only with the next key.
 const CURSES: &str = "
 import curses
 def main(screen):

@@ -1,12 +1,14 @@
 # shellcheck shell=sh
-# Sourced by the checks. Each prints a line for everything it tries, as `cargo test` does, and ends with status 1 if something failed:
+# Sourced by the checks. Each prints a line for everything it tries, as `cargo test` does, and exits
+# with status 1 if something failed:
 #
-#   ok NAME                 it held
-#   fail NAME WHAT...       it did not, and this is what was seen
-#   skip NAME REASON        left out because this machine lacks something that it could have; with REQUIRED=1 that is a failure
-#   unavailable NAME REASON left out whatever is required, because not every machine can have what it needs
+#   ok NAME                  it held
+#   fail NAME WHAT...        it did not; WHAT is what was seen
+#   skip NAME REASON         this machine lacks something that can be installed; a failure with
+#                            REQUIRED=1
+#   unavailable NAME REASON  left out, required or not: not every machine can have what it needs
 #
-# REQUIRED=1 is for .ci/run: nothing that can be installed may be missing, and what takes long is done too.
+# .ci/run sets REQUIRED=1: nothing that can be installed may be missing, and slow parts run too.
 
 area=$(basename "$0")
 failed=0

@@ -56,7 +56,7 @@ pub(crate) struct Case {
     pub(crate) prepare: Vec<Prepare>,
     pub(crate) during: Option<During>,
     pub(crate) terminal: bool,
-    /// Whether the terminal has somebody who types.
+    /// Whether somebody types at the terminal.
     pub(crate) typed: bool,
     pub(crate) timeout: Duration,
     pub(crate) claims: Vec<Claim>,
@@ -215,8 +215,8 @@ impl Case {
         self
     }
 
-    /// Makes fds 0, 1 and 2 such a terminal as people have, with line editing, echo and signals by keys. `during` types by writing to
-    /// fd 0 and reads the screen from fd 1.
+    /// Makes fds 0, 1 and 2 a terminal as people have it, with line editing, echo and signals from
+    /// keys. `during` types by writing to fd 0, and reads the screen from fd 1.
     pub(crate) fn typed(mut self) -> Self {
         self.terminal = true;
         self.typed = true;

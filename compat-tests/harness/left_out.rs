@@ -8,14 +8,14 @@ use libtest_mimic::Completion;
 
 static REASONS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
-/// The completion of a trial that is left out for this reason.
+/// Leaves a trial out for this reason.
 pub(crate) fn left_out(reason: impl Into<String>) -> Completion {
     let reason = reason.into();
     *REASONS.lock().unwrap_or_else(PoisonError::into_inner).entry(reason.clone()).or_default() += 1;
     Completion::ignored_with(reason)
 }
 
-/// The reasons with their counts, those that concern most first; nothing if nothing was left out.
+/// The reasons with their counts, the most frequent first; empty if nothing was left out.
 pub(crate) fn summary() -> String {
     let reasons = REASONS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut rows = reasons.iter().collect::<Vec<_>>();

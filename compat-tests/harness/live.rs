@@ -76,7 +76,7 @@ impl Live {
         if self.text(fd).contains(words) { Ok(self.text(fd)) } else { Err(format!("fd {fd} ended without {words:?}")) }
     }
 
-    /// Waits until something was written to a captured fd after what was waited for by this before.
+    /// Waits for words on a captured fd, after those that earlier calls have waited for.
     pub(crate) fn wait_for_next(&mut self, fd: RawFd, words: &str) -> Result<()> {
         let rest = |live: &Self| live.streams.get(&fd).map_or_else(String::new, |s| text(&s.read[s.passed..]));
         let ended = |live: &Self| live.streams.get(&fd).is_none_or(|s| s.fd.is_none());
@@ -89,7 +89,7 @@ impl Live {
         Ok(())
     }
 
-    /// Gives the terminal another size.
+    /// Resizes the terminal.
     pub(crate) fn resize(&self, rows: u16, columns: u16) -> Result<()> {
         let terminal = self.streams.get(&1).and_then(|s| s.fd.as_ref()).ok_or("there is no terminal")?;
         resize(terminal, rows, columns).map_err(|e| format!("resizing the terminal: {e}"))

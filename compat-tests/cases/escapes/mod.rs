@@ -1,4 +1,5 @@
-//! The adversary: what a hostile program tries inside, what a hostile directory does to a set-up, and who races with it from outside.
+//! The adversary: a hostile program inside, hostile directories to build a sandbox on, and processes
+//! of the host that race with the set-up.
 
 pub(super) mod inside;
 pub(super) mod planted;

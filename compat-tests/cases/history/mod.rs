@@ -1,4 +1,5 @@
-//! The past: vulnerabilities and regressions of the reference, findings of reviews, and the table of them that SECURITY.md prints.
+//! The past: vulnerabilities and regressions of the reference, findings of reviews, and the table of
+//! them that SECURITY.md prints.
 
 pub(super) mod cves;
 pub(super) mod reviewed;
