@@ -14,9 +14,9 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 
 use crate::config::Config;
+use crate::config::op::Op;
 use crate::error::errno;
-use crate::op::Op;
-use crate::sys::{self, SysResult};
+use crate::kernel::sys::{self, SysResult};
 
 /// The caller's fds that options name and that were open at the start.
 #[derive(Debug, Default)]

@@ -9,9 +9,9 @@ use nix::libc;
 use nix::unistd::{AccessFlags, Pid, faccessat, getppid};
 
 use crate::error::{Context, Error, Result};
-use crate::files::read_file;
-use crate::process::become_undumpable;
-use crate::sys;
+use crate::kernel::files::read_file;
+use crate::kernel::process::become_undumpable;
+use crate::kernel::sys;
 
 /// The facts of the host that the rules between options depend on.
 #[derive(Debug, Clone, Copy)]
