@@ -46,7 +46,7 @@ fn run(argv: Vec<Word>) -> i32 {
         match request {
             Request::Help => Ok(print(&options::usage(program))),
             Request::Version => Ok(print(VERSION)),
-            Request::Run(config) => launch::launch(config, start),
+            Request::Run(config) => launch::launch(*config, start),
         }
     });
     result.unwrap_or_else(|error| {

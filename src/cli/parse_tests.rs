@@ -135,8 +135,8 @@ fn a_required_namespace_stays_required() {
 #[test]
 fn rules_between_options_have_an_order() {
     let caller = Caller { uid: 1000, gid: 1000 };
-    let check = |words: &[&str]| match config(words).and_then(|mut config| config.check(caller, || true)) {
-        Ok(()) => "fine".to_owned(),
+    let check = |words: &[&str]| match config(words).and_then(|config| config.check(caller, || true)) {
+        Ok(_) => "fine".to_owned(),
         Err(error) if error.wants_usage() => "usage".to_owned(),
         Err(error) => error.to_string(),
     };

@@ -9,7 +9,7 @@ impl Config {
     /// Applies the rules between options, in the reference's order, and settles what is wanted only if possible.
     ///
     /// `userns_offered` is asked only if its answer matters: it reads files in /proc.
-    pub(crate) fn check(&mut self, caller: Caller, userns_offered: impl FnOnce() -> bool) -> Result<()> {
+    pub(crate) fn check(mut self, caller: Caller, userns_offered: impl FnOnce() -> bool) -> Result<Self> {
         self.check_user_namespace()?;
         if caller.uid != 0 && self.fds.userns.is_none() {
             self.namespaces.user = Want::Yes;
@@ -37,7 +37,8 @@ impl Config {
         if self.switches.as_pid_1 && !self.lock_files.is_empty() {
             return Err(Error::new("Specifying --as-pid-1 and --lock-file is not permitted"));
         }
-        Ok(())
+        self.landlock.check()?;
+        Ok(self)
     }
 
     /// The rules about user namespaces, which come before anything is settled.

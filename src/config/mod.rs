@@ -1,14 +1,13 @@
 //! What was asked for, as plain data: [`Config`] with its list of [`Op`]s.
 //!
-//! Nothing in here acts. The parser fills a `Config`, `check` settles it against the facts of the host, and from then on
-//! it is read only.
+//! Nothing in here acts. The parser fills a `Config`, [`check`] holds it to the rules, and [`settle`] adds what follows from it for this
+//! caller; from then on all of it is read only.
 
 pub(crate) mod check;
 pub(crate) mod op;
 pub(crate) mod privileges;
 pub(crate) mod settle;
 
-use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 
 use crate::config::op::Op;
@@ -17,11 +16,9 @@ use crate::confine::caps::CapEdit;
 use crate::confine::cgroup::Setting;
 use crate::confine::landlock;
 use crate::confine::limits::Limit;
-use crate::confine::seccomp::Filter;
 use crate::confine::seccomp::policy::Policy;
 use crate::confine::seccomp::program::Program;
-use crate::host::Caller;
-use crate::kernel::idmap::{Layers, Maps};
+use crate::kernel::idmap::Maps;
 use crate::links::Needs;
 use crate::word::Word;
 
@@ -153,14 +150,10 @@ pub(crate) struct Config {
     pub(crate) exec_label: Option<Word>,
     /// `--file-label LABEL`
     pub(crate) file_label: Option<Word>,
-    /// The programs of `--add-seccomp-fd`, read while parsing; they move on to `filters`.
+    /// The programs of `--add-seccomp-fd`, read while parsing.
     pub(crate) seccomp_programs: Vec<Program>,
     /// `--seccomp-policy` and `--seccomp-default`, in order.
     pub(crate) policies: Vec<Policy>,
-    /// COMMAND's filters in the order of their installation, but for the program of `--seccomp`, which is not read yet.
-    pub(crate) filters: Vec<Filter>,
-    /// The names in policies that are no system call's here.
-    pub(crate) unknown_calls: BTreeSet<Box<str>>,
     /// `--cap-add` and `--cap-drop`, in order.
     pub(crate) caps: Vec<CapEdit>,
     /// `--rlimit NAME VALUE`, the last one for each name.
@@ -177,14 +170,6 @@ impl Config {
     /// Whether there are id maps that only the monitor can write.
     pub(crate) fn has_ranges(&self) -> bool {
         self.maps != Maps::default()
-    }
-
-    /// What the monitor has to write for id maps, if it has to.
-    pub(crate) fn id_layers(&self) -> Option<Layers> {
-        if !self.has_ranges() {
-            return None;
-        }
-        Some(self.maps.layers(self.has_dev(), self.switches.disable_userns))
     }
 
     /// Whether the monitor moves to a user namespace that others have made.
@@ -243,13 +228,8 @@ impl Config {
         !self.cgroup.is_empty() && self.namespaces.cgroup != Want::No
     }
 
-    /// The user id in the sandbox.
-    pub(crate) fn sandbox_uid(&self, caller: Caller) -> u32 {
-        self.uid.unwrap_or(caller.uid)
-    }
-
-    /// The group id in the sandbox.
-    pub(crate) fn sandbox_gid(&self, caller: Caller) -> u32 {
-        self.gid.unwrap_or(caller.gid)
+    /// Whether somebody else decides which ids there are.
+    pub(crate) const fn has_foreign_ids(&self) -> bool {
+        self.moves() || self.fds.userns_block.is_some()
     }
 }

@@ -9,12 +9,11 @@ use nix::sys::stat::{SFlag, stat};
 use serde::{Serialize, Serializer};
 
 use crate::config::op::{Access, Devices, Missing, Op, Source, Upper, components};
-use crate::config::privileges;
+use crate::config::settle::Settled;
 use crate::config::{Config, EnvEdit, Want};
 use crate::confine::apparmor::Profile;
 use crate::confine::caps;
 use crate::error::describe;
-use crate::host::Host;
 use crate::kernel::idmap::Range;
 use crate::kernel::sys;
 
@@ -122,9 +121,10 @@ pub(crate) struct Entry<'a> {
 
 impl<'a> Plan<'a> {
     /// What a checked command line comes to for this caller.
-    pub(crate) fn of(config: &'a Config, host: &Host) -> Self {
-        let (uid_map, gid_map) = maps(config, host);
-        let own = |id| move || (!privileges::has_foreign_ids(config)).then_some(id);
+    pub(crate) fn of(config: &'a Settled) -> Self {
+        let (uid_map, gid_map) = maps(config);
+        let own = |id| move || (!config.has_foreign_ids()).then_some(id);
+        let host = &config.host;
         // What the ids asked for are called in a namespace that is joined last, only that one's maps tell.
         let given = |id: Option<u32>| id.filter(|_| config.fds.userns2.is_none());
         Self {
@@ -133,7 +133,7 @@ impl<'a> Plan<'a> {
             gid: given(config.gid).or_else(own(host.caller.gid)),
             uid_map,
             gid_map,
-            capabilities: caps::names(privileges::caps_after_exec(config, host)),
+            capabilities: caps::names(config.privileges.after_exec),
             limits: config.limits.iter().map(ToString::to_string).collect(),
             filters: filters(config),
             unknown_calls: config.unknown_calls.iter().map(|name| &**name).collect(),
@@ -171,7 +171,7 @@ fn namespaces(config: &Config) -> Vec<(&'static str, &'static str)> {
 /// Lines of a map.
 type Lines = Vec<(u32, u32, u32)>;
 
-fn maps(config: &Config, host: &Host) -> (Lines, Lines) {
+fn maps(config: &Settled) -> (Lines, Lines) {
     let lines = |ranges: &[Range]| ranges.iter().map(|range| (range.inside, range.outside, range.count)).collect();
     if config.has_ranges() {
         return (lines(&config.maps.uid), lines(&config.maps.gid));
@@ -180,11 +180,11 @@ fn maps(config: &Config, host: &Host) -> (Lines, Lines) {
         return (Vec::new(), Vec::new());
     }
     let one = |inside, outside| vec![(inside, outside, 1)];
-    let caller = host.caller;
-    (one(config.sandbox_uid(caller), caller.uid), one(config.sandbox_gid(caller), caller.gid))
+    let (caller, (uid, gid)) = (config.host.caller, config.identity.last);
+    (one(uid, caller.uid), one(gid, caller.gid))
 }
 
-fn filters(config: &Config) -> Vec<String> {
+fn filters(config: &Settled) -> Vec<String> {
     let fd = config.fds.seccomp.map(|fd| format!("the program from fd {fd}"));
     fd.into_iter().chain(config.filters.iter().map(|filter| filter.name.clone())).collect()
 }

@@ -13,7 +13,6 @@ use super::*;
 use crate::cli::options::{Kind, OPTIONS};
 use crate::cli::parse;
 use crate::cli::record::Request;
-use crate::config::settle::settle_filters;
 use crate::explain::render::render;
 use crate::host::Caller;
 
@@ -85,17 +84,14 @@ fn shown(line: &str) -> String {
         line.split(' ').filter(|word| !word.is_empty()).map(|word| word.replace("\\t", "\t")).chain(command.map(str::to_owned));
     let words: Vec<&'static CStr> =
         words.map(|word| &*Box::leak(CString::new(word).expect("no NUL").into_boxed_c_str())).collect();
-    let Ok(Request::Run(mut config)) = parse::parse(&words) else { return format!("refused: {line}\n") };
+    let Ok(Request::Run(config)) = parse::parse(&words) else { return format!("refused: {line}\n") };
     // Ranges are root's.
     let id = if line.contains("65536 5 1") { 0 } else { 1000 };
     let host = Host { caller: Caller { uid: id, gid: id }, caps: 0, permitted: 0, parent: getppid(), tty: None };
-    if let Err(error) = config.check(host.caller, || true) {
-        return format!("refused: {line}: {error}\n");
+    match config.check(host.caller, || true).and_then(|config| Settled::new(config, host)) {
+        Ok(settled) => render(&Plan::of(&settled), false),
+        Err(error) => format!("refused: {line}: {error}\n"),
     }
-    if let Err(error) = settle_filters(&mut config, &host) {
-        return format!("refused: {line}: {error}\n");
-    }
-    render(&Plan::of(&config, &host), false)
 }
 
 #[test]
@@ -138,10 +134,11 @@ fn the_document_is_json() {
     let line = "--unshare-pid --setenv A b --ro-bind / / --tmpfs /tmp --block-fd 1000";
     let words: Vec<&'static CStr> =
         line.split(' ').chain(["true"]).map(|word| &*Box::leak(CString::new(word).expect("no NUL").into_boxed_c_str())).collect();
-    let Ok(Request::Run(mut config)) = parse::parse(&words) else { panic!("it is a command line") };
+    let Ok(Request::Run(config)) = parse::parse(&words) else { panic!("it is a command line") };
     let host = Host { caller: Caller { uid: 1000, gid: 1000 }, caps: 0, permitted: 0, parent: getppid(), tty: None };
-    config.check(host.caller, || true).expect("it is a good one");
-    let json = serde_json::to_value(Plan::of(&config, &host)).expect("it is JSON");
+    let config = config.check(host.caller, || true).expect("it is a good one");
+    let settled = Settled::new(config, host).expect("there are no policies");
+    let json = serde_json::to_value(Plan::of(&settled)).expect("it is JSON");
     assert_eq!(json["namespaces"]["pid"], "new");
     assert_eq!(json["environment"][0]["set"], serde_json::json!(["A", "b"]));
     assert_eq!(json["filesystem"][0]["kind"], "bind");

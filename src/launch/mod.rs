@@ -13,7 +13,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 
-use crate::config::settle::settle_filters;
+use crate::config::settle::Settled;
 use crate::config::{Config, EnvEdit};
 use crate::confine::apparmor;
 use crate::confine::cgroup::leaf::Leaf;
@@ -31,9 +31,8 @@ use crate::links::Ends;
 use crate::sandbox;
 
 /// Sets the sandbox up and runs COMMAND in it; the result is the exit status.
-pub(crate) fn launch(mut config: Box<Config>, mut host: Host) -> Result<i32> {
-    config.check(host.caller, userns_offered)?;
-    config.landlock.check()?;
+pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
+    let config = config.check(host.caller, userns_offered)?;
     // The caller's environment says so, and not COMMAND's.
     let colour = config.switches.dry_run && render::wants_colour();
     edit_environment(&config.environment)?;
@@ -44,9 +43,10 @@ pub(crate) fn launch(mut config: Box<Config>, mut host: Host) -> Result<i32> {
         apparmor::check(proc.as_fd())?;
     }
     host.tty = terminal();
-    settle_filters(&mut config, &host)?;
+    let config = Box::new(Settled::new(config, host)?);
+    let host = &config.host;
     if config.switches.dry_run || config.fds.dry_run_json.is_some() {
-        return show_plan(&config, &host, &mut fds, colour);
+        return show_plan(&config, &mut fds, colour);
     }
 
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal unblocked.
@@ -64,11 +64,11 @@ pub(crate) fn launch(mut config: Box<Config>, mut host: Host) -> Result<i32> {
     let Some(child) = clone_sandbox(&config, proc.as_fd(), leaf.as_mut())? else {
         drop(outer);
         let entrance = leaf.and_then(Leaf::hand_over);
-        return sandbox::enter(config, &host, proc, fds, inner, entrance);
+        return sandbox::enter(config, proc, fds, inner, entrance);
     };
     drop(inner);
     let mut last = child;
-    watch(config, &host, (proc, fds, outer, leaf.as_ref()), &mut last).or_else(|error| {
+    watch(config, (proc, fds, outer, leaf.as_ref()), &mut last).or_else(|error| {
         if error.is_reported() {
             return Ok(first_failure(&[child, last]));
         }
@@ -84,8 +84,8 @@ pub(crate) fn launch(mut config: Box<Config>, mut host: Host) -> Result<i32> {
 }
 
 /// Says what would be done.
-fn show_plan(config: &Config, host: &Host, fds: &mut Fds, colour: bool) -> Result<i32> {
-    let plan = Plan::of(config, host);
+fn show_plan(config: &Settled, fds: &mut Fds, colour: bool) -> Result<i32> {
+    let plan = Plan::of(config);
     if let Some(fd) = fds.take_optional(config.fds.dry_run_json).context("Can't write the plan")? {
         let mut text = serde_json::to_vec_pretty(&plan).map_err(|error| Error::new(format!("Can't write the plan: {error}")))?;
         text.push(b'\n');

@@ -10,11 +10,11 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use crate::config::Config;
+use crate::config::settle::Settled;
 use crate::confine::caps;
 use crate::confine::cgroup::leaf::Leaf;
 use crate::error::{Context, Error, Result};
 use crate::fds::Fds;
-use crate::host::Host;
 use crate::kernel::process::{become_undumpable, die_with, exit_code};
 use crate::kernel::sys;
 use crate::launch::monitor::Monitor;
@@ -25,8 +25,7 @@ use crate::sandbox::introduce;
 
 /// The parent after the clone, up to COMMAND's end. `child` is the first process, and may become another one.
 pub(crate) fn watch(
-    config: Box<Config>,
-    host: &Host,
+    config: Box<Settled>,
     (proc, mut fds, outer, leaf): (OwnedFd, Fds, Ends, Option<&Leaf>),
     child: &mut Pid,
 ) -> Result<i32> {
@@ -48,11 +47,11 @@ pub(crate) fn watch(
         // a way to the host.
         become_undumpable()?;
     }
-    if let (Some(layers), Some(name)) = (config.id_layers(), &name) {
+    if let (Some(layers), Some(name)) = (&config.id_layers, &name) {
         layers.first.write(proc.as_fd(), name)?;
     }
     let keep = leaf.map_or(0, Leaf::caps);
-    let is_root = host.caller.uid == 0;
+    let is_root = config.host.caller.uid == 0;
     if outer.signals.is_some() {
         caps::drop_all_but_signals(keep, is_root)?;
     } else {
@@ -60,7 +59,7 @@ pub(crate) fn watch(
     }
     if config.moves() && config.switches.die_with_parent {
         // Joining a user namespace has cleared the signal, see PR_SET_PDEATHSIG(2const).
-        die_with(host.parent)?;
+        die_with(config.host.parent)?;
     }
     let json_status = match &info {
         Some(info) => write_info(&config, &mut fds, info)?,

@@ -13,7 +13,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{chdir, getcwd, getpid};
 
 use crate::config::Config;
-use crate::config::privileges::{caps_of_command, has_own_userns};
+use crate::config::settle::Settled;
 use crate::confine::caps::{self, Caps};
 use crate::confine::cgroup::fork_failure;
 use crate::confine::seccomp::elf;
@@ -21,7 +21,6 @@ use crate::confine::seccomp::{self, Filter};
 use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::explain::hints;
 use crate::fds::Fds;
-use crate::host::Host;
 use crate::kernel::process::{self, become_dumpable, die_with};
 use crate::kernel::sys;
 use crate::links::Ends;
@@ -41,14 +40,14 @@ pub(crate) fn working_directory() -> Option<CString> {
 }
 
 /// Comes down to what COMMAND is allowed, and to what PID 1 needs.
-pub(crate) fn drop_caps(config: &Config, host: &Host) -> Result<Caps> {
-    let wanted = caps_of_command(config, host);
-    if has_own_userns(config) {
+pub(crate) fn drop_caps(config: &Settled) -> Result<Caps> {
+    let wanted = config.privileges.given;
+    if config.privileges.own_userns {
         caps::limit_bounding_set(wanted)?;
     }
     // Root that asks for nothing keeps what it has, and what exec makes of it. Its processes stay closed to others until they execute
     // something, and need no guard.
-    let is_root = host.caller.uid == 0;
+    let is_root = config.host.caller.uid == 0;
     let mut guard = 0;
     if !is_root || !config.caps.is_empty() {
         if config.has_init() && !is_root {
@@ -63,7 +62,7 @@ pub(crate) fn drop_caps(config: &Config, host: &Host) -> Result<Caps> {
 }
 
 /// COMMAND's filters, with the program of `--seccomp`, which is read only now.
-pub(crate) fn seccomp_filters(config: &Config, fds: &mut Fds) -> Result<Vec<Filter>> {
+pub(crate) fn seccomp_filters(config: &Settled, fds: &mut Fds) -> Result<Vec<Filter>> {
     let mut filters = config.filters.clone();
     if let Some(fd) = fds.take_optional(config.fds.seccomp).context("Can't read seccomp data")? {
         filters.insert(0, Filter::own(seccomp::read(fd.as_raw_fd())?));
@@ -98,7 +97,7 @@ pub(crate) struct Command {
 }
 
 /// The last steps: PID 1 if there is one, filters, exec.
-pub(crate) fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links: Ends) -> Result<i32> {
+pub(crate) fn become_command(config: Box<Settled>, command: Command, mut fds: Fds, mut links: Ends) -> Result<i32> {
     let numbers: BTreeSet<_> = config.fds.sync.iter().copied().collect();
     let sync = numbers.into_iter().map(|number| fds.take(number).context("Can't keep sync-fd"));
     let sync = sync.collect::<Result<Vec<_>>>()?;
@@ -156,7 +155,7 @@ fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
 }
 
 /// Executes COMMAND.
-fn exec(config: Box<Config>, command: Command, fds: Fds, links: Ends) -> Result<i32> {
+fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result<i32> {
     if let Some(link) = &links.signals {
         signals::introduce(link)?;
     }

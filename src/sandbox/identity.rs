@@ -7,84 +7,62 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, setgid, setgroups, setuid};
 
-use crate::config::{Config, Want};
+use crate::config::Want;
+use crate::config::settle::Settled;
 use crate::confine::caps;
 use crate::error::{Context, Error, Result};
 use crate::fds::Fds;
-use crate::host::Host;
 use crate::kernel::idmap::{self, Groups, Maps, Range};
 use crate::kernel::sys;
 use crate::links::Link;
 
-/// The ids of the sandbox, and how they come about.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Identity {
-    /// Ids while the mounts are made: root where devpts needs a mapped root.
-    first: (u32, u32),
-    /// Ids in the sandbox.
-    last: (u32, u32),
-    /// Whether a nested user namespace leads from the first to the last.
-    nested: bool,
+/// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped. What is returned is for
+/// [`nest`].
+pub(crate) fn map(config: &Settled, proc: BorrowedFd<'_>) -> Result<Option<MapWriter>> {
+    if config.fds.userns_block.is_some() {
+        return idmap::assert_mapped(proc).map(|()| None);
+    }
+    if let Some(layers) = &config.id_layers {
+        let writer = layers.nested.as_ref().map(|maps| MapWriter::start(proc, maps)).transpose()?;
+        become_mapped(config.identity.first)?;
+        return Ok(writer);
+    }
+    if config.namespaces.user == Want::Yes {
+        let (uid, gid) = (
+            Range::one(config.identity.first.0, config.host.caller.uid),
+            Range::one(config.identity.first.1, config.host.caller.gid),
+        );
+        idmap::write_maps(proc, uid, gid, Groups::Deny)?;
+        return Ok(None);
+    }
+    if config.fds.userns.is_some() {
+        switch_ids(config.uid, config.gid)?;
+    }
+    Ok(None)
 }
 
-impl Identity {
-    /// Whether COMMAND is in a user namespace below the one that the mounts belong to.
-    pub(crate) const fn is_nested(self) -> bool {
-        self.nested
+/// The last user namespace: the one of `--userns2`, or a nested one with the wanted ids. Its bounding set is new.
+pub(crate) fn nest(config: &Settled, proc: BorrowedFd<'_>, fds: &mut Fds, writer: Option<MapWriter>) -> Result<()> {
+    if config.switches.disable_userns {
+        idmap::limit_user_namespaces(proc)?;
     }
-
-    pub(crate) fn of(config: &Config, host: &Host) -> Self {
-        let last = (config.sandbox_uid(host.caller), config.sandbox_gid(host.caller));
-        if let Some(layers) = config.id_layers() {
-            return Self { first: layers.first_ids(last), last, nested: layers.nested.is_some() };
-        }
-        let own_map = config.namespaces.user == Want::Yes && config.fds.userns_block.is_none();
-        let first = if own_map && config.has_dev() { (0, 0) } else { last };
-        Self { first, last, nested: own_map && (first != last || config.switches.disable_userns) }
+    if let Some(fd) = fds.take_optional(config.fds.userns2).context("Setting userns2 failed")? {
+        setns(fd, CloneFlags::CLONE_NEWUSER).context("Setting userns2 failed")?;
     }
-
-    /// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped. What is returned is for
-    /// [`settle`](Self::settle).
-    pub(crate) fn map(self, config: &Config, host: &Host, proc: BorrowedFd<'_>) -> Result<Option<MapWriter>> {
-        if config.fds.userns_block.is_some() {
-            return idmap::assert_mapped(proc).map(|()| None);
-        }
-        if let Some(layers) = config.id_layers() {
-            let writer = layers.nested.map(|maps| MapWriter::start(proc, &maps)).transpose()?;
-            become_mapped(self.first)?;
-            return Ok(writer);
-        }
-        if config.namespaces.user == Want::Yes {
-            let (uid, gid) = (Range::one(self.first.0, host.caller.uid), Range::one(self.first.1, host.caller.gid));
-            idmap::write_maps(proc, uid, gid, Groups::Deny)?;
-            return Ok(None);
-        }
-        if config.fds.userns.is_some() {
-            switch_ids(config.uid, config.gid)?;
-        }
-        Ok(None)
+    if let Some(writer) = writer {
+        writer.unshare()?;
+    } else if config.identity.nested {
+        unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
+        let (uid, gid) = (
+            Range::one(config.identity.last.0, config.identity.first.0),
+            Range::one(config.identity.last.1, config.identity.first.1),
+        );
+        idmap::write_maps(proc, uid, gid, Groups::Inherited)?;
     }
-
-    /// The last user namespace: the one of `--userns2`, or a nested one with the wanted ids. Its bounding set is new.
-    pub(crate) fn settle(self, config: &Config, proc: BorrowedFd<'_>, fds: &mut Fds, writer: Option<MapWriter>) -> Result<()> {
-        if config.switches.disable_userns {
-            idmap::limit_user_namespaces(proc)?;
-        }
-        if let Some(fd) = fds.take_optional(config.fds.userns2).context("Setting userns2 failed")? {
-            setns(fd, CloneFlags::CLONE_NEWUSER).context("Setting userns2 failed")?;
-        }
-        if let Some(writer) = writer {
-            writer.unshare()?;
-        } else if self.nested {
-            unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
-            let (uid, gid) = (Range::one(self.last.0, self.first.0), Range::one(self.last.1, self.first.1));
-            idmap::write_maps(proc, uid, gid, Groups::Inherited)?;
-        }
-        if config.switches.disable_userns || config.switches.assert_userns_disabled {
-            idmap::assert_disabled()?;
-        }
-        Ok(())
+    if config.switches.disable_userns || config.switches.assert_userns_disabled {
+        idmap::assert_disabled()?;
     }
+    Ok(())
 }
 
 /// The process that maps the ids of a nested user namespace with several ranges: only one of the namespace around it may do that. It is

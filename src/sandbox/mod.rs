@@ -23,7 +23,7 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{sethostname, setsid};
 
-use crate::config::privileges::{caps_after_exec, may_chroot};
+use crate::config::settle::Settled;
 use crate::config::{Config, Want};
 use crate::confine::caps;
 use crate::confine::cgroup::leaf;
@@ -31,7 +31,6 @@ use crate::confine::selinux;
 use crate::error::{Context, Error, Result};
 use crate::explain::hints;
 use crate::fds::Fds;
-use crate::host::Host;
 use crate::kernel::loopback;
 use crate::kernel::process::set_death_signal;
 use crate::kernel::sys;
@@ -39,20 +38,19 @@ use crate::links::{Ends, wait_for_byte};
 use crate::sandbox::build::Builder;
 use crate::sandbox::command::{Command, become_command, change_directory, drop_caps, seccomp_filters, working_directory};
 use crate::sandbox::gather::{Gathered, Gatherer};
-use crate::sandbox::identity::Identity;
 use crate::sandbox::root::Root;
 
 /// Sets the sandbox up around this process and becomes COMMAND. What returns an exit status is a process that did not: PID 1 at its
 /// end, or one that led into another pid namespace.
 pub(crate) fn enter(
-    settled: Box<Config>,
-    host: &Host,
+    settled: Box<Settled>,
     old_proc: OwnedFd,
     mut fds: Fds,
     mut links: Ends,
     entrance: Option<OwnedFd>,
 ) -> Result<i32> {
     let (config, proc) = (settled.as_ref(), old_proc.as_fd());
+    let is_root = config.host.caller.uid == 0;
     if let Some(pidns) = config.fds.pidns
         && enter_pid_namespace(config, &mut fds, pidns)? == Role::Done
     {
@@ -75,9 +73,8 @@ pub(crate) fn enter(
     label_command(config, proc)?;
 
     // Who we are.
-    let identity = Identity::of(config, host);
     let refused = |error: Error| error.hinted(hints::user_namespaces);
-    let map_writer = identity.map(config, host, proc).map_err(refused)?;
+    let map_writer = identity::map(config, proc).map_err(refused)?;
     if config.namespaces.net == Want::Yes {
         loopback::set_up().map_err(refused)?;
     }
@@ -98,16 +95,16 @@ pub(crate) fn enter(
         selinux::set_file_label(proc, config.file_label)?;
     }
     let room = shelf::room(files);
-    let gathered = Gatherer { config, proc, fds: &mut fds, tty: host.tty.as_deref(), room }.gather()?;
+    let gathered = Gatherer { config, proc, fds: &mut fds, tty: config.host.tty.as_deref(), room }.gather()?;
     let Gathered { base, items, scratch, shelf } = gathered;
 
     // Leave, for what the first option puts on `/`, or for an empty tmpfs.
-    if config.namespaces.user != Want::Yes && may_chroot(config, host) {
+    if config.namespaces.user != Want::Yes && config.privileges.may_chroot {
         // The kernel makes no user namespace in a chroot.
         root::leave_chroot(proc)?;
     }
     let lenient = config.switches.not_a_security_boundary;
-    let bare_root = host.caller.uid == 0 && !may_uncover(config, host, identity);
+    let bare_root = is_root && !may_uncover(config);
     let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch, shelf, room, bare_root };
     builder.start_with(base)?;
 
@@ -123,11 +120,11 @@ pub(crate) fn enter(
     restore_open_files(limit)?;
 
     // Become.
-    identity.settle(config, proc, &mut fds, map_writer)?;
+    identity::nest(config, proc, &mut fds, map_writer)?;
     // The last thing that leads to the host is closed while this process still has capabilities, which keep others from tracing it.
     // Later on, a working directory or a lock file that somebody has made a link to /proc/self/fd/N would be one.
     drop(old_proc);
-    let caps = drop_caps(config, host)?;
+    let caps = drop_caps(config)?;
     if config.dies_in_setup() {
         links.die_with_monitor()?;
     }
@@ -141,7 +138,7 @@ pub(crate) fn enter(
         setsid().context("setsid")?;
     }
     config.landlock.restrict()?;
-    become_command(settled, Command { filters, caps, root: host.caller.uid == 0 }, fds, links)
+    become_command(settled, Command { filters, caps, root: is_root }, fds, links)
 }
 
 /// Which of two processes this is, after a clone.
@@ -197,7 +194,7 @@ fn restore_open_files(limit: Option<(rlim_t, rlim_t)>) -> Result<()> {
 
 /// Whether COMMAND may take mounts of ours away: by a capability that it still has once it is executed, in the user namespace that the
 /// mounts belong to, and not in one below.
-fn may_uncover(config: &Config, host: &Host, identity: Identity) -> bool {
-    let is_below = identity.is_nested() || config.fds.userns2.is_some();
-    !is_below && caps_after_exec(config, host) & caps::SYS_ADMIN != 0
+fn may_uncover(config: &Settled) -> bool {
+    let is_below = config.identity.nested || config.fds.userns2.is_some();
+    !is_below && config.privileges.after_exec & caps::SYS_ADMIN != 0
 }
