@@ -10,6 +10,8 @@ pub(crate) mod settle;
 
 use std::os::fd::RawFd;
 
+use nix::libc::{self, c_int};
+
 use crate::config::op::Op;
 use crate::confine::apparmor::Profile;
 use crate::confine::caps::CapEdit;
@@ -60,6 +62,22 @@ pub(crate) struct Namespaces {
     pub(crate) uts: Want,
     /// `--unshare-cgroup`, `--unshare-cgroup-try`
     pub(crate) cgroup: Want,
+}
+
+impl Namespaces {
+    /// Every kind of namespace: what it is called in /proc/PID/ns, its flag, and whether a new one is
+    /// wanted.
+    pub(crate) const fn each(self) -> [(&'static str, c_int, Want); 7] {
+        [
+            ("mnt", libc::CLONE_NEWNS, Want::Yes),
+            ("user", libc::CLONE_NEWUSER, self.user),
+            ("pid", libc::CLONE_NEWPID, self.pid),
+            ("ipc", libc::CLONE_NEWIPC, self.ipc),
+            ("net", libc::CLONE_NEWNET, self.net),
+            ("uts", libc::CLONE_NEWUTS, self.uts),
+            ("cgroup", libc::CLONE_NEWCGROUP, self.cgroup),
+        ]
+    }
 }
 
 /// Yes or no, for the options that are plain switches.

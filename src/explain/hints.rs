@@ -74,18 +74,8 @@ pub(crate) fn namespaces(config: &Config, errno: Option<Errno>) -> Option<String
     if errno != Some(Errno::ENOSPC) {
         return if config.namespaces.user == Want::Yes { user_namespaces(errno) } else { None };
     }
-    let wanted = config.namespaces;
-    let all = [
-        (wanted.user, "user"),
-        (Want::Yes, "mnt"),
-        (wanted.pid, "pid"),
-        (wanted.ipc, "ipc"),
-        (wanted.net, "net"),
-        (wanted.uts, "uts"),
-        (wanted.cgroup, "cgroup"),
-    ];
     let mut limits = Vec::new();
-    for (_, kind) in all.into_iter().filter(|(want, _)| *want != Want::No) {
+    for (kind, ..) in config.namespaces.each().into_iter().filter(|(.., want)| *want != Want::No) {
         let name = format!("user.max_{kind}_namespaces");
         let value = content(&format!("/proc/sys/{}", name.replace('.', "/")))?;
         if value == "0" {

@@ -151,21 +151,22 @@ impl<'a> Plan<'a> {
 }
 
 fn namespaces(config: &Config) -> Vec<(&'static str, &'static str)> {
-    let (wanted, fds) = (config.namespaces, &config.fds);
-    let state = |want: Want, joined: bool| match want {
-        Want::No if joined => "joined",
-        Want::No => "shared",
-        Want::Yes | Want::Try => "new",
+    let fds = &config.fds;
+    let state = |(kind, _, want): (&'static str, _, Want)| {
+        let (joined, last) = match kind {
+            "user" => (fds.userns.is_some(), fds.userns2.is_some()),
+            "pid" => (fds.pidns.is_some(), false),
+            _ => (false, false),
+        };
+        let state = match want {
+            _ if last => "joined",
+            Want::No if joined => "joined",
+            Want::No => "shared",
+            Want::Yes | Want::Try => "new",
+        };
+        (if kind == "mnt" { "mount" } else { kind }, state)
     };
-    vec![
-        ("mount", "new"),
-        ("user", if fds.userns2.is_some() { "joined" } else { state(wanted.user, fds.userns.is_some()) }),
-        ("pid", state(wanted.pid, fds.pidns.is_some())),
-        ("ipc", state(wanted.ipc, false)),
-        ("net", state(wanted.net, false)),
-        ("uts", state(wanted.uts, false)),
-        ("cgroup", state(wanted.cgroup, false)),
-    ]
+    config.namespaces.each().into_iter().map(state).collect()
 }
 
 /// Lines of a map.

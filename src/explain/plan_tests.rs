@@ -14,7 +14,7 @@ use crate::cli::options::{Kind, OPTIONS};
 use crate::cli::parse;
 use crate::cli::record::Request;
 use crate::explain::render::render;
-use crate::host::Caller;
+use crate::host::{Caller, Host};
 
 /// Command lines of several options.
 const LINES: &[&str] = &[

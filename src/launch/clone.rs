@@ -28,19 +28,11 @@ pub(crate) fn join_user_namespace(fds: &mut Fds, number: i32) -> Result<()> {
 /// The clone that makes the namespaces. `None` in the child.
 pub(crate) fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>, leaf: Option<&mut Leaf>) -> Result<Option<Pid>> {
     let wanted = config.namespaces;
-    let mut flags = libc::CLONE_NEWNS;
-    let mut add = |want: Want, flag| {
-        if want == Want::Yes {
-            flags |= flag;
-        }
+    let is_made = |&(kind, _, want): &(&str, _, Want)| {
+        // A pid namespace that is joined comes first, and cgroup namespaces are looked for below.
+        want == Want::Yes && kind != "cgroup" && (kind != "pid" || config.fds.pidns.is_none())
     };
-    add(wanted.user, libc::CLONE_NEWUSER);
-    add(wanted.ipc, libc::CLONE_NEWIPC);
-    add(wanted.net, libc::CLONE_NEWNET);
-    add(wanted.uts, libc::CLONE_NEWUTS);
-    if config.fds.pidns.is_none() {
-        add(wanted.pid, libc::CLONE_NEWPID);
-    }
+    let mut flags = wanted.each().iter().filter(|kind| is_made(kind)).fold(0, |all, kind| all | kind.1);
     if wanted.cgroup != Want::No && !config.has_own_cgroup_root() {
         let there = faccessat(proc, c"self/ns/cgroup", AccessFlags::F_OK, AtFlags::empty());
         match (there, wanted.cgroup) {

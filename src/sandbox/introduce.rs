@@ -11,15 +11,10 @@ use crate::links::Link;
 
 /// The kinds of namespaces that the documents tell of, in their order.
 pub(crate) fn told(wanted: Namespaces) -> impl Iterator<Item = &'static str> {
-    let all = [
-        ("cgroup", wanted.cgroup != Want::No),
-        ("ipc", wanted.ipc != Want::No),
-        ("mnt", true),
-        ("net", wanted.net != Want::No),
-        ("pid", wanted.pid != Want::No),
-        ("uts", wanted.uts != Want::No),
-    ];
-    all.into_iter().filter(|(_, is_new)| *is_new).map(|(kind, _)| kind)
+    let mut kinds: Vec<_> =
+        wanted.each().into_iter().filter(|&(kind, _, want)| want != Want::No && kind != "user").map(|(kind, ..)| kind).collect();
+    kinds.sort_unstable();
+    kinds.into_iter()
 }
 
 /// The inode numbers of these namespaces, of the process that has this name in /proc.
