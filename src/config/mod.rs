@@ -127,11 +127,40 @@ pub(crate) struct FdOptions {
     pub(crate) dry_run_json: Option<RawFd>,
 }
 
+/// Who uses up the fd of an option, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// The monitor, before the sandbox is set up.
+    Monitor,
+    /// The sandbox, before its first operation.
+    Early,
+    /// The sandbox, after its last one.
+    Late,
+    /// `--dry-run-json`, instead of a sandbox.
+    Plan,
+}
+
 impl FdOptions {
+    /// The options that take one fd, without their hyphens.
+    pub(crate) const fn each(&self) -> [(&'static str, Option<RawFd>, Use); 9] {
+        [
+            ("userns", self.userns, Use::Early),
+            ("userns2", self.userns2, Use::Late),
+            ("pidns", self.pidns, Use::Early),
+            ("seccomp", self.seccomp, Use::Late),
+            ("block-fd", self.block, Use::Late),
+            ("userns-block-fd", self.userns_block, Use::Monitor),
+            ("info-fd", self.info, Use::Monitor),
+            ("json-status-fd", self.json_status, Use::Monitor),
+            ("dry-run-json", self.dry_run_json, Use::Plan),
+        ]
+    }
+
     /// The numbers that are used up before the first operation.
-    pub(crate) fn numbers(&self) -> Vec<RawFd> {
-        let all = [self.info, self.json_status, self.userns_block, self.userns, self.pidns];
-        all.into_iter().flatten().collect()
+    pub(crate) fn used_early(&self) -> Vec<RawFd> {
+        let each = self.each().into_iter();
+        let early = each.filter(|(.., moment)| matches!(moment, Use::Monitor | Use::Early));
+        early.filter_map(|(_, fd, _)| fd).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::op::{Access, Devices, Missing, Op, Source, Upper, components};
 use crate::config::settle::Settled;
-use crate::config::{Config, EnvEdit, Want};
+use crate::config::{Config, EnvEdit, Use, Want};
 use crate::confine::apparmor::Profile;
 use crate::confine::caps;
 use crate::error::describe;
@@ -247,23 +247,14 @@ fn variable(edit: &EnvEdit) -> Variable<'_> {
 
 fn files(config: &Config) -> Vec<OpenFile> {
     let fds = &config.fds;
-    let all = [
-        ("userns", fds.userns),
-        ("userns2", fds.userns2),
-        ("pidns", fds.pidns),
-        ("seccomp", fds.seccomp),
-        ("block-fd", fds.block),
-        ("userns-block-fd", fds.userns_block),
-        ("info-fd", fds.info),
-        ("json-status-fd", fds.json_status),
-    ];
-    let one = all.into_iter().filter_map(|(option, fd)| fd.map(|fd| OpenFile { option, fd }));
+    let each = fds.each().into_iter().filter(|(.., moment)| *moment != Use::Plan);
+    let one = each.filter_map(|(option, fd, _)| fd.map(|fd| OpenFile { option, fd }));
     one.chain(fds.sync.iter().map(|&fd| OpenFile { option: "sync-fd", fd })).collect()
 }
 
 fn filesystem(config: &Config) -> Vec<Entry<'_>> {
     let mut entries = Vec::new();
-    let mut used = config.fds.numbers();
+    let mut used = config.fds.used_early();
     for (index, op) in config.ops.iter().enumerate() {
         let mut entry = Entry::of(index + 1, op, config);
         if let Some(fd) = op.fd() {

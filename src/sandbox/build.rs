@@ -8,14 +8,14 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, mkdirat, mknodat};
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, symlinkat, unlinkat};
 
-use crate::config::op::{Access, Devices, Op};
+use crate::config::op::{Access, Devices};
 use crate::error::{Context, Error, Result, describe, join, warn};
 use crate::fds::{close_all, open_numbers};
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Node};
 use crate::kernel::remount;
-use crate::sandbox::root::{self, Root};
+use crate::sandbox::root::{self, Inside, Root};
 use crate::sandbox::shelf::Shelf;
-use crate::sandbox::tree::{self, DevParts, Item, Tree};
+use crate::sandbox::tree::{self, DevParts, Mount, Step, Tree};
 
 /// What building needs to know.
 #[derive(Debug)]
@@ -76,10 +76,11 @@ impl Builder<'_> {
     }
 
     /// What was put onto the shelf is opened again.
-    fn opened(&self, item: Item) -> Result<Item> {
-        match (item, &self.shelf) {
-            (Item::Shelved(shape, parts), Some(below)) => below.take(shape, parts),
-            (item, _) => Ok(item),
+    fn open(&self, mount: Mount) -> Result<Tree> {
+        match (mount, &self.shelf) {
+            (Mount::Open(tree), _) => Ok(tree),
+            (Mount::Shelved(shelved), Some(below)) => below.take(shelved),
+            (Mount::Shelved(_), None) => Err(Error::new("A mount that was put aside is missing")),
         }
     }
 
@@ -90,26 +91,25 @@ impl Builder<'_> {
         }
     }
 
-    /// Does one operation with what was gathered for it.
-    pub(crate) fn build(&mut self, op: &Op, item: Item) -> Result<()> {
-        match (op, self.opened(item)?) {
-            (_, Item::Skipped) => Ok(()),
-            (Op::Proc(dest), Item::Tree(tree)) => self.procfs(dest, tree),
-            // A tmpfs is the one mount whose parents go by its own mode.
-            (Op::Tmpfs { dest, perms, .. }, Item::Tree(tree)) => self.attach(dest, tree, Depth::One, *perms),
-            (Op::Data { dest, perms, .. }, Item::Data(tree, name)) => self.data(dest, tree, &name, *perms),
-            (Op::Mqueue(dest), _) => self.mqueue(dest),
-            (Op::Bind { dest, .. } | Op::Overlay { dest, .. }, Item::Tree(tree)) => self.attach(dest, tree, Depth::Recursive, 0),
-            (Op::Dev(dest), Item::Dev(parts)) => self.dev(dest, parts),
-            (Op::RemountRo(dest), _) => self.remount_ro(dest),
-            (Op::Dir { dest, perms }, _) => self.root.directory(dest, *perms),
-            (Op::File { dest, perms, .. }, Item::Content(content)) => {
-                let file = self.root.file(dest, *perms)?;
+    /// Does one operation.
+    pub(crate) fn build(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Attach { mount, dest, depth, perms } => {
+                let tree = self.open(mount)?;
+                self.attach(dest, tree, depth, perms)
+            }
+            Step::Data { mount, name, dest, perms } => self.data(dest, mount, &name, perms),
+            Step::Procfs { mount, dest } => self.procfs(dest, mount),
+            Step::Dev { parts, dest } => self.dev(dest, parts),
+            Step::File { content, dest, perms } => {
+                let file = self.root.file(dest, perms)?;
                 tree::copy(content, file, dest)
             }
-            (Op::Symlink { target, dest }, _) => self.root.symlink(target, dest),
-            (Op::Chmod { perms, path }, _) => self.chmod(*perms, path),
-            (op, item) => Err(Error::new(format!("Nothing fitting was gathered for {op:?}: {item:?}"))),
+            Step::Dir { dest, perms } => self.root.directory(dest, perms),
+            Step::Symlink { target, dest } => self.root.symlink(target, dest),
+            Step::Chmod { perms, path } => self.chmod(perms, path),
+            Step::Mqueue(dest) => self.mqueue(dest),
+            Step::RemountRo(dest) => self.remount_ro(dest),
         }
     }
 
@@ -130,7 +130,8 @@ impl Builder<'_> {
     }
 
     /// Attaches a data file, and removes the name it had: an unlinked file could not have been attached.
-    fn data(&mut self, dest: &CStr, tree: Tree, name: &CStr, perms: u32) -> Result<()> {
+    fn data(&mut self, dest: &CStr, mount: Mount, name: &CStr, perms: u32) -> Result<()> {
+        let tree = self.open(mount)?;
         self.attach(dest, tree, Depth::One, perms)?;
         match &self.scratch {
             Some(scratch) => unlinkat(scratch, name, UnlinkatFlags::NoRemoveDir).context("Can't unlink tmpfile"),
@@ -153,24 +154,23 @@ impl Builder<'_> {
     }
 
     /// A bind of something inside the sandbox onto itself, with more flags.
-    fn cover(&mut self, dir: BorrowedFd<'_>, name: &CStr, attributes: Attributes, dest: &CStr) -> Result<()> {
+    fn cover(&mut self, dir: Inside<'_>, name: &CStr, attributes: Attributes, dest: &CStr) -> Result<()> {
         let what = || join(&format!("Can't mount proc/{} on", name.to_string_lossy()), dest);
-        let copy = mount::clone_tree(dir, name, Depth::Recursive).explain(what)?;
+        let copy = mount::clone_tree(dir.as_fd(), name, Depth::Recursive).explain(what)?;
         let copy = tree::with_attributes(copy, attributes, Depth::Recursive, what)?;
-        mount::attach_at(copy.fd.as_fd(), Some(dir), name).explain(what)?;
+        dir.attach(copy.fd.as_fd(), name).explain(what)?;
         self.set_flags(&copy, Depth::Recursive, dest)?;
         self.keep(copy.fd);
         Ok(())
     }
 
     /// A procfs whose steering parts are read-only wherever we could write to them, which is where COMMAND could.
-    fn procfs(&mut self, dest: &CStr, tree: Tree) -> Result<()> {
-        self.root.attach(tree.fd.as_fd(), dest, tree.node, 0)?;
+    fn procfs(&mut self, dest: &CStr, mount: Mount) -> Result<()> {
+        let tree = self.open(mount)?;
+        let proc = self.root.attach_around(tree.fd.as_fd(), dest, tree.node)?;
         self.set_flags(&tree, Depth::Recursive, dest)?;
-        self.root.forget_parent();
         let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
-        let proc = tree.fd.as_fd();
-        let may_write = |name| faccessat(proc, name, AccessFlags::W_OK, AtFlags::empty());
+        let may_write = |name| faccessat(proc.as_fd(), name, AccessFlags::W_OK, AtFlags::empty());
         // Directories there may be nobody's to write to, as all are in /proc/sys, but the files in them are the host's root's, whatever
         // its capabilities and its user namespace: one such file tells of all. Kernels without core dumps do not have it.
         let owns_files = self.bare_root && matches!(may_write(c"sys/kernel/core_pattern"), Ok(()) | Err(Errno::ENOENT));
@@ -190,12 +190,13 @@ impl Builder<'_> {
 
     fn dev(&mut self, dest: &CStr, parts: DevParts) -> Result<()> {
         let DevParts { tmpfs, nodes, pts } = parts;
-        self.root.attach(tmpfs.fd.as_fd(), dest, tmpfs.node, 0)?;
-        self.root.forget_parent();
-        let dir = tmpfs.fd.as_fd();
-        for (name, tree) in nodes {
+        let tmpfs = self.open(tmpfs)?;
+        let inside = self.root.attach_around(tmpfs.fd.as_fd(), dest, tmpfs.node)?;
+        let dir = inside.as_fd();
+        for (name, node) in nodes {
+            let tree = self.open(node)?;
             mknodat(dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0).at("Can't create file", name)?;
-            mount::attach_at(tree.fd.as_fd(), Some(dir), name).explain(|| join("Can't bind mount device", name))?;
+            inside.attach(tree.fd.as_fd(), name).explain(|| join("Can't bind mount device", name))?;
             self.set_flags(&tree, Depth::Recursive, name)?;
             self.keep(tree.fd);
         }
@@ -205,9 +206,10 @@ impl Builder<'_> {
         for name in [c"shm", c"pts"] {
             mkdirat(dir, name, Mode::from_bits_truncate(0o755)).at("Can't create directory", name)?;
         }
-        mount::attach_at(pts.as_fd(), Some(dir), c"pts").explain(|| join("Can't mount devpts below", dest))?;
+        let pts = self.open(pts)?;
+        inside.attach(pts.fd.as_fd(), c"pts").explain(|| join("Can't mount devpts below", dest))?;
         symlinkat(c"pts/ptmx", dir, c"ptmx").at("Can't create symlink", c"ptmx")?;
-        self.keep(pts);
+        self.keep(pts.fd);
         self.keep(tmpfs.fd);
         Ok(())
     }

@@ -23,7 +23,7 @@ use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Nod
 use crate::kernel::sys::SysResult;
 use crate::sandbox::shelf::{self, Shelf};
 use crate::sandbox::tree::{
-    DevParts, Item, Layers, Scratch, Tree, bind_attributes, copy, fresh_tree, plain_tmpfs, with_attributes,
+    DevParts, Layers, Mount, Scratch, Step, Tree, bind_attributes, copy, fresh_tree, plain_tmpfs, with_attributes,
 };
 use crate::word::Word;
 
@@ -58,54 +58,96 @@ pub(crate) struct Gathered<'a> {
     /// What `/` is to be at first. It is the oldest of the mounts: Linux 6.8 and later list them by age, and programs that look for the
     /// last mount above a path expect `/` first.
     pub(crate) base: Tree,
-    /// One for every operation.
-    pub(crate) items: Vec<Item>,
+    /// What is left to do for each operation, if anything.
+    pub(crate) steps: Vec<Option<Step>>,
     /// The scratch tmpfs, if there is one.
     pub(crate) scratch: Option<OwnedFd>,
     /// The shelf, if there is one.
     pub(crate) shelf: Option<Shelf<'a>>,
 }
 
+/// What an operation has brought.
+enum Gain<'a> {
+    /// Its source does not exist, and need not.
+    Nothing,
+    /// All that it needs.
+    Step(Step),
+    /// The layers of an overlay, which is made in the second round.
+    Layers(&'a Upper, Layers, Word),
+    /// Content for a data file, which is made in the second round.
+    Content { content: OwnedFd, dest: Word, perms: u32, access: Access },
+}
+
+impl Gain<'_> {
+    fn mount(mount: Mount, dest: Word, depth: Depth, perms: u32) -> Self {
+        Self::Step(Step::Attach { mount, dest, depth, perms })
+    }
+
+    /// Takes out a directory tree; what is left says that its operation is done.
+    fn take_directory(&mut self) -> Option<Tree> {
+        match std::mem::replace(self, Self::Nothing) {
+            Self::Step(Step::Attach { mount: Mount::Open(tree), .. }) if tree.node == Node::Directory => Some(tree),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
 impl<'a> Gatherer<'a> {
     /// Takes it all.
     pub(crate) fn gather(&mut self) -> Result<Gathered<'a>> {
-        let first_is_root = self.config.ops.first().is_some_and(Op::is_root_bind);
+        let config = self.config;
+        let first_is_root = config.ops.first().is_some_and(Op::is_root_bind);
         let mut base = if first_is_root { None } else { Some(self.new_root()?) };
-        let mut items = Vec::with_capacity(self.config.ops.len());
+        let mut steps: Vec<Option<Step>> = Vec::with_capacity(config.ops.len());
+        let mut later = Vec::new();
         let mut aside = None;
-        for op in &self.config.ops {
-            let mut item = self.first_round(op).map_err(|error| error.hinted(|errno| hints::source(op, self.fds, errno)))?;
+        for op in &config.ops {
+            let gain = self.first_round(op);
+            let mut gain = gain.map_err(|error| error.hinted(|errno| hints::source(op, self.fds, errno)))?;
             if base.is_none() {
-                base = Some(item.take_directory().map_or_else(|| self.new_root(), Ok)?);
+                base = Some(gain.take_directory().map_or_else(|| self.new_root(), Ok)?);
             }
-            let full = shelf::highest(&item) >= self.room;
-            items.push(item);
-            if full {
-                Shelf::put_all(&mut aside, self.proc, items.iter_mut())?;
-            }
+            let full = match &gain {
+                Gain::Layers(_, layers, _) => shelf::highest(layers.fds()) >= self.room,
+                _ => false,
+            };
+            steps.push(match gain {
+                Gain::Nothing => None,
+                Gain::Step(step) => Some(step),
+                other => {
+                    later.push((steps.len(), other));
+                    None
+                }
+            });
+            let last = steps.len() - 1;
+            self.make_room(&mut aside, &mut steps, last, full)?;
         }
         let base = base.ok_or_else(|| Error::new("There is no root to start with"))?;
         let mut scratch = None;
-        for (index, op) in self.config.ops.iter().enumerate() {
-            if !matches!(op, Op::Overlay { .. } | Op::Data { .. }) {
-                continue;
+        for (index, gain) in later {
+            let step = self.second_round(&mut scratch, gain)?;
+            if let Some(slot) = steps.get_mut(index) {
+                *slot = step;
             }
-            let Some(item) = items.get_mut(index) else { continue };
-            match (op, std::mem::replace(item, Item::None)) {
-                (Op::Overlay { upper, dest, .. }, Item::Layers(layers)) => {
-                    let made = self.overlay(&mut scratch, upper, &layers, dest);
-                    *item = made.map_err(|error| error.hinted(|errno| hints::overlay(layers.upper.as_ref(), errno)))?;
-                }
-                (Op::Data { dest, perms, access, .. }, Item::Content(content)) => {
-                    *item = self.data(&mut scratch, content, dest, *perms, *access)?;
-                }
-                _ => {}
-            }
-            if shelf::highest(item) >= self.room {
-                Shelf::put_all(&mut aside, self.proc, items.iter_mut())?;
-            }
+            self.make_room(&mut aside, &mut steps, index, false)?;
         }
-        Ok(Gathered { base, items, scratch: scratch.map(|scratch| scratch.fd), shelf: aside })
+        Ok(Gathered { base, steps, scratch: scratch.map(|scratch| scratch.fd), shelf: aside })
+    }
+
+    /// Puts mounts onto the shelf if fds are running out, as the newest step shows.
+    fn make_room(&self, aside: &mut Option<Shelf<'a>>, steps: &mut [Option<Step>], newest: usize, full: bool) -> Result<()> {
+        let last = steps.get_mut(newest).and_then(Option::as_mut).map(Step::mounts).unwrap_or_default();
+        let open = last.into_iter().filter_map(|mount| match mount {
+            Mount::Open(tree) => Some(&tree.fd),
+            Mount::Shelved(_) => None,
+        });
+        if full || shelf::highest(open) >= self.room {
+            Shelf::put_all(aside, self.proc, steps.iter_mut().flatten())?;
+        }
+        Ok(())
     }
 
     /// The empty tmpfs that is the new root where nothing else is. The label of `--file-label` is for what is made, and the root of a
@@ -127,30 +169,64 @@ impl<'a> Gatherer<'a> {
         Ok(Tree { fd, node: Node::Directory, to_set: None })
     }
 
-    fn first_round(&mut self, op: &Op) -> Result<Item> {
-        match op {
+    fn first_round(&mut self, op: &'a Op) -> Result<Gain<'a>> {
+        let recursive = |mount, dest| Gain::mount(mount, dest, Depth::Recursive, 0);
+        Ok(match op {
             Op::Bind { source: Source::Path(path), dest, access, devices, missing } => {
-                self.bind(path, dest, bind_attributes(*access, *devices), *missing)
+                let tree = self.bind(path, dest, bind_attributes(*access, *devices), *missing)?;
+                tree.map_or(Gain::Nothing, |tree| recursive(Mount::Open(tree), dest))
             }
             Op::Bind { source: Source::Fd(fd), dest, access, devices, .. } => {
-                self.bind_fd(*fd, dest, bind_attributes(*access, *devices))
+                recursive(Mount::Open(self.bind_fd(*fd, dest, bind_attributes(*access, *devices))?), dest)
             }
-            Op::Proc(dest) => self.procfs(dest),
-            Op::Dev(dest) => self.dev(dest),
-            Op::Tmpfs { dest, perms, size } => self.tmpfs(dest, *perms, *size).map(Item::Tree),
-            Op::File { fd, dest, .. } | Op::Data { fd, dest, .. } => {
-                self.fds.take(*fd).map(Item::Content).at("Can't write data to file", dest)
+            Op::Proc(dest) => Gain::Step(Step::Procfs { mount: Mount::Open(self.procfs(dest)?), dest }),
+            Op::Dev(dest) => Gain::Step(Step::Dev { parts: self.dev(dest)?, dest }),
+            // A tmpfs is the one mount whose parents go by its own mode.
+            Op::Tmpfs { dest, perms, size } => {
+                Gain::mount(Mount::Open(self.tmpfs(dest, *perms, *size)?), dest, Depth::One, *perms)
             }
-            Op::Overlay { upper, layers, .. } => layers_of(upper, layers).map(Item::Layers),
-            Op::RemountRo(_) | Op::Mqueue(_) | Op::Dir { .. } | Op::Symlink { .. } | Op::Chmod { .. } => Ok(Item::None),
+            Op::File { fd, dest, perms } => Gain::Step(Step::File { content: self.content(*fd, dest)?, dest, perms: *perms }),
+            Op::Data { fd, dest, perms, access } => {
+                let content = self.content(*fd, dest)?;
+                Gain::Content { content, dest, perms: *perms, access: *access }
+            }
+            Op::Overlay { upper, layers, dest } => Gain::Layers(upper, layers_of(upper, layers)?, dest),
+            Op::RemountRo(dest) => Gain::Step(Step::RemountRo(dest)),
+            Op::Mqueue(dest) => Gain::Step(Step::Mqueue(dest)),
+            Op::Dir { dest, perms } => Gain::Step(Step::Dir { dest, perms: *perms }),
+            Op::Symlink { target, dest } => Gain::Step(Step::Symlink { target, dest }),
+            Op::Chmod { perms, path } => Gain::Step(Step::Chmod { perms: *perms, path }),
+        })
+    }
+
+    /// What needs the scratch tmpfs.
+    fn second_round(&self, scratch: &mut Option<Scratch>, gain: Gain<'_>) -> Result<Option<Step>> {
+        match gain {
+            Gain::Layers(upper, layers, dest) => {
+                let made = self.overlay(scratch, upper, &layers, dest);
+                let hint = |errno| hints::overlay(layers.upper.as_ref(), errno);
+                let mount = Mount::Open(made.map_err(|error| error.hinted(hint))?);
+                Ok(Some(Step::Attach { mount, dest, depth: Depth::Recursive, perms: 0 }))
+            }
+            Gain::Content { content, dest, perms, access } => {
+                let (tree, name) = self.data(scratch, content, dest, perms, access)?;
+                Ok(Some(Step::Data { mount: Mount::Open(tree), name, dest, perms }))
+            }
+            Gain::Step(step) => Ok(Some(step)),
+            Gain::Nothing => Ok(None),
         }
     }
 
+    /// The caller's fd that an operation copies.
+    fn content(&mut self, fd: RawFd, dest: &CStr) -> Result<OwnedFd> {
+        self.fds.take(fd).at("Can't write data to file", dest)
+    }
+
     /// A host path as a detached tree with its flags set.
-    fn bind(&self, path: &CStr, dest: &CStr, attributes: Attributes, missing: Missing) -> Result<Item> {
+    fn bind(&self, path: &CStr, dest: &CStr, attributes: Attributes, missing: Missing) -> Result<Option<Tree>> {
         match self.clone_path(path) {
-            Ok(fd) => with_attributes(fd, attributes, Depth::Recursive, || bind_failure(path, dest)).map(Item::Tree),
-            Err(Failure { errno: Errno::ENOENT, .. }) if missing == Missing::Skip => Ok(Item::Skipped),
+            Ok(fd) => with_attributes(fd, attributes, Depth::Recursive, || bind_failure(path, dest)).map(Some),
+            Err(Failure { errno: Errno::ENOENT, .. }) if missing == Missing::Skip => Ok(None),
             Err(Failure {
                 errno: errno @ (Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG),
                 ..
@@ -184,7 +260,7 @@ impl<'a> Gatherer<'a> {
     }
 
     /// An open file or directory. It is mounted by its path, so what was mounted has to be compared with it.
-    fn bind_fd(&mut self, number: i32, dest: &CStr, attributes: Attributes) -> Result<Item> {
+    fn bind_fd(&mut self, number: i32, dest: &CStr, attributes: Attributes) -> Result<Tree> {
         let name = CString::new(format!("/proc/self/fd/{number}")).unwrap_or_default();
         let not_found = "Can't find source path";
         if self.fds.is_used(number) {
@@ -201,17 +277,23 @@ impl<'a> Gatherer<'a> {
         if (wanted.st_dev, wanted.st_ino) != (found.st_dev, found.st_ino) {
             return Err(Error::new("Race condition binding dirfd"));
         }
-        with_attributes(tree, attributes, Depth::Recursive, || bind_failure(&path, dest)).map(Item::Tree)
+        with_attributes(tree, attributes, Depth::Recursive, || bind_failure(&path, dest))
     }
 
     /// A new procfs where the pid namespace is ours, else the host's. A new one must be made while the host's is still around:
     /// the kernel allows it in a user namespace only where a fully visible one is.
-    fn procfs(&self, dest: &CStr) -> Result<Item> {
+    fn procfs(&self, dest: &CStr) -> Result<Tree> {
         if !self.config.has_own_pidns() {
-            return self.bind(c"/proc", dest, bind_attributes(Access::ReadWrite, Devices::Refused), Missing::Fatal);
+            return self.bind_existing(c"/proc", dest, bind_attributes(Access::ReadWrite, Devices::Refused));
         }
         let attributes = Attributes::NOSUID.with(Attributes::NODEV).with(Attributes::NOEXEC);
-        fresh_tree(c"proc", &[], attributes, dest).map(Item::Tree)
+        fresh_tree(c"proc", &[], attributes, dest)
+    }
+
+    /// A host path that has to be there.
+    fn bind_existing(&self, path: &CStr, dest: &CStr, attributes: Attributes) -> Result<Tree> {
+        let tree = self.bind(path, dest, attributes, Missing::Fatal)?;
+        tree.ok_or_else(|| Error::new(bind_failure(path, dest)))
     }
 
     /// An empty tmpfs, with the label of --file-label.
@@ -229,27 +311,31 @@ impl<'a> Gatherer<'a> {
         fresh_tree(c"tmpfs", &parameters, Attributes::NOSUID.with(Attributes::NODEV), dest)
     }
 
-    fn dev(&self, dest: &CStr) -> Result<Item> {
-        let tmpfs = self.tmpfs(dest, 0o755, None)?;
+    fn dev(&self, dest: &CStr) -> Result<DevParts> {
+        let tmpfs = Mount::Open(self.tmpfs(dest, 0o755, None)?);
         let console = self.tty.map(|tty| (c"console", tty));
-        let nodes = NODES.into_iter().chain(console).map(|(name, path)| {
-            let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed);
-            match self.bind(path, path, attributes, Missing::Fatal)? {
-                Item::Tree(tree) => Ok((name, tree)),
-                _ => Err(Error::new(bind_failure(path, path))),
-            }
-        });
+        let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed);
+        let nodes = NODES
+            .into_iter()
+            .chain(console)
+            .map(|(name, path)| self.bind_existing(path, path, attributes).map(|tree| (name, Mount::Open(tree))));
         let nodes = nodes.collect::<Result<_>>()?;
         let parameters = [(c"ptmxmode", Some(c"0666")), (c"mode", Some(c"620"))];
         let pts = Fresh { kind: c"devpts", parameters: &parameters, attributes: Attributes::NOSUID.with(Attributes::NOEXEC) };
-        let mut place = dest.to_bytes().to_vec();
-        place.extend_from_slice(b"/pts");
-        let pts = pts.make().explain(|| [b"Can't mount devpts on ".as_slice(), &place].concat())?;
-        Ok(Item::Dev(DevParts { tmpfs, nodes, pts }))
+        let pts = pts.make().explain(|| [b"Can't mount devpts on ", dest.to_bytes(), b"/pts"].concat())?;
+        let pts = Mount::Open(Tree { fd: pts, node: Node::Directory, to_set: None });
+        Ok(DevParts { tmpfs, nodes, pts })
     }
 
     /// A file of the scratch tmpfs with the content of an fd.
-    fn data(&self, scratch: &mut Option<Scratch>, content: OwnedFd, dest: &CStr, perms: u32, access: Access) -> Result<Item> {
+    fn data(
+        &self,
+        scratch: &mut Option<Scratch>,
+        content: OwnedFd,
+        dest: &CStr,
+        perms: u32,
+        access: Access,
+    ) -> Result<(Tree, CString)> {
         let scratch = Scratch::get(scratch, self.proc)?;
         let name = scratch.next_name("bindfile");
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
@@ -259,12 +345,12 @@ impl<'a> Gatherer<'a> {
         copy(content, file, dest)?;
         let tree = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One).explain(|| bind_failure(&name, dest))?;
         let tree = with_attributes(tree, bind_attributes(access, Devices::Refused), Depth::One, || bind_failure(&name, dest))?;
-        Ok(Item::Data(tree, name))
+        Ok((tree, name))
     }
 
     /// An overlay. The layers are given as fds: their paths may hold anything, and mean what they meant in the first round. It is
     /// mounted on the scratch tmpfs by mount(2), because fsconfig(2) takes at most 255 bytes of `lowerdir`, and then cloned.
-    fn overlay(&self, scratch: &mut Option<Scratch>, upper: &Upper, layers: &Layers, dest: &CStr) -> Result<Item> {
+    fn overlay(&self, scratch: &mut Option<Scratch>, upper: &Upper, layers: &Layers, dest: &CStr) -> Result<Tree> {
         let scratch = Scratch::get(scratch, self.proc)?;
         let path = |fd: &OwnedFd| format!("self/fd/{}", fd.as_raw_fd());
         let memory = match upper {
@@ -285,7 +371,7 @@ impl<'a> Gatherer<'a> {
             other => Error::mount(failure(), other),
         })?;
         let fd = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One).explain(failure)?;
-        Ok(Item::Tree(Tree { fd, node: Node::Directory, to_set: None }))
+        Ok(Tree { fd, node: Node::Directory, to_set: None })
     }
 }
 

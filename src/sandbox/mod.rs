@@ -24,7 +24,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{sethostname, setsid};
 
 use crate::config::settle::Settled;
-use crate::config::{Config, Want};
+use crate::config::{Config, Use, Want};
 use crate::confine::caps;
 use crate::confine::cgroup::leaf;
 use crate::confine::selinux;
@@ -64,7 +64,7 @@ pub(crate) fn enter(
     if let Some(socket) = links.pid.take() {
         introduce::show(config, proc, &socket)?;
     }
-    for monitors in [config.fds.info, config.fds.json_status, config.fds.userns_block] {
+    for (_, monitors, _) in config.fds.each().into_iter().filter(|(.., moment)| *moment == Use::Monitor) {
         fds.drop_optional(monitors);
     }
     if config.has_gate() {
@@ -96,7 +96,7 @@ pub(crate) fn enter(
     }
     let room = shelf::room(files);
     let gathered = Gatherer { config, proc, fds: &mut fds, tty: config.host.tty.as_deref(), room }.gather()?;
-    let Gathered { base, items, scratch, shelf } = gathered;
+    let Gathered { base, steps, scratch, shelf } = gathered;
 
     // Leave, for what the first option puts on `/`, or for an empty tmpfs.
     if config.namespaces.user != Want::Yes && config.privileges.may_chroot {
@@ -109,9 +109,10 @@ pub(crate) fn enter(
     builder.start_with(base)?;
 
     // Build.
-    for (index, (op, item)) in config.ops.iter().zip(items).enumerate() {
+    for (index, (op, step)) in config.ops.iter().zip(steps).enumerate() {
+        let Some(step) = step else { continue };
         let before = || config.ops.get(..index).unwrap_or_default();
-        builder.build(op, item).map_err(|error| error.hinted(|errno| hints::read_only(before(), op, errno)))?;
+        builder.build(step).map_err(|error| error.hinted(|errno| hints::read_only(before(), op, errno)))?;
     }
     if config.file_label.is_some() {
         selinux::set_file_label(proc, None)?;

@@ -21,7 +21,7 @@ use nix::unistd::{chdir, fchdir, getpid, pivot_root};
 
 use crate::error::{Context, Error, Result, join};
 use crate::explain::hints;
-use crate::kernel::mount::{self, Explain, Failure, Node, kind};
+use crate::kernel::mount::{self, Explain, Failure, MountResult, Node, kind};
 use crate::kernel::sys::{self, SysResult};
 
 /// The sandbox's file system while it is built.
@@ -33,6 +33,23 @@ pub(crate) struct Root<'a> {
     /// used again. It may if that path has neither symlinks nor `..` in it: then what is mounted on its children, and nothing else
     /// is in between, cannot lie on the way to it.
     parent: Option<(Option<Vec<u8>>, OwnedFd)>,
+}
+
+/// A mount of ours that is attached, as a place for mounts on what we have made in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inside<'a>(BorrowedFd<'a>);
+
+impl AsFd for Inside<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0
+    }
+}
+
+impl Inside<'_> {
+    /// Attaches a mount to a name in it.
+    pub(crate) fn attach(self, mount: BorrowedFd<'_>, name: &CStr) -> MountResult<()> {
+        mount::attach_at(mount, Some(self.0), name)
+    }
 }
 
 /// A destination: the directory it is in and its last component.
@@ -121,6 +138,14 @@ impl<'a> Root<'a> {
         Ok(())
     }
 
+    /// The same for a mount inside which more is going to be mounted.
+    pub(crate) fn attach_around<'m>(&mut self, mount: BorrowedFd<'m>, dest: &CStr, node: Node) -> Result<Inside<'m>> {
+        self.attach(mount, dest, node, 0)?;
+        // What is mounted in there may lie on the way to the parent that is kept.
+        self.parent = None;
+        Ok(Inside(mount))
+    }
+
     /// Makes a mount the new `/`, and whatever was `/` unreachable.
     pub(crate) fn replace(&mut self, mount: BorrowedFd<'_>) -> Result<()> {
         self.parent = None;
@@ -183,11 +208,6 @@ impl<'a> Root<'a> {
             Err(errno) => return Err(Error::os(failure, errno)),
         }
         Err(Error::new(failure))
-    }
-
-    /// Forgets the parent that is kept at hand: the operation mounts below its own destination.
-    pub(crate) fn forget_parent(&mut self) {
-        self.parent = None;
     }
 
     /// The fd that is still open.

@@ -16,7 +16,7 @@ use crate::error::{Context, Error, Result};
 use crate::kernel::mount::{self, Depth, Explain, Node};
 use crate::kernel::remount;
 use crate::sandbox::root::{leave_for, pivot_to};
-use crate::sandbox::tree::{DevParts, Item, Shape, Shelved, Tree, plain_tmpfs};
+use crate::sandbox::tree::{Mount, Shelved, Step, Tree, plain_tmpfs};
 
 /// Room for what is open besides: the layers of one overlay are the most, for so many fit into its options.
 const ELSE: rlim_t = 400;
@@ -52,35 +52,22 @@ impl<'a> Shelf<'a> {
     pub(crate) fn put_all<'i>(
         slot: &mut Option<Self>,
         proc: BorrowedFd<'a>,
-        items: impl Iterator<Item = &'i mut Item>,
+        steps: impl Iterator<Item = &'i mut Step>,
     ) -> Result<()> {
         let mut shelf = match slot.take() {
             Some(shelf) => shelf,
             None => Self::new(proc)?,
         };
-        for item in items {
-            *item = shelf.put(std::mem::replace(item, Item::Skipped))?;
+        for mount in steps.flat_map(Step::mounts) {
+            if let Mount::Open(tree) = mount {
+                *mount = Mount::Shelved(shelf.put(tree)?);
+            }
         }
         *slot = Some(shelf);
         Ok(())
     }
 
-    fn put(&mut self, item: Item) -> Result<Item> {
-        let (shape, trees) = match item {
-            Item::Tree(tree) => (Shape::Tree, vec![tree]),
-            Item::Data(tree, name) => (Shape::Data(name), vec![tree]),
-            Item::Dev(DevParts { tmpfs, nodes, pts }) => {
-                let (names, nodes): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();
-                let pts = Tree { fd: pts, node: Node::Directory, to_set: None };
-                (Shape::Dev(names), [tmpfs, pts].into_iter().chain(nodes).collect())
-            }
-            other => return Ok(other),
-        };
-        let shelved = trees.iter().map(|tree| self.put_tree(tree)).collect::<Result<_>>()?;
-        Ok(Item::Shelved(shape, shelved))
-    }
-
-    fn put_tree(&mut self, tree: &Tree) -> Result<Shelved> {
+    fn put(&mut self, tree: &Tree) -> Result<Shelved> {
         let what = "Can't put a mount aside";
         self.used += 1;
         let name = CString::new(self.used.to_string()).unwrap_or_default();
@@ -94,22 +81,8 @@ impl<'a> Shelf<'a> {
         Ok(Shelved { name, id, node: tree.node, to_set: tree.to_set })
     }
 
-    /// Opens the parts of an item again.
-    pub(crate) fn take(&self, shape: Shape, shelved: Vec<Shelved>) -> Result<Item> {
-        let mut trees = shelved.into_iter().map(|shelved| self.take_tree(shelved));
-        let mut next = || trees.next().unwrap_or_else(|| Err(Error::new("A part of a mount that was put aside is missing")));
-        Ok(match shape {
-            Shape::Tree => Item::Tree(next()?),
-            Shape::Data(name) => Item::Data(next()?, name),
-            Shape::Dev(names) => {
-                let (tmpfs, pts) = (next()?, next()?.fd);
-                let nodes = names.into_iter().map(|name| Ok((name, next()?))).collect::<Result<_>>()?;
-                Item::Dev(DevParts { tmpfs, nodes, pts })
-            }
-        })
-    }
-
-    fn take_tree(&self, Shelved { name, id, node, to_set }: Shelved) -> Result<Tree> {
+    /// Opens a mount again.
+    pub(crate) fn take(&self, Shelved { name, id, node, to_set }: Shelved) -> Result<Tree> {
         let what = "Can't find a mount that was put aside";
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(&self.fd, name.as_c_str(), flags, Mode::empty()).context(what)?;
@@ -138,15 +111,9 @@ impl<'a> Shelf<'a> {
     }
 }
 
-/// The highest number among the fds of an item that are ours.
-pub(crate) fn highest(item: &Item) -> RawFd {
-    let fds: Vec<&OwnedFd> = match item {
-        Item::Tree(tree) | Item::Data(tree, _) => vec![&tree.fd],
-        Item::Dev(DevParts { tmpfs, nodes, pts }) => nodes.iter().map(|(_, tree)| &tree.fd).chain([&tmpfs.fd, pts]).collect(),
-        Item::Layers(layers) => layers.fds().collect(),
-        Item::None | Item::Skipped | Item::Content(_) | Item::Shelved(..) => vec![],
-    };
-    fds.into_iter().map(AsRawFd::as_raw_fd).max().unwrap_or(-1)
+/// The highest number among fds of ours.
+pub(crate) fn highest<'f>(fds: impl Iterator<Item = &'f OwnedFd>) -> RawFd {
+    fds.map(AsRawFd::as_raw_fd).max().unwrap_or(-1)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::config::op::{Access, Devices};
 use crate::error::{Context, Error, Result, errno, join};
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Node};
 use crate::kernel::sys;
+use crate::word::Word;
 
 /// A detached mount.
 #[derive(Debug)]
@@ -27,36 +28,13 @@ pub(crate) struct Tree {
     pub(crate) to_set: Option<Attributes>,
 }
 
-/// The parts of a `--dev`.
+/// A mount until it is attached.
 #[derive(Debug)]
-pub(crate) struct DevParts {
-    /// The tmpfs that holds them.
-    pub(crate) tmpfs: Tree,
-    /// Device nodes of the host, by name.
-    pub(crate) nodes: Vec<(&'static CStr, Tree)>,
-    /// A devpts of its own.
-    pub(crate) pts: OwnedFd,
-}
-
-/// What an operation takes from the host.
-#[derive(Debug)]
-pub(crate) enum Item {
-    /// Nothing.
-    None,
-    /// Its source does not exist, and need not: the operation is left out. Or it is done already.
-    Skipped,
-    /// A mount.
-    Tree(Tree),
-    /// A file of the scratch tmpfs, by its name there.
-    Data(Tree, CString),
-    /// A `--dev`.
-    Dev(DevParts),
-    /// A file to copy.
-    Content(OwnedFd),
-    /// The layers of an overlay, still to be mounted.
-    Layers(Layers),
-    /// Mounts on the shelf.
-    Shelved(Shape, Vec<Shelved>),
+pub(crate) enum Mount {
+    /// At hand.
+    Open(Tree),
+    /// On the shelf, see [`crate::sandbox::shelf`].
+    Shelved(Shelved),
 }
 
 /// A mount on the shelf.
@@ -66,21 +44,57 @@ pub(crate) struct Shelved {
     pub(crate) name: CString,
     /// Its id, see [`mount::mount_id`].
     pub(crate) id: u64,
-    /// What its root is.
     pub(crate) node: Node,
-    /// As in [`Tree`].
     pub(crate) to_set: Option<Attributes>,
 }
 
-/// What mounts on the shelf are the parts of.
+/// The parts of a `--dev`.
 #[derive(Debug)]
-pub(crate) enum Shape {
-    /// An [`Item::Tree`].
-    Tree,
-    /// An [`Item::Data`].
-    Data(CString),
-    /// An [`Item::Dev`]: its tmpfs, its devpts, and its nodes.
-    Dev(Vec<&'static CStr>),
+pub(crate) struct DevParts {
+    /// The tmpfs that holds them.
+    pub(crate) tmpfs: Mount,
+    /// Device nodes of the host, by name.
+    pub(crate) nodes: Vec<(&'static CStr, Mount)>,
+    /// A devpts of its own.
+    pub(crate) pts: Mount,
+}
+
+/// One operation with all that it takes from the host.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Attaches a mount. `perms` is what it says about the modes of its parents.
+    Attach { mount: Mount, dest: Word, depth: Depth, perms: u32 },
+    /// Attaches a file of the scratch tmpfs, by its name there.
+    Data { mount: Mount, name: CString, dest: Word, perms: u32 },
+    /// Attaches a procfs.
+    Procfs { mount: Mount, dest: Word },
+    /// Puts a `--dev` together.
+    Dev { parts: DevParts, dest: Word },
+    /// Copies a file.
+    File { content: OwnedFd, dest: Word, perms: u32 },
+    /// `--dir`
+    Dir { dest: Word, perms: u32 },
+    /// `--symlink`
+    Symlink { target: Word, dest: Word },
+    /// `--chmod`
+    Chmod { perms: u32, path: Word },
+    /// `--mqueue`, which needs nothing of the host.
+    Mqueue(Word),
+    /// `--remount-ro`
+    RemountRo(Word),
+}
+
+impl Step {
+    /// The mounts that it attaches.
+    pub(crate) fn mounts(&mut self) -> Vec<&mut Mount> {
+        match self {
+            Self::Attach { mount, .. } | Self::Data { mount, .. } | Self::Procfs { mount, .. } => vec![mount],
+            Self::Dev { parts: DevParts { tmpfs, nodes, pts }, .. } => {
+                nodes.iter_mut().map(|(_, mount)| mount).chain([tmpfs, pts]).collect()
+            }
+            _ => vec![],
+        }
+    }
 }
 
 /// The directories of an overlay.
@@ -98,19 +112,6 @@ impl Layers {
     /// All of them.
     pub(crate) fn fds(&self) -> impl Iterator<Item = &OwnedFd> {
         self.upper.iter().flat_map(|(upper, work)| [upper, work]).chain(&self.lower)
-    }
-}
-
-impl Item {
-    /// Takes out a directory tree; what is left says that its operation is done.
-    pub(crate) fn take_directory(&mut self) -> Option<Tree> {
-        match std::mem::replace(self, Self::Skipped) {
-            Self::Tree(tree) if tree.node == Node::Directory => Some(tree),
-            other => {
-                *self = other;
-                None
-            }
-        }
     }
 }
 
