@@ -44,106 +44,45 @@ pub(crate) enum Source {
 /// How writes to an overlay are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Upper {
-    /// In a directory of the host, with a work directory beside it.
-    Host {
-        /// The upper directory.
-        rwsrc: Word,
-        /// An empty directory on the same file system.
-        workdir: Word,
-    },
+    /// In a directory of the host, with an empty work directory on the same file system.
+    Host { rwsrc: Word, workdir: Word },
     /// In a tmpfs that nothing else can see.
     Tmp,
     /// Not at all: the overlay is read-only.
     None,
 }
 
-/// One file-system operation. They run in the order of the command line.
+/// One file-system operation, and where it puts what. They run in the order of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Op {
     /// `--bind` and its relatives.
-    Bind {
-        /// What to bind.
-        source: Source,
-        /// Where.
-        dest: Word,
-        /// Read-only or not.
-        access: Access,
-        /// Device nodes or not.
-        devices: Devices,
-        /// Whether a missing source matters.
-        missing: Missing,
-    },
+    Bind { source: Source, dest: Word, access: Access, devices: Devices, missing: Missing },
     /// `--remount-ro DEST`
     RemountRo(Word),
-    /// `--overlay`, `--tmp-overlay`, `--ro-overlay`
-    Overlay {
-        /// Where writes go.
-        upper: Upper,
-        /// The `--overlay-src` layers, the lowest first.
-        layers: Vec<Word>,
-        /// Where.
-        dest: Word,
-    },
+    /// `--overlay`, `--tmp-overlay`, `--ro-overlay`, with the `--overlay-src` layers, the lowest first.
+    Overlay { upper: Upper, layers: Vec<Word>, dest: Word },
     /// `--proc DEST`
     Proc(Word),
     /// `--dev DEST`
     Dev(Word),
-    /// `--tmpfs DEST`
-    Tmpfs {
-        /// Where.
-        dest: Word,
-        /// The mode of its root.
-        perms: u32,
-        /// The size limit in bytes.
-        size: Option<u64>,
-    },
+    /// `--tmpfs DEST`, with the mode of its root and its size limit in bytes.
+    Tmpfs { dest: Word, perms: u32, size: Option<u64> },
     /// `--mqueue DEST`
     Mqueue(Word),
-    /// `--dir DEST`
-    Dir {
-        /// Where.
-        dest: Word,
-        /// The mode of a directory that is made.
-        perms: u32,
-    },
-    /// `--file FD DEST`
-    File {
-        /// Where the content is read from.
-        fd: RawFd,
-        /// Where.
-        dest: Word,
-        /// The mode of a file that is made.
-        perms: u32,
-    },
-    /// `--bind-data` and `--ro-bind-data`
-    Data {
-        /// Where the content is read from.
-        fd: RawFd,
-        /// Where.
-        dest: Word,
-        /// The mode of the file.
-        perms: u32,
-        /// Read-only or not.
-        access: Access,
-    },
+    /// `--dir DEST`, with the mode of a directory that is made.
+    Dir { dest: Word, perms: u32 },
+    /// `--file FD DEST`, with the mode of a file that is made.
+    File { fd: RawFd, dest: Word, perms: u32 },
+    /// `--bind-data` and `--ro-bind-data`, with the mode of the file.
+    Data { fd: RawFd, dest: Word, perms: u32, access: Access },
     /// `--symlink SRC DEST`
-    Symlink {
-        /// The text of the link.
-        target: Word,
-        /// Where.
-        dest: Word,
-    },
+    Symlink { target: Word, dest: Word },
     /// `--chmod OCTAL PATH`
-    Chmod {
-        /// The new mode.
-        perms: u32,
-        /// Whose.
-        path: Word,
-    },
+    Chmod { perms: u32, path: Word },
 }
 
 impl Op {
-    /// Where.
+    /// Where it puts what.
     pub(crate) fn dest(&self) -> Word {
         match self {
             Self::Bind { dest, .. }
