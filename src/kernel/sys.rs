@@ -238,13 +238,33 @@ pub(crate) fn read_all(fd: RawFd, limit: usize) -> SysResult<Vec<u8>> {
 /// `clone(2)` with a null stack: fork's semantics, plus namespaces. `None` in the child.
 ///
 /// There is only ever one thread, so the child may allocate and do all else that a forked process may.
-pub(crate) fn clone_process(namespaces: c_int) -> SysResult<Option<Pid>> {
-    let flags = c_long::from(namespaces | libc::SIGCHLD);
+/// `ends` is what its end tells the parent.
+pub(crate) fn clone_process(flags: c_int, ends: End) -> SysResult<Option<Pid>> {
+    let flags = c_long::from(flags | ends.signal());
     let null = ptr::null::<c_void>();
     // SAFETY: without CLONE_VM the child has its own copy of all memory, as after fork, and a null stack means the same one.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, null, null, null, 0) })?;
     let pid = c_int::try_from(pid).map_err(|_| Errno::EOVERFLOW)?;
     Ok((pid != 0).then(|| Pid::from_raw(pid)))
+}
+
+/// How a child's end is waited for, see clone(2) and `__WCLONE` in waitpid(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Like that of every forked process.
+    Usual,
+    /// Without a signal, by [`wait_ours`], until it executes something: whoever has executed us may have
+    /// left us children of the usual kind.
+    Ours,
+}
+
+impl End {
+    const fn signal(self) -> c_int {
+        match self {
+            Self::Usual => libc::SIGCHLD,
+            Self::Ours => 0,
+        }
+    }
 }
 
 /// `struct clone_args` of `clone3(2)`, as it is since Linux 5.7.
@@ -271,7 +291,7 @@ pub(crate) fn clone_into_cgroup(namespaces: c_int, group: BorrowedFd<'_>) -> Sys
     let number = |value: c_int| u64::try_from(value).map_err(|_| Errno::EINVAL);
     let args = CloneArgs {
         flags: CLONE_INTO_CGROUP | number(namespaces)?,
-        exit_signal: number(libc::SIGCHLD)?,
+        exit_signal: number(End::Ours.signal())?,
         cgroup: number(group.as_raw_fd())?,
         ..CloneArgs::default()
     };
@@ -533,15 +553,23 @@ pub(crate) fn exit_now(status: c_int) -> ! {
 pub(crate) fn wait_any() -> SysResult<(Pid, c_int)> {
     let mut status = 0;
     // SAFETY: the kernel writes one integer.
-    let pid = Errno::result(unsafe { libc::waitpid(-1, &raw mut status, 0) })?;
+    let pid = Errno::result(unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL) })?;
     Ok((Pid::from_raw(pid), status))
 }
 
-/// The same for one child.
+/// The same for a child of the kind [`End::Ours`] that has not executed anything.
+pub(crate) fn wait_ours() -> SysResult<c_int> {
+    let mut status = 0;
+    // SAFETY: the kernel writes one integer.
+    Errno::result(unsafe { libc::waitpid(-1, &raw mut status, libc::__WCLONE) })?;
+    Ok(status)
+}
+
+/// The same for one child of either kind.
 pub(crate) fn wait_for(pid: Pid) -> SysResult<c_int> {
     let mut status = 0;
     // SAFETY: the kernel writes one integer.
-    Errno::result(unsafe { libc::waitpid(pid.as_raw(), &raw mut status, 0) })?;
+    Errno::result(unsafe { libc::waitpid(pid.as_raw(), &raw mut status, libc::__WALL) })?;
     Ok(status)
 }
 

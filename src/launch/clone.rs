@@ -14,7 +14,7 @@ use crate::confine::cgroup::leaf::Leaf;
 use crate::error::{Context, Error, Result};
 use crate::explain::hints;
 use crate::fds::Fds;
-use crate::kernel::sys;
+use crate::kernel::sys::{self, End};
 
 pub(crate) fn join_user_namespace(fds: &mut Fds, number: i32) -> Result<()> {
     match fds.take(number).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)) {
@@ -46,7 +46,7 @@ pub(crate) fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>, leaf: Option<
     }
     let cloned = match leaf {
         Some(leaf) => leaf.clone_process(flags, config.fds.pidns.is_some()),
-        None => sys::clone_process(flags),
+        None => sys::clone_process(flags, End::Ours),
     };
     cloned.map_err(|errno| match errno {
         Errno::EAGAIN => fork_failure("Creating new namespace failed", errno, &config.cgroup),

@@ -11,7 +11,6 @@ use nix::fcntl::{OFlag, open};
 use nix::libc;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::stat::Mode;
-use nix::sys::wait::waitpid;
 
 use crate::config::settle::Settled;
 use crate::config::{Config, EnvEdit};
@@ -70,14 +69,14 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     let mut last = child;
     watch(config, (proc, fds, outer, leaf.as_ref()), &mut last).or_else(|error| {
         if error.is_reported() {
-            return Ok(first_failure(&[child, last]));
+            return Ok(first_failure());
         }
         // COMMAND has not started yet, or nothing of it may stay.
         for pid in [child, last] {
             _ = kill(pid, Signal::SIGKILL);
         }
         for pid in [child, last] {
-            _ = waitpid(pid, None);
+            _ = sys::wait_for(pid);
         }
         Err(error)
     })

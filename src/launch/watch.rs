@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use crate::config::Config;
@@ -108,11 +108,10 @@ fn write_info(config: &Config, fds: &mut Fds, info: &Info) -> Result<Option<Owne
     Ok(json_status)
 }
 
-/// The status of the process of ours that has failed: it has said why, unless it was killed. Nobody else is waited for: other children may
-/// be the caller's, from before it executed us. One that led into another pid namespace has ended well, and whoever failed behind it
-/// before its pid was known here has the status of every failure.
-pub(crate) fn first_failure(ours: &[Pid]) -> i32 {
-    let statuses = ours.iter().filter_map(|&pid| sys::uninterrupted(|| sys::wait_for(pid)).ok());
+/// The status of the process of ours that has failed: it has said why, unless it was killed. Those that led into another pid namespace have
+/// ended well.
+pub(crate) fn first_failure() -> i32 {
+    let statuses = std::iter::from_fn(|| sys::uninterrupted(sys::wait_ours).ok());
     statuses.filter_map(exit_code).find(|&code| code != 0).unwrap_or(1)
 }
 
@@ -120,9 +119,9 @@ pub(crate) fn first_failure(ours: &[Pid]) -> i32 {
 /// reaped with all others: until then its pid is nobody else's.
 fn failure_at_gate(child: Pid) -> Option<i32> {
     _ = kill(child, Signal::SIGKILL);
-    match waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+    match waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL) {
         Ok(WaitStatus::Exited(_, code)) => {
-            _ = waitpid(child, None);
+            _ = sys::wait_for(child);
             Some(code)
         }
         _ => None,

@@ -173,7 +173,13 @@ impl Builder<'_> {
         let may_write = |name| faccessat(proc.as_fd(), name, AccessFlags::W_OK, AtFlags::empty());
         // Directories there may be nobody's to write to, as all are in /proc/sys, but the files in them are the host's root's, whatever
         // its capabilities and its user namespace: one such file tells of all. Kernels without core dumps do not have it.
-        let owns_files = self.bare_root && matches!(may_write(c"sys/kernel/core_pattern"), Ok(()) | Err(Errno::ENOENT));
+        let one_file = c"sys/kernel/core_pattern";
+        let owns_files = self.bare_root
+            && match may_write(one_file) {
+                Ok(()) | Err(Errno::ENOENT) => true,
+                Err(Errno::EACCES | Errno::EROFS) => false,
+                other => other.map(|()| false).at("Can't access", one_file)?,
+            };
         let files: &[&CStr] = if owns_files { &STEERING_FILES } else { &[] };
         let parts = STEERING.iter().map(|name| (name, owns_files)).chain(files.iter().map(|name| (name, false)));
         for (&name, is_owned) in parts {

@@ -22,7 +22,7 @@ use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::explain::hints;
 use crate::fds::Fds;
 use crate::kernel::process::{self, become_dumpable, die_with};
-use crate::kernel::sys;
+use crate::kernel::sys::{self, End};
 use crate::links::Ends;
 use crate::links::signals;
 use crate::sandbox::init::{self, Init};
@@ -109,7 +109,7 @@ pub(crate) fn become_command(config: Box<Settled>, command: Command, mut fds: Fd
     let locks = init::take_locks(&config.lock_files)?;
     survive_monitor(&config)?;
     let first = getpid();
-    let forked = sys::clone_process(0).map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
+    let forked = sys::clone_process(0, End::Usual).map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
     if let Some(pid) = forked? {
         let dropped = caps::drop_all_but(command.caps.guard, command.root);
         // What is meant for COMMAND would keep PID 1 from its work.

@@ -13,7 +13,7 @@ use crate::confine::caps;
 use crate::error::{Context, Error, Result};
 use crate::fds::Fds;
 use crate::kernel::idmap::{self, Groups, Maps, Range};
-use crate::kernel::sys;
+use crate::kernel::sys::{self, End};
 use crate::links::Link;
 
 /// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped. What is returned is for
@@ -80,7 +80,7 @@ impl MapWriter {
         let (ours, theirs) = Link::pair()?;
         // What this process is called in the host's /proc.
         let name = readlinkat(proc, c"self").context("Can't read /proc/self")?.into_string().unwrap_or_default();
-        let Some(pid) = sys::clone_process(0).context("Can't fork to map ids")? else {
+        let Some(pid) = sys::clone_process(0, End::Usual).context("Can't fork to map ids")? else {
             drop(ours);
             let made = theirs.wait("Can't hear of the nested user namespace");
             let written = made.and_then(|()| maps.write(proc, &name));

@@ -33,7 +33,7 @@ use crate::explain::hints;
 use crate::fds::Fds;
 use crate::kernel::loopback;
 use crate::kernel::process::set_death_signal;
-use crate::kernel::sys;
+use crate::kernel::sys::{self, End};
 use crate::links::{Ends, wait_for_byte};
 use crate::sandbox::build::Builder;
 use crate::sandbox::command::{Command, become_command, change_directory, drop_caps, seccomp_filters, working_directory};
@@ -157,7 +157,7 @@ fn enter_pid_namespace(config: &Config, fds: &mut Fds, number: i32) -> Result<Ro
     fds.take(number).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWPID)).context("Setting pidns failed")?;
     let below = if config.namespaces.pid == Want::Yes { Some(libc::CLONE_NEWPID) } else { None };
     for flags in [Some(0), below].into_iter().flatten() {
-        if sys::clone_process(libc::CLONE_PARENT | flags).context("Can't fork for --pidns")?.is_some() {
+        if sys::clone_process(libc::CLONE_PARENT | flags, End::Ours).context("Can't fork for --pidns")?.is_some() {
             return Ok(Role::Done);
         }
     }

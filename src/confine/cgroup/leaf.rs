@@ -25,7 +25,7 @@ use crate::confine::cgroup::{Setting, controllers, own_path};
 use crate::error::{Context, Error, Result, describe, join, warn};
 use crate::host::Caller;
 use crate::kernel::files::read_file;
-use crate::kernel::sys::{self, SysResult};
+use crate::kernel::sys::{self, End, SysResult};
 
 /// The name of the group for ourselves.
 const SUPERVISOR: &CStr = c"supervisor";
@@ -322,7 +322,7 @@ impl Leaf {
         }
         let procs = openat(self.dir()?, PROCS, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         self.entrance = Some(procs);
-        sys::clone_process(namespaces)
+        sys::clone_process(namespaces, End::Ours)
     }
 
     /// In the sandbox: leaves the group to the monitor, and keeps only the way into it if it is needed.
