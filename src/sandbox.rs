@@ -288,10 +288,18 @@ fn drop_caps(config: &Config, host: &Host) -> Result<Caps> {
         }
         caps::become_set(wanted, guard)?;
     }
-    if !is_root {
+    if !is_root && !leaves_first_free(config) {
         caps::become_dumpable()?;
+    } else if has_own_userns(config) || config.fds.userns2.is_some() {
+        // Root's has been so from the start, but where the host's fs.suid_dumpable is 1 a change of credentials has opened it.
+        caps::become_undumpable()?;
     }
     Ok(Caps { wanted, guard })
+}
+
+/// Whether PID 1 may do what COMMAND must not. Who could trace it, as COMMAND can with some capabilities, would have it done there.
+fn leaves_first_free(config: &Config) -> bool {
+    config.has_init() && (!config.limits.is_empty() || config.filters.iter().any(|filter| !filter.own))
 }
 
 /// COMMAND's filters, with the program of `--seccomp`, which is read only now.
