@@ -61,6 +61,26 @@ const TRACEABLE: [&str; 19] = [
     "read its limits",
 ];
 
+/// What the host's root can do to any process that it sees; it shares all namespaces with PID 1.
+const OF_REAL_ROOT: [&str; 16] = [
+    "signal",
+    "signal by pidfd",
+    "trace",
+    "attach",
+    "read memory",
+    "write memory",
+    "/proc/PID/mem",
+    "/proc/PID/exe",
+    "/proc/PID/environ",
+    "/proc/PID/maps",
+    "/proc/PID/root",
+    "/proc/PID/cwd",
+    "/proc/PID/fd/0",
+    "/proc/PID/fd/1",
+    "/proc/PID/fd/2",
+    "read its limits",
+];
+
 /// Root of the sandbox, with all that it can have there.
 const WITH_ALL: [&str; 7] = ["--unshare-all", "--uid", "0", "--gid", "0", "--cap-add", "ALL"];
 
@@ -127,6 +147,9 @@ fn processes() -> Vec<Case> {
         )
         .fd(9, Fd::path("/dev/null"))
         .ours_only(),
+        case("known_first_process_real_root_beside_a_policy", &["--unshare-pid", "--seccomp-default"], "1", &OF_REAL_ROOT)
+            .root_only()
+            .ours_only(),
         // Root's PID 1 may write to files of the host's, such as the one that it executes: no capability opens it.
         case("first_process_of_root", &["--unshare-all"], "1", &OF_ROOT).root_only().ours_only(),
         case("first_process_of_root_with_all", &["--unshare-all", "--cap-add", "ALL"], "1", &OF_ROOT).root_only().ours_only(),
