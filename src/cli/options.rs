@@ -381,8 +381,9 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| v.last_wins(&mut p.config.file_label, label)),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
         "A new one with --unshare-pid or --pidns, else the host's. Of its parts that steer the kernel, sys, sysrq-trigger, irq and bus \
-         are read-only if they themselves could be written to. If it is root who calls, what steers the kernel is root's, whatever \
-         the user namespace: it is read-only too, unless COMMAND has CAP_SYS_ADMIN over the sandbox's mounts and could make it writable again.",
+         are read-only if they themselves could be written to. If it is root who calls, the files in them are root's, whatever the user \
+         namespace: they are read-only too, and so are acpi, asound, driver, dynamic_debug, fs and scsi, unless COMMAND has \
+         CAP_SYS_ADMIN over the sandbox's mounts and could make them writable again.",
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
     row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
         "The nodes null, zero, full, random, urandom and tty are the host's; pts is new; shm is an empty directory. There is \
@@ -445,8 +446,9 @@ pub(crate) const OPTIONS: &[Row] = &[
          TIOCSTI by seccomp.",
         |p, _| { p.config.switches.new_session = true; Ok(()) }),
     row!(Lifecycle, "--die-with-parent", [], "Kill COMMAND when bwrap or its parent dies",
-        "By SIGKILL. What COMMAND has started dies with it if it is in a pid namespace of its own (--unshare-pid), and may live on without. A \
-         parent that dies before bwrap has begun to run cannot be noticed.",
+        "By SIGKILL. What COMMAND has started dies with it if it is in a pid namespace of its own (--unshare-pid), and may live on without. \
+         Without one, or with --as-pid-1, so does a COMMAND that resets its parent-death signal, which the kernel resets where \
+         --exec-label or --apparmor change its label. A parent that dies before bwrap has begun to run cannot be noticed.",
         |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
     row!(Lifecycle, "--as-pid-1", [], "Run COMMAND itself as PID 1",
         "It has to reap orphans and gets the special treatment of signals of pid_namespaces(7). Needs --unshare-pid.",

@@ -41,8 +41,9 @@ pub(crate) struct Builder<'a> {
 /// The parts of procfs that steer the kernel.
 const STEERING: [&CStr; 4] = [c"sys", c"sysrq-trigger", c"irq", c"bus"];
 
-/// Files that let the host's root steer the machine without any capability, on kernels that have them.
-const STEERING_FILES: [&CStr; 2] = [c"acpi/wakeup", c"scsi/scsi"];
+/// Where devices, file systems and debugging have files by which the host's root steers them without any capability. Which of these
+/// there are depends on the kernel and its modules.
+const STEERING_DRIVERS: [&CStr; 6] = [c"acpi", c"asound", c"driver", c"dynamic_debug", c"fs", c"scsi"];
 
 /// The symbolic links of a `--dev`.
 const DEV_LINKS: [(&CStr, &CStr); 5] = [
@@ -180,12 +181,11 @@ impl Builder<'_> {
                 Err(Errno::EACCES | Errno::EROFS) => false,
                 other => other.map(|()| false).at("Can't access", one_file)?,
             };
-        let files: &[&CStr] = if owns_files { &STEERING_FILES } else { &[] };
-        let parts = STEERING.iter().map(|name| (name, owns_files)).chain(files.iter().map(|name| (name, false)));
-        for (&name, is_owned) in parts {
+        let drivers: &[&CStr] = if owns_files { &STEERING_DRIVERS } else { &[] };
+        for &name in STEERING.iter().chain(drivers) {
             match may_write(name) {
                 Err(Errno::ENOENT | Errno::EROFS) => {}
-                Err(Errno::EACCES) if !is_owned => {}
+                Err(Errno::EACCES) if !owns_files => {}
                 Ok(()) | Err(Errno::EACCES) => self.cover(proc, name, attributes, dest)?,
                 other => other.at("Can't access", name)?,
             }

@@ -21,7 +21,7 @@ use crate::confine::seccomp::{self, Filter};
 use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::explain::hints;
 use crate::fds::Fds;
-use crate::kernel::process::{self, become_dumpable, die_with};
+use crate::kernel::process::{self, become_dumpable, become_undumpable, die_with};
 use crate::kernel::sys::{self, End};
 use crate::links::Ends;
 use crate::links::signals;
@@ -57,8 +57,19 @@ pub(crate) fn drop_caps(config: &Settled) -> Result<Caps> {
     }
     if !is_root {
         become_dumpable()?;
+    } else if config.privileges.own_userns || config.fds.userns2.is_some() {
+        // Root's has been so from the start, but where the host's fs.suid_dumpable is 1 a change of
+        // credentials has opened it.
+        become_undumpable()?;
     }
     Ok(Caps { wanted, guard })
+}
+
+/// Whether PID 1 may do what COMMAND must not. Who could trace it, as COMMAND can with some
+/// capabilities, would have it done there.
+fn leaves_first_free(config: &Settled) -> bool {
+    let meant = config.filters.iter().any(|filter| !filter.own);
+    meant || !config.limits.is_empty() || config.apparmor.is_some()
 }
 
 /// COMMAND's filters, with the program of `--seccomp`, which is read only now.
@@ -108,6 +119,10 @@ pub(crate) fn become_command(config: Box<Settled>, command: Command, mut fds: Fd
     };
     let locks = init::take_locks(&config.lock_files)?;
     survive_monitor(&config)?;
+    let is_closed = leaves_first_free(&config);
+    if is_closed {
+        become_undumpable()?;
+    }
     let first = getpid();
     let forked = sys::clone_process(0, End::Usual).map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
     if let Some(pid) = forked? {
@@ -132,6 +147,9 @@ pub(crate) fn become_command(config: Box<Settled>, command: Command, mut fds: Fd
     }
     drop((report, sync, locks));
     command.caps.drop_guard()?;
+    if is_closed && !command.root {
+        become_dumpable()?;
+    }
     if config.switches.die_with_parent {
         die_with(first)?;
     }
