@@ -489,44 +489,26 @@ impl TryFrom<u64> for ErrnoNumber {
     }
 }
 
-/// A string that is something else to us, made without a copy of it.
-trait Named: Sized {
-    /// What the string should be, for messages.
-    const WHAT: &'static str;
+/// Reads a string as something else without a copy of it: what it should be, and what it stands for.
+struct Named<T>(&'static str, fn(&str) -> Option<T>);
 
-    /// What the string stands for.
-    fn named(text: &str) -> Option<Self>;
-}
-
-/// Reads a [`Named`].
-struct NamedVisitor<T>(std::marker::PhantomData<T>);
-
-impl<T: Named> Visitor<'_> for NamedVisitor<T> {
+impl<T> Visitor<'_> for Named<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(T::WHAT)
+        f.write_str(self.0)
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<T, E> {
-        T::named(text).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+        self.1(text).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
     }
 }
 
 macro_rules! named {
-    ($type:ty, $what:literal, $named:expr) => {
-        impl Named for $type {
-            const WHAT: &'static str = $what;
-
-            fn named(text: &str) -> Option<Self> {
-                let named: fn(&str) -> Option<Self> = $named;
-                named(text)
-            }
-        }
-
+    ($type:ident, $what:literal, $named:expr) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-                deserializer.deserialize_str(NamedVisitor(std::marker::PhantomData))
+                deserializer.deserialize_str(Named($what, $named))
             }
         }
     };
