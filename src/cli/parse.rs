@@ -13,10 +13,10 @@ use crate::error::{Error, Result};
 use crate::word::{self, Word};
 
 /// Reads a whole command line, without the program's own name.
-pub(crate) fn parse(words: &[Word]) -> Result<Request> {
+pub(crate) fn parse(words: impl ExactSizeIterator<Item = Word>) -> Result<Request> {
     let mut recorder = Recorder::default();
     recorder.count(words.len())?;
-    let mut words = Parser::from_args(words.iter().map(|word| word::unread(word.to_bytes())));
+    let mut words = Parser::from_args(words.map(|word| word::unread(word.to_bytes())));
     read_options(&mut recorder, &mut words)?;
     recorder.finish(raw(&mut words)?.map(word::keep).collect())
 }

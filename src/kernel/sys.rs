@@ -38,18 +38,16 @@ pub(crate) use entry;
 
 /// The words that the C runtime passes to `main`.
 #[cfg(not(test))]
-pub(crate) fn words(count: c_int, argv: *const *const c_char) -> Vec<&'static CStr> {
+pub(crate) fn words(count: c_int, argv: *const *const c_char) -> impl ExactSizeIterator<Item = &'static CStr> {
     let count = usize::try_from(count).unwrap_or(0);
-    let mut words: Vec<&'static CStr> = Vec::with_capacity(count);
-    for index in 0..count {
+    (0..count).map(move |index| {
         // SAFETY: the C runtime passes an array of `count` pointers.
         let slot = unsafe { argv.add(index) };
         // SAFETY: `slot` is inside that array.
         let word = unsafe { *slot };
         // SAFETY: each of them is a NUL-terminated string that lives as long as the process.
-        words.push(unsafe { CStr::from_ptr(word) });
-    }
-    words
+        unsafe { CStr::from_ptr(word) }
+    })
 }
 
 /// The C library's allocator. Rust's answer to its refusal would be a crash with a trace; ours is a diagnostic and status 1.
