@@ -24,7 +24,7 @@ pub(crate) const AUDIT_ARCH: u32 = 0xc000_00b7;
 pub(crate) const AUDIT_ARCH: u32 = 0xc000_00f3;
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
-compile_error!("src/bpf.rs does not know what seccomp calls this architecture");
+compile_error!("src/confine/seccomp/bpf.rs does not know what seccomp calls this architecture");
 
 /// Numbers from here on are x32's on x86_64, and nobody's elsewhere.
 const FOREIGN_NUMBERS: u32 = 0x4000_0000;
