@@ -38,16 +38,12 @@ kernel::sys::entry!(run);
 ///
 /// The only place where an [`error::Error`] is printed. In the process that becomes COMMAND it does not return.
 #[cfg_attr(test, expect(dead_code, reason = "under test the C entry point is the test runner's"))]
-fn run(argv: Vec<Word>) -> i32 {
-    let program = argv.first().copied().unwrap_or_default();
-    let result = host::start().and_then(|start| {
-        let request = parse::parse(argv.get(1..).unwrap_or_default())?;
-        drop(argv);
-        match request {
-            Request::Help => Ok(print(&options::usage(program))),
-            Request::Version => Ok(print(VERSION)),
-            Request::Run(config) => launch::launch(*config, start),
-        }
+fn run(mut argv: impl ExactSizeIterator<Item = Word>) -> i32 {
+    let program = argv.next().unwrap_or_default();
+    let result = host::start().and_then(|start| match parse::parse(argv)? {
+        Request::Help => Ok(print(&options::usage(program))),
+        Request::Version => Ok(print(VERSION)),
+        Request::Run(config) => launch::launch(*config, start),
     });
     result.unwrap_or_else(|error| {
         if error.wants_usage() {

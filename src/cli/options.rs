@@ -3,7 +3,7 @@
 //! The parser, `--help`, the man page and the completions of three shells all come from here, so an option is added in
 //! one place. The names are bubblewrap's interface; every sentence is ours.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fmt::Write as _;
 
 use crate::cli::record::{OVERLAY_RULE, Pending, Recorder, Request};
@@ -124,8 +124,8 @@ impl Row {
 }
 
 /// The row of an exact option word.
-pub(crate) fn find(name: &CStr) -> Option<&'static Row> {
-    OPTIONS.iter().find(|row| row.name.as_bytes() == name.to_bytes())
+pub(crate) fn find(name: &OsStr) -> Option<&'static Row> {
+    OPTIONS.iter().find(|row| name == row.name)
 }
 
 /// The usage: what `--help` prints on stdout and a missing command on stderr.

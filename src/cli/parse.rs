@@ -1,44 +1,57 @@
-//! argv → [`Config`](crate::config::Config): the loop over the words.
+//! argv → [`Config`](crate::config::Config): the loop over the words, which lexopt hands out.
 //!
 //! What each option is stands in [`crate::cli::options`], and what it records in [`crate::cli::record`].
 
-use crate::cli::options;
+use std::os::unix::ffi::OsStrExt as _;
+
+use lexopt::{Parser, RawArgs};
+
+use crate::cli::options::{self, Row};
 use crate::cli::record::{Recorder, Request};
 use crate::cli::values::Values;
 use crate::error::{Error, Result};
-use crate::word::Word;
+use crate::word::{self, Word};
 
 /// Reads a whole command line, without the program's own name.
-pub(crate) fn parse(words: &[Word]) -> Result<Request> {
-    let mut recorder = Recorder::new(words)?;
-    let command = read_options(&mut recorder, words)?;
-    recorder.finish(command)
+pub(crate) fn parse(words: impl ExactSizeIterator<Item = Word>) -> Result<Request> {
+    let mut recorder = Recorder::default();
+    recorder.count(words.len())?;
+    let mut words = Parser::from_args(words.map(|word| word::unread(word.to_bytes())));
+    read_options(&mut recorder, &mut words)?;
+    recorder.finish(raw(&mut words)?.map(word::keep).collect())
 }
 
-/// Reads options until the first word that is none, or `--`. Returns the words that remain, which are a command.
-fn read_options<'a>(recorder: &mut Recorder, mut words: &'a [Word]) -> Result<&'a [Word]> {
-    while let [name, rest @ ..] = words {
-        if name.to_bytes() == b"--" {
-            return Ok(rest);
-        }
-        if !name.to_bytes().starts_with(b"-") {
-            return Ok(words);
-        }
-        let Some(row) = options::find(name) else {
-            return Err(Error::about("Unknown option", name));
-        };
-        let Some((values, rest)) = rest.split_at_checked(row.operands.len()) else {
-            return Err(Error::new(row.arity_error()));
-        };
+/// Reads options until the first word that is none, or `--`. The words that remain are a command.
+fn read_options(recorder: &mut Recorder, words: &mut Parser) -> Result<()> {
+    while let Some(row) = next_option(words)? {
+        let values: std::result::Result<Vec<Word>, _> = row.operands.iter().map(|_| words.value().map(word::keep)).collect();
+        let values = values.map_err(|_| Error::new(row.arity_error()))?;
         (row.record)(recorder, &mut Values { option: row.name, words: values.iter() })?;
-        recorder.read_file(|recorder, words| read_options(recorder, words).map(drop))?;
+        recorder.read_file(read_options)?;
         if recorder.request.is_some() {
-            return Ok(&[]);
+            break;
         }
         recorder.check_pending(row.pending)?;
-        words = rest;
     }
-    Ok(&[])
+    Ok(())
+}
+
+/// The next option: a word of the table as it stands there. lexopt would know `--bind=a` and `-xyz`
+/// as options too.
+fn next_option(words: &mut Parser) -> Result<Option<&'static Row>> {
+    match raw(words)?.next_if(|word| word.as_bytes().starts_with(b"-")) {
+        None => Ok(None),
+        Some(end) if end == "--" => Ok(None),
+        Some(name) => match options::find(&name) {
+            None => Err(Error::about("Unknown option", word::keep(name))),
+            row => Ok(row),
+        },
+    }
+}
+
+/// The words that have not been read yet.
+fn raw(words: &mut Parser) -> Result<RawArgs<'_>> {
+    words.raw_args().map_err(|problem| Error::new(problem.to_string()))
 }
 
 #[cfg(test)]

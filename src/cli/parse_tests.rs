@@ -16,7 +16,7 @@ fn word(text: &str) -> Word {
 }
 
 fn config(words: &[&str]) -> Result<Box<Config>> {
-    match parse(&words.iter().copied().map(word).collect::<Vec<_>>())? {
+    match parse(words.iter().copied().map(word))? {
         Request::Run(config) => Ok(config),
         other => Err(Error::new(format!("{other:?}"))),
     }

@@ -3,8 +3,10 @@
 //! Options only record; the exceptions are the reference's: `--args` and `--add-seccomp-fd` read
 //! their fd when they are met.
 
-use std::ffi::CStr;
+use std::ffi::OsString;
 use std::os::fd::RawFd;
+
+use lexopt::Parser;
 
 use crate::cli::values::Values;
 use crate::config::op::Op;
@@ -13,7 +15,7 @@ use crate::confine::caps::CapEdit;
 use crate::confine::seccomp;
 use crate::error::{Context, Error, Result};
 use crate::kernel::sys;
-use crate::word::Word;
+use crate::word::{self, Word};
 
 /// How many words there may be in all, those of `--args` counted.
 const MAX_ARGS: usize = 9000;
@@ -62,26 +64,19 @@ pub(crate) struct Recorder {
     /// Whether the words come from `--args`.
     in_file: bool,
     /// The words of an `--args` that have not been gone through yet.
-    from_file: Option<Vec<Word>>,
+    from_file: Option<Parser>,
     /// `--help` or `--version`, which end the command line.
     pub(crate) request: Option<Request>,
 }
 
 impl Recorder {
-    /// Begins with the words of the command line.
-    pub(crate) fn new(words: &[Word]) -> Result<Self> {
-        let mut recorder = Self::default();
-        recorder.count(words)?;
-        Ok(recorder)
-    }
-
     /// What was asked for, and the command.
-    pub(crate) fn finish(mut self, command: &[Word]) -> Result<Request> {
+    pub(crate) fn finish(mut self, command: Vec<Word>) -> Result<Request> {
         if let Some(request) = self.request {
             return Ok(request);
         }
         self.check_overlay_is_used()?;
-        self.config.command = command.to_vec();
+        self.config.command = command;
         Ok(Request::Run(Box::new(self.config)))
     }
 
@@ -104,8 +99,9 @@ impl Recorder {
         Err(Error::new(OVERLAY_RULE))
     }
 
-    fn count(&mut self, words: &[Word]) -> Result<()> {
-        self.words += words.len();
+    /// Counts words that are about to be read.
+    pub(crate) fn count(&mut self, words: usize) -> Result<()> {
+        self.words += words;
         if self.words > MAX_ARGS {
             return Err(Error::new(format!("Exceeded maximum number of arguments {MAX_ARGS}")));
         }
@@ -117,23 +113,21 @@ impl Recorder {
         if self.in_file {
             return Err(Error::new("--args not supported in arguments file"));
         }
-        let mut data = sys::read_all(fd, usize::MAX).context("Can't read --args data")?;
+        let data = sys::read_all(fd, usize::MAX).context("Can't read --args data")?;
         sys::close(fd);
-        if data.last().is_some_and(|&byte| byte != 0) {
-            data.push(0);
-        }
-        // The words are in use until the process ends.
-        let words: Vec<Word> = CStrings(data.leak()).collect();
-        self.count(&words)?;
-        self.from_file = Some(words);
+        // The last word may do without its NUL byte.
+        let words = data.split_inclusive(|&byte| byte == 0).take(MAX_ARGS + 1);
+        let words: Vec<OsString> = words.map(|word| word::unread(word.strip_suffix(&[0]).unwrap_or(word))).collect();
+        self.count(words.len())?;
+        self.from_file = Some(Parser::from_args(words));
         Ok(())
     }
 
     /// Goes through the words of an `--args` that has just been read.
-    pub(crate) fn read_file(&mut self, read: impl FnOnce(&mut Self, &[Word]) -> Result<()>) -> Result<()> {
-        let Some(words) = self.from_file.take() else { return Ok(()) };
+    pub(crate) fn read_file(&mut self, read: impl FnOnce(&mut Self, &mut Parser) -> Result<()>) -> Result<()> {
+        let Some(mut words) = self.from_file.take() else { return Ok(()) };
         self.in_file = true;
-        read(self, &words)?;
+        read(self, &mut words)?;
         self.in_file = false;
         Ok(())
     }
@@ -223,17 +217,4 @@ fn variable(name: Word, failure: &str) -> Result<Word> {
         return Err(Error::new(failure));
     }
     Ok(name)
-}
-
-/// The strings in a piece of memory, each of which ends with a NUL byte.
-struct CStrings<'a>(&'a [u8]);
-
-impl<'a> Iterator for CStrings<'a> {
-    type Item = &'a CStr;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let text = CStr::from_bytes_until_nul(self.0).ok()?;
-        self.0 = self.0.get(text.count_bytes() + 1..).unwrap_or_default();
-        Some(text)
-    }
 }

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use ::caps::Capability;
 use nix::errno::Errno;
-use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP, PR_SET_KEEPCAPS};
+use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP};
+use nix::sys::prctl;
 
 use crate::error::{Context, Error, Result};
 use crate::kernel::sys;
@@ -113,10 +114,10 @@ pub(crate) fn become_set(set: u64, more: u64) -> Result<()> {
 /// Does something that changes ids, and has the same capabilities afterwards.
 pub(crate) fn keeping(change: impl FnOnce() -> Result<()>) -> Result<()> {
     let (effective, _) = sys::capget().context("capget failed")?;
-    sys::prctl(PR_SET_KEEPCAPS, 1, 0).context("prctl(PR_SET_KEEPCAPS) failed")?;
+    prctl::set_keepcaps(true).context("prctl(PR_SET_KEEPCAPS) failed")?;
     change()?;
     sys::raise(effective).context("capset failed")?;
-    sys::prctl(PR_SET_KEEPCAPS, 0, 0).map(drop).context("prctl(PR_SET_KEEPCAPS) failed")
+    prctl::set_keepcaps(false).context("prctl(PR_SET_KEEPCAPS) failed")
 }
 
 /// The capabilities of COMMAND, and what PID 1 has beyond them.

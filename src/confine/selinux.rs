@@ -4,18 +4,15 @@ use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
 use nix::fcntl::AT_FDCWD;
-use nix::sys::statfs::{Statfs, statfs};
+use nix::sys::statfs::{SELINUX_MAGIC, Statfs, statfs};
 use nix::sys::statvfs::FsFlags;
 
 use crate::error::{Context, Result};
 use crate::kernel::files::write_file;
 
-/// `SELINUX_MAGIC` of linux/magic.h.
-const SELINUX_MAGIC: i64 = 0xf97c_ff8c;
-
 /// Whether SELinux is there: its file system is mounted. Where that is read-only, as in a sandbox, labels are not for us to give.
 pub(crate) fn selinux_enabled() -> bool {
-    let is_there = |fs: Statfs| fs.filesystem_type().0 == SELINUX_MAGIC && !fs.flags().contains(FsFlags::ST_RDONLY);
+    let is_there = |fs: Statfs| fs.filesystem_type() == SELINUX_MAGIC && !fs.flags().contains(FsFlags::ST_RDONLY);
     statfs(c"/sys/fs/selinux").is_ok_and(is_there)
 }
 

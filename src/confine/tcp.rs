@@ -5,77 +5,97 @@
 //! every filter that [`crate::confine::seccomp::bpf`] makes: by socketcall(2) they would be free to do all that is refused here.
 
 use nix::libc::{self, c_int, c_long};
+use seccompiler::{BackendError, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition};
 
 use crate::confine::seccomp::Filter;
-use crate::confine::seccomp::bpf::{self, Answer, Condition, Rule, Rules, Test};
+use crate::confine::seccomp::bpf::{self, Rule, Rules};
 use crate::confine::seccomp::program::Program;
-use crate::error::{Context, Result};
-
-/// Connects with the first data, past the check of connect(2).
-const MSG_FASTOPEN: u32 = 0x2000_0000;
+use crate::error::{Context, Error, Result};
 
 /// The bits of a socket's type that are no flags (`SOCK_TYPE_MASK`).
 const TYPE: u32 = 0xf;
 
-/// All bits of an `int`. The other half of its register may hold anything.
-const INT: u32 = u32::MAX;
-
 /// COMMAND's filter.
 pub(crate) fn filter() -> Result<Filter> {
-    let instructions = bpf::compile(&rules(), Answer(libc::SECCOMP_RET_ALLOW)).context("Can't filter sockets for TCP")?;
-    Ok(Filter::meant("the filter of --tcp-connect and --tcp-bind".to_owned(), Program { instructions, flags: 0 }))
+    const FAILURE: &str = "Can't filter sockets for TCP";
+    let rules = rules().map_err(|problem| Error::new(format!("{FAILURE}: {problem}")))?;
+    let instructions = bpf::compile(&rules, SeccompAction::Allow).context(FAILURE)?;
+    let name = "the filter of --tcp-connect and --tcp-bind".to_owned();
+    Ok(Filter::meant(name, Program { instructions, flags: 0 }))
 }
 
+/// Conditions that all have to hold.
+type Conditions = std::result::Result<Vec<SeccompCondition>, BackendError>;
+
 /// What is refused, and as what.
-fn rules() -> Rules {
+fn rules() -> std::result::Result<Rules, BackendError> {
     let mut rules = Rules::new();
-    let mut refuse = |call: c_long, errno: c_int, conditions: Vec<Condition>| {
-        let (Ok(number), Ok(errno)) = (u32::try_from(call), u16::try_from(errno)) else { return };
-        rules.entry(number).or_default().push(Rule { conditions, answer: Answer::errno(errno) });
+    let mut refuse = |call: c_long, errno: c_int, conditions: Conditions| {
+        let Ok(number) = u32::try_from(call) else { return Ok(()) };
+        let rule = Rule::new(conditions?, SeccompAction::Errno(errno.unsigned_abs()))?;
+        rules.entry(number).or_default().push(rule);
+        Ok(())
     };
 
-    // As where the kernel lacks the family: sockets of SMC, RDS or KCM carry TCP under another name, and packet sockets carry anything.
+    // As where the kernel lacks the family: sockets of SMC, RDS or KCM carry TCP under another name,
+    // and packet sockets carry anything.
     let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
-    refuse(libc::SYS_socket, libc::EAFNOSUPPORT, families.map(|family| is_not(0, INT, family)).to_vec());
+    let other_family = families.into_iter().map(|family| is_not(0, family)).collect();
+    refuse(libc::SYS_socket, libc::EAFNOSUPPORT, other_family)?;
     for family in [libc::AF_INET, libc::AF_INET6] {
-        let of = |kind: Vec<Condition>| [vec![is(0, INT, family)], kind].concat();
-        // MPTCP, SMC and SCTP are streams too. Programs that try MPTCP take this for a kernel without it, and go on with TCP.
-        let other_stream = vec![is(1, TYPE, libc::SOCK_STREAM), is_not(2, INT, 0), is_not(2, INT, libc::IPPROTO_TCP)];
-        refuse(libc::SYS_socket, libc::EPROTONOSUPPORT, of(other_stream));
+        let kind = |mask: u32, value: c_int| Ok(vec![is(0, family)?, masked(1, mask, value)?]);
+        // MPTCP, SMC and SCTP are streams too. Programs that try MPTCP take this for a kernel without
+        // it, and go on with TCP.
+        let mut other_stream = kind(TYPE, libc::SOCK_STREAM)?;
+        other_stream.extend([is_not(2, 0)?, is_not(2, libc::IPPROTO_TCP)?]);
+        refuse(libc::SYS_socket, libc::EPROTONOSUPPORT, Ok(other_stream))?;
         // Who may send raw packets can speak TCP without the kernel.
-        refuse(libc::SYS_socket, libc::EPERM, of(vec![is(1, TYPE, libc::SOCK_RAW)]));
-        let unknown = vec![is_not(1, TYPE, libc::SOCK_STREAM), is_not(1, TYPE, libc::SOCK_DGRAM)];
-        refuse(libc::SYS_socket, libc::ESOCKTNOSUPPORT, of(unknown));
+        refuse(libc::SYS_socket, libc::EPERM, kind(TYPE, libc::SOCK_RAW))?;
+        // Streams, datagrams and raw sockets are 1, 2 and 3; any other type is 0 or has a higher bit.
+        for other in [kind(TYPE, 0), kind(4, 4), kind(8, 8)] {
+            refuse(libc::SYS_socket, libc::ESOCKTNOSUPPORT, other)?;
+        }
     }
 
-    // As where fast open is switched off.
+    // As where fast open is switched off. It connects with the first data, past the check of connect(2).
     for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
-        refuse(call, libc::EOPNOTSUPP, vec![masked(flags, MSG_FASTOPEN, MSG_FASTOPEN)]);
+        let fast = masked(flags, libc::MSG_FASTOPEN.cast_unsigned(), libc::MSG_FASTOPEN);
+        refuse(call, libc::EOPNOTSUPP, fast.map(|fast| vec![fast]))?;
     }
 
-    // One of the protocols that can be put on top of a TCP socket makes it one of SMC. As where there is none.
-    refuse(libc::SYS_setsockopt, libc::ENOENT, vec![is(1, INT, libc::IPPROTO_TCP), is(2, INT, libc::TCP_ULP)]);
+    // One of the protocols that can be put on top of a TCP socket makes it one of SMC. As where there
+    // is none.
+    let on_top = [is(1, libc::IPPROTO_TCP), is(2, libc::TCP_ULP)];
+    refuse(libc::SYS_setsockopt, libc::ENOENT, on_top.into_iter().collect())?;
 
     // What is asked of a ring is not seen by any filter.
     for call in [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register] {
-        refuse(call, libc::EPERM, Vec::new());
+        refuse(call, libc::EPERM, Ok(Vec::new()))?;
     }
-    rules
+    Ok(rules)
 }
+
+/// A condition; it is none if there is no such argument.
+type Condition = std::result::Result<SeccompCondition, BackendError>;
 
 /// Whether some bits of an argument are so.
-fn masked(argument: u8, mask: u32, value: u32) -> Condition {
-    (argument, Test::Masked { mask: mask.into(), value: value.into() })
+fn masked(argument: u8, mask: u32, value: c_int) -> Condition {
+    int(argument, SeccompCmpOp::MaskedEq(mask.into()), value)
 }
 
-/// Whether some bits of an argument are a number of the C library's.
-fn is(argument: u8, mask: u32, value: c_int) -> Condition {
-    masked(argument, mask, value.cast_unsigned())
+/// Whether an argument is a number of the C library's.
+fn is(argument: u8, value: c_int) -> Condition {
+    int(argument, SeccompCmpOp::Eq, value)
 }
 
-/// Whether they are another one.
-fn is_not(argument: u8, mask: u32, value: c_int) -> Condition {
-    (argument, Test::MaskedNe { mask: mask.into(), value: value.cast_unsigned().into() })
+/// Whether it is another one.
+fn is_not(argument: u8, value: c_int) -> Condition {
+    int(argument, SeccompCmpOp::Ne, value)
+}
+
+/// Compares the half of an argument that is an `int`. The other one may hold anything.
+fn int(argument: u8, operator: SeccompCmpOp, value: c_int) -> Condition {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value.cast_unsigned().into())
 }
 
 #[cfg(test)]
@@ -135,6 +155,16 @@ mod tests {
             for high in [0, 0xffff_ffff_0000_0000, 0x1_0000_0000] {
                 let args = [family | high, kind | high, protocol | high, 0, 0, 0];
                 assert_eq!(errno(libc::SYS_socket, args), expected, "{family} {kind:#o} {protocol} {high:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_other_type_of_socket_is_left() {
+        for kind in [0].into_iter().chain(4..16) {
+            for (family, flags) in [(2, 0), (10, 0o2_004_000)] {
+                let args = [family, kind | flags, 0, 0, 0, 0];
+                assert_eq!(errno(libc::SYS_socket, args), libc::ESOCKTNOSUPPORT, "{family} {kind}");
             }
         }
     }

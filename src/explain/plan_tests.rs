@@ -84,7 +84,7 @@ fn shown(line: &str) -> String {
         line.split(' ').filter(|word| !word.is_empty()).map(|word| word.replace("\\t", "\t")).chain(command.map(str::to_owned));
     let words: Vec<&'static CStr> =
         words.map(|word| &*Box::leak(CString::new(word).expect("no NUL").into_boxed_c_str())).collect();
-    let Ok(Request::Run(config)) = parse::parse(&words) else { return format!("refused: {line}\n") };
+    let Ok(Request::Run(config)) = parse::parse(words.iter().copied()) else { return format!("refused: {line}\n") };
     // Ranges are root's.
     let id = if line.contains("65536 5 1") { 0 } else { 1000 };
     let host = Host { caller: Caller { uid: id, gid: id }, caps: 0, permitted: 0, parent: getppid(), tty: None };
@@ -134,7 +134,7 @@ fn the_document_is_json() {
     let line = "--unshare-pid --setenv A b --ro-bind / / --tmpfs /tmp --block-fd 1000";
     let words: Vec<&'static CStr> =
         line.split(' ').chain(["true"]).map(|word| &*Box::leak(CString::new(word).expect("no NUL").into_boxed_c_str())).collect();
-    let Ok(Request::Run(config)) = parse::parse(&words) else { panic!("it is a command line") };
+    let Ok(Request::Run(config)) = parse::parse(words.iter().copied()) else { panic!("it is a command line") };
     let host = Host { caller: Caller { uid: 1000, gid: 1000 }, caps: 0, permitted: 0, parent: getppid(), tty: None };
     let config = config.check(host.caller, || true).expect("it is a good one");
     let settled = Settled::new(config, host).expect("there are no policies");

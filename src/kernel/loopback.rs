@@ -5,6 +5,7 @@
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket};
 
 use crate::error::{Context, Result};
@@ -12,11 +13,9 @@ use crate::kernel::sys::{SysResult, uninterrupted};
 
 /// `lo` is the first interface of every network namespace.
 const LOOPBACK_INDEX: u32 = 1;
-const RTM_NEWLINK: u16 = 16;
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;
-const IFF_UP: u32 = 1;
 
 /// The request: `nlmsghdr` and `ifinfomsg`, in the machine's byte order.
 fn request() -> [u8; 32] {
@@ -24,11 +23,11 @@ fn request() -> [u8; 32] {
     let (length, flags) = (32_u32, NLM_F_REQUEST | NLM_F_ACK);
     let header = [
         (0, length.to_ne_bytes().to_vec()),
-        (4, RTM_NEWLINK.to_ne_bytes().to_vec()),
+        (4, libc::RTM_NEWLINK.to_ne_bytes().to_vec()),
         (6, flags.to_ne_bytes().to_vec()),
         (20, LOOPBACK_INDEX.to_ne_bytes().to_vec()),
-        (24, IFF_UP.to_ne_bytes().to_vec()),
-        (28, IFF_UP.to_ne_bytes().to_vec()),
+        (24, libc::IFF_UP.to_ne_bytes().to_vec()),
+        (28, libc::IFF_UP.to_ne_bytes().to_vec()),
     ];
     for (offset, bytes) in header {
         for (to, from) in message.iter_mut().skip(offset).zip(bytes) {

@@ -1,23 +1,20 @@
 //! How processes end: death signals, see PR_SET_PDEATHSIG(2const), and wait(2) statuses.
 
 use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 
 use crate::error::{Context, Error, Result};
-use crate::kernel::sys;
 
 /// Has the kernel kill this process when its parent ends. A change of credentials takes that back.
 pub(crate) fn set_death_signal() -> Result<()> {
-    death_signal(libc::SIGKILL)
+    prctl::set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG)")
 }
 
 /// The opposite.
 pub(crate) fn clear_death_signal() -> Result<()> {
-    death_signal(0)
-}
-
-fn death_signal(signal: i32) -> Result<()> {
-    sys::prctl(libc::PR_SET_PDEATHSIG, signal.unsigned_abs().into(), 0).map(drop).context("prctl(PR_SET_PDEATHSIG)")
+    prctl::set_pdeathsig(None).context("prctl(PR_SET_PDEATHSIG)")
 }
 
 /// Makes this process die with its parent, which may have died already.
@@ -43,12 +40,12 @@ pub(crate) const fn exit_code(status: i32) -> Option<i32> {
 /// Makes this process an ordinary one again for /proc and ptrace(2), as it was before its credentials changed: whoever watches the
 /// sandbox from outside looks at its files there. Only once nothing of the host can be reached through it.
 pub(crate) fn become_dumpable() -> Result<()> {
-    sys::prctl(libc::PR_SET_DUMPABLE, 1, 0).map(drop).context("prctl(libc::PR_SET_DUMPABLE) failed")
+    prctl::set_dumpable(true).context("prctl(libc::PR_SET_DUMPABLE) failed")
 }
 
 /// Closes this process's files in /proc to everybody who is not privileged on the host.
 pub(crate) fn become_undumpable() -> Result<()> {
-    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop).context("prctl(libc::PR_SET_DUMPABLE) failed")
+    prctl::set_dumpable(false).context("prctl(libc::PR_SET_DUMPABLE) failed")
 }
 
 #[cfg(test)]

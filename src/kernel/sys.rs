@@ -13,7 +13,9 @@ use std::ptr;
 use std::sync::atomic::AtomicBool;
 
 use nix::errno::Errno;
-use nix::libc::{self, c_long};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::{self, c_long, c_short};
+use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
 /// The result of one call.
@@ -38,18 +40,16 @@ pub(crate) use entry;
 
 /// The words that the C runtime passes to `main`.
 #[cfg(not(test))]
-pub(crate) fn words(count: c_int, argv: *const *const c_char) -> Vec<&'static CStr> {
+pub(crate) fn words(count: c_int, argv: *const *const c_char) -> impl ExactSizeIterator<Item = &'static CStr> {
     let count = usize::try_from(count).unwrap_or(0);
-    let mut words: Vec<&'static CStr> = Vec::with_capacity(count);
-    for index in 0..count {
+    (0..count).map(move |index| {
         // SAFETY: the C runtime passes an array of `count` pointers.
         let slot = unsafe { argv.add(index) };
         // SAFETY: `slot` is inside that array.
         let word = unsafe { *slot };
         // SAFETY: each of them is a NUL-terminated string that lives as long as the process.
-        words.push(unsafe { CStr::from_ptr(word) });
-    }
-    words
+        unsafe { CStr::from_ptr(word) }
+    })
 }
 
 /// The C library's allocator. Rust's answer to its refusal would be a crash with a trace; ours is a diagnostic and status 1.
@@ -376,12 +376,7 @@ pub(crate) fn landlock_restrict(ruleset: BorrowedFd<'_>) -> SysResult<()> {
 
 /// The kernel's version, as `uname(2)` gives it.
 pub(crate) fn kernel_release() -> String {
-    // SAFETY: the structure is plain bytes, for which zero is valid.
-    let mut names: libc::utsname = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes one such structure.
-    _ = unsafe { libc::uname(&raw mut names) };
-    // C's char is signed on x86 and unsigned on ARM.
-    names.release.iter().flat_map(|letter| letter.to_ne_bytes()).map(char::from).take_while(|&letter| letter != '\0').collect()
+    uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// One half of the sets of `capget(2)` and `capset(2)`: capabilities 0–31 or 32–63.
@@ -402,10 +397,10 @@ struct CapHeader {
 
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
-/// The low and the high half of a set.
-fn halves(set: u64) -> [u32; 2] {
+/// The high and the low half of a set.
+fn halves(set: u64) -> (u32, u32) {
     let half = |shift: u32| u32::try_from(set >> shift & u64::from(u32::MAX)).unwrap_or_default();
-    [half(0), half(32)]
+    (half(32), half(0))
 }
 
 /// `pidfd_open(2)`
@@ -445,9 +440,9 @@ pub(crate) fn raise(set: u64) -> SysResult<()> {
 /// `capset(2)`
 pub(crate) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> SysResult<()> {
     let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
-    let [effective, permitted, inheritable] = [effective, permitted, inheritable].map(halves);
+    let [(e_high, e_low), (p_high, p_low), (i_high, i_low)] = [effective, permitted, inheritable].map(halves);
     let half = |effective, permitted, inheritable| CapData { effective, permitted, inheritable };
-    let data = [half(effective[0], permitted[0], inheritable[0]), half(effective[1], permitted[1], inheritable[1])];
+    let data = [half(e_low, p_low, i_low), half(e_high, p_high, i_high)];
     // SAFETY: version 3 has two halves, and `data` is only read.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
 }
@@ -603,10 +598,8 @@ pub(crate) fn lock_open_file(file: BorrowedFd<'_>, operation: c_int) -> SysResul
 
 /// A read lock on a whole file, without waiting, see `F_SETLK` in fcntl(2).
 pub(crate) fn lock_shared(file: BorrowedFd<'_>) -> SysResult<()> {
-    // SAFETY: a flock structure is plain integers, for which zero is valid.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::c_short::try_from(libc::F_RDLCK).map_err(|_| Errno::EINVAL)?;
-    lock.l_whence = libc::c_short::try_from(libc::SEEK_SET).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: the kernel reads the structure during the call.
-    Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) }).map(drop)
+    let [l_type, l_whence] = [libc::F_RDLCK, libc::SEEK_SET].map(c_short::try_from);
+    let (l_type, l_whence) = (l_type.map_err(|_| Errno::EINVAL)?, l_whence.map_err(|_| Errno::EINVAL)?);
+    let lock = libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 };
+    fcntl(file, FcntlArg::F_SETLK(&lock)).map(drop)
 }

@@ -32,9 +32,6 @@ const FORWARDED: [Signal; 8] = [
     Signal::SIGWINCH,
 ];
 
-/// The `si_code` of what the kernel itself sends, such as a terminal's signals.
-const SI_KERNEL: i32 = 0x80;
-
 /// Hands the monitor this process, which is about to become COMMAND, and waits until it may.
 pub(crate) fn introduce(link: &Link) -> Result<()> {
     let failure = "Can't hand the monitor a pidfd for --forward-signals";
@@ -104,7 +101,7 @@ fn forward(command: &Command, signal: libc::signalfd_siginfo) {
 fn is_told(command: &Command, signal: &libc::signalfd_siginfo) -> bool {
     let number = signal.ssi_signo.cast_signed();
     let of_leader = matches!(number, libc::SIGHUP | libc::SIGCONT) && getsid(None) == Ok(getpid());
-    signal.ssi_code == SI_KERNEL && !of_leader && getpgid(Some(command.pid)) == Ok(getpgrp())
+    signal.ssi_code == libc::SI_KERNEL && !of_leader && getpgid(Some(command.pid)) == Ok(getpgrp())
 }
 
 /// The pidfd that COMMAND sends; none if it has ended before.

@@ -88,7 +88,7 @@ fn compare(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) {
         return;
     }
     sys::open(files);
-    let ours = match parse::parse(&words.iter().map(|word| kept(word)).collect::<Vec<_>>()) {
+    let ours = match parse::parse(words.iter().map(|word| kept(word))) {
         Ok(Request::Run(config)) => table::of_config(&config),
         Ok(Request::Help) => "help".to_owned(),
         Ok(Request::Version) => "version".to_owned(),

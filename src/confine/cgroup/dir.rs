@@ -16,16 +16,13 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, fstat, mkdirat};
-use nix::sys::statfs::fstatfs;
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 use nix::unistd::{AccessFlags, Pid, UnlinkatFlags, faccessat, unlinkat};
 
 use crate::confine::cgroup::field;
 use crate::error::errno;
 use crate::kernel::files::{read_file, write_file};
 use crate::kernel::sys::{self, SysResult};
-
-/// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
-const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
 
 /// How deep groups are looked into that the sandbox may have made below its own.
 const DEPTH: u32 = 64;
@@ -60,7 +57,7 @@ impl Dir {
 
     /// Whether it belongs to version 2.
     pub(crate) fn is_version_2(&self) -> SysResult<bool> {
-        fstatfs(&self.0).map(|fs| fs.filesystem_type().0 == CGROUP2_SUPER_MAGIC)
+        fstatfs(&self.0).map(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC)
     }
 
     /// The user id of its owner.

@@ -22,11 +22,12 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::libc::{self, sock_filter};
 use nix::sys::stat::Mode;
+use seccompiler::{BackendError, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use syscalls::Sysno;
 
-use crate::confine::seccomp::bpf::{self, Answer, Condition, ENOSYS, Rule, Rules, Test};
+use crate::confine::seccomp::bpf::{self, Rule, Rules, UNAVAILABLE};
 use crate::confine::seccomp::json::{Object, Text};
 use crate::confine::seccomp::program::{MAX_INSTRUCTIONS, Program};
 use crate::error::{Context, Error, Result, join, on_one_line};
@@ -144,7 +145,7 @@ pub(crate) struct Compiled {
 /// Makes the filter of a profile's text; the error says what is wrong with it, and where.
 pub(crate) fn compile(text: &[u8], facts: &Facts) -> std::result::Result<Compiled, String> {
     let Object(profile): Object<Profile> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    let default = profile.default_action.0.answer(profile.default_errno, profile.default_errno_ret)?;
+    let default = profile.default_action.0.with(profile.default_errno, profile.default_errno_ret)?;
     let mut collected = Collected::default();
     for Object(element) in profile.syscalls.into_iter().flatten() {
         element.add_to(&mut collected, facts)?;
@@ -187,19 +188,19 @@ impl Collected {
     }
 
     /// Makes the filter. E2BIG if it is longer than what the kernel takes.
-    fn compile(&self, default: Answer) -> std::result::Result<Vec<sock_filter>, Errno> {
+    fn compile(&self, default: SeccompAction) -> std::result::Result<Vec<sock_filter>, Errno> {
         let mut rules = self.by_call()?;
-        let unavailable = Answer::errno(ENOSYS);
-        let is_other_errno = default.is_errno() && default != unavailable;
-        let Some(&highest) = self.calls.last_key_value().map(|(number, _)| number).filter(|_| is_other_errno) else {
+        let is_other_errno = matches!(default, SeccompAction::Errno(_)) && default != UNAVAILABLE;
+        let highest = self.calls.last_key_value().map(|(number, _)| number);
+        let Some(&highest) = highest.filter(|_| is_other_errno) else {
             return bpf::compile(&rules, default);
         };
         // A profile of 2020 may name newer calls and not this one.
-        let clone3 = Rule { conditions: Vec::new(), answer: unavailable };
+        let clone3 = Rule::always(UNAVAILABLE);
         if highest > CLONE3 {
             rules.entry(CLONE3).or_insert_with(|| vec![&clone3]);
         }
-        bpf::compile_beyond(&rules, default, unavailable)
+        bpf::compile_beyond(&rules, default, UNAVAILABLE)
     }
 
     /// What counts about each call: each rule once, and none to which an unconditional one leaves
@@ -210,12 +211,12 @@ impl Collected {
         let mut met = vec![None; self.numbers.len()];
         for (&call, elements) in &self.calls {
             let all = || elements.iter().flat_map(|alternatives| alternatives.iter());
-            let always = all().filter(|(_, rule)| rule.conditions.is_empty()).map(|(_, rule)| rule.answer.rank()).min();
+            let always = all().filter(|(_, rule)| rule.is_unconditional()).map(|(_, rule)| rule.rank()).min();
             let mut rules: Vec<&Rule> = Vec::new();
             let mut is_complete = false;
             for (number, rule) in all() {
                 let again = met.get_mut(*number).is_none_or(|last| last.replace(call) == Some(call));
-                let counts = match always.map(|always| rule.answer.rank().cmp(&always)) {
+                let counts = match always.map(|always| rule.rank().cmp(&always)) {
                     None | Some(Ordering::Less) => true,
                     Some(Ordering::Equal) => !is_complete,
                     Some(Ordering::Greater) => false,
@@ -223,7 +224,7 @@ impl Collected {
                 if again || !counts {
                     continue;
                 }
-                is_complete |= rule.conditions.is_empty();
+                is_complete |= rule.is_unconditional();
                 rules.push(rule);
                 // Each of them needs instructions of its own.
                 if rules.len() > MAX_INSTRUCTIONS {
@@ -287,13 +288,13 @@ struct Element {
 impl Element {
     /// Adds its rules if it applies here.
     fn add_to(self, collected: &mut Collected, facts: &Facts) -> std::result::Result<(), String> {
-        let answer = self.action.0.answer(self.errno, self.errno_ret)?;
+        let action = self.action.0.with(self.errno, self.errno_ret)?;
         let included = self.includes.as_ref().is_none_or(|selection| selection.0.all(facts));
         let excluded = self.excludes.as_ref().is_some_and(|selection| selection.0.any(facts));
         if !included || excluded {
             return Ok(());
         }
-        let rules = self.conditions().into_iter().map(|conditions| Rule { conditions, answer }).collect();
+        let rules = self.rules(&action).map_err(|problem| problem.to_string())?;
         let mut calls = BTreeSet::new();
         for call in self.names.into_iter().flatten().chain(self.name) {
             match call {
@@ -305,18 +306,17 @@ impl Element {
         Ok(())
     }
 
-    /// The conditions: if an argument occurs twice it is one rule for each of them, else one that needs all of them. That is how runc
-    /// reads them, and profiles rely on it.
-    fn conditions(&self) -> Vec<Vec<Condition>> {
-        let all: Vec<Condition> = self.args.iter().flatten().map(|argument| argument.0.condition()).collect();
-        let indices: BTreeSet<u8> = all.iter().map(|(index, _)| *index).collect();
-        let twice = indices.len() < all.len();
-        let mut alternatives: Vec<_> = if twice { all.into_iter().map(|condition| vec![condition]).collect() } else { vec![all] };
-        // What no bit decides always holds.
-        for all in &mut alternatives {
-            all.retain(|(_, test)| !matches!(test, Test::Masked { mask: 0, .. }));
-        }
-        alternatives
+    /// Its rules: if an argument occurs twice it is one for each condition, else one that needs all
+    /// of them. That is how runc reads them, and profiles rely on it.
+    fn rules(&self, action: &SeccompAction) -> std::result::Result<BTreeSet<Rule>, BackendError> {
+        let rule = |arguments: &[Object<Argument>]| {
+            let conditions: std::result::Result<_, _> = arguments.iter().filter_map(|argument| argument.0.condition()).collect();
+            Rule::new(conditions?, action.clone())
+        };
+        let all = self.args.as_deref().unwrap_or_default();
+        let indices: BTreeSet<u8> = all.iter().map(|argument| argument.0.index.0).collect();
+        let each = if indices.len() < all.len() { 1 } else { all.len() };
+        if all.is_empty() { Ok(BTreeSet::from([rule(all)?])) } else { all.chunks(each).map(rule).collect() }
     }
 }
 
@@ -333,19 +333,20 @@ struct Argument {
 }
 
 impl Argument {
-    fn condition(&self) -> Condition {
-        let value = self.value;
-        let test = match self.op.0 {
-            Operator::Eq => Test::Eq(value),
-            Operator::Ne => Test::Ne(value),
-            Operator::Lt => Test::Lt(value),
-            Operator::Le => Test::Le(value),
-            Operator::Gt => Test::Gt(value),
-            Operator::Ge => Test::Ge(value),
-            // A zero may be left out.
-            Operator::MaskedEq => Test::Masked { mask: value, value: self.value_two.unwrap_or(0) & value },
+    /// The condition; none where no bit decides, which always holds.
+    fn condition(&self) -> Option<std::result::Result<SeccompCondition, BackendError>> {
+        // A zero may be left out.
+        let (operator, value) = match self.op.0 {
+            Operator::Eq => (SeccompCmpOp::Eq, self.value),
+            Operator::Ne => (SeccompCmpOp::Ne, self.value),
+            Operator::Lt => (SeccompCmpOp::Lt, self.value),
+            Operator::Le => (SeccompCmpOp::Le, self.value),
+            Operator::Gt => (SeccompCmpOp::Gt, self.value),
+            Operator::Ge => (SeccompCmpOp::Ge, self.value),
+            Operator::MaskedEq if self.value == 0 => return None,
+            Operator::MaskedEq => (SeccompCmpOp::MaskedEq(self.value), self.value_two.unwrap_or(0)),
         };
-        (self.index.0, test)
+        Some(SeccompCondition::new(self.index.0, SeccompCmpArgLen::Qword, operator, value))
     }
 }
 
@@ -396,7 +397,7 @@ enum Action {
 
 impl Action {
     /// The action with its errno, by its name, by its number, or by both. For a tracer it is a number that it is told.
-    fn answer(self, name: Option<NamedErrno>, number: Option<ErrnoNumber>) -> std::result::Result<Answer, String> {
+    fn with(self, name: Option<NamedErrno>, number: Option<ErrnoNumber>) -> std::result::Result<SeccompAction, String> {
         let data = match (name, number) {
             (Some(NamedErrno(name)), Some(ErrnoNumber(number))) if name != number => {
                 return Err(format!("an errno's name says {name} and its number {number}"));
@@ -404,15 +405,15 @@ impl Action {
             (Some(NamedErrno(data)), _) | (None, Some(ErrnoNumber(data))) => data,
             (None, None) => libc::EPERM.unsigned_abs(),
         };
-        Ok(Answer(match self {
-            Self::Allow => libc::SECCOMP_RET_ALLOW,
-            Self::Errno => libc::SECCOMP_RET_ERRNO | data,
-            Self::KillThread => libc::SECCOMP_RET_KILL_THREAD,
-            Self::KillProcess => libc::SECCOMP_RET_KILL_PROCESS,
-            Self::Trap => libc::SECCOMP_RET_TRAP,
-            Self::Log => libc::SECCOMP_RET_LOG,
-            Self::Trace => libc::SECCOMP_RET_TRACE | data,
-        }))
+        Ok(match self {
+            Self::Allow => SeccompAction::Allow,
+            Self::Errno => SeccompAction::Errno(data),
+            Self::KillThread => SeccompAction::KillThread,
+            Self::KillProcess => SeccompAction::KillProcess,
+            Self::Trap => SeccompAction::Trap,
+            Self::Log => SeccompAction::Log,
+            Self::Trace => SeccompAction::Trace(data),
+        })
     }
 }
 
@@ -488,44 +489,26 @@ impl TryFrom<u64> for ErrnoNumber {
     }
 }
 
-/// A string that is something else to us, made without a copy of it.
-trait Named: Sized {
-    /// What the string should be, for messages.
-    const WHAT: &'static str;
+/// Reads a string as something else without a copy of it: what it should be, and what it stands for.
+struct Named<T>(&'static str, fn(&str) -> Option<T>);
 
-    /// What the string stands for.
-    fn named(text: &str) -> Option<Self>;
-}
-
-/// Reads a [`Named`].
-struct NamedVisitor<T>(std::marker::PhantomData<T>);
-
-impl<T: Named> Visitor<'_> for NamedVisitor<T> {
+impl<T> Visitor<'_> for Named<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(T::WHAT)
+        f.write_str(self.0)
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<T, E> {
-        T::named(text).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+        self.1(text).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
     }
 }
 
 macro_rules! named {
-    ($type:ty, $what:literal, $named:expr) => {
-        impl Named for $type {
-            const WHAT: &'static str = $what;
-
-            fn named(text: &str) -> Option<Self> {
-                let named: fn(&str) -> Option<Self> = $named;
-                named(text)
-            }
-        }
-
+    ($type:ident, $what:literal, $named:expr) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-                deserializer.deserialize_str(NamedVisitor(std::marker::PhantomData))
+                deserializer.deserialize_str(Named($what, $named))
             }
         }
     };

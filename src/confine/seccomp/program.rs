@@ -11,5 +11,5 @@ pub(crate) struct Program {
     pub(crate) flags: libc::c_ulong,
 }
 
-/// The longest program that the kernel takes (`BPF_MAXINSNS`).
-pub(crate) const MAX_INSTRUCTIONS: usize = 4096;
+/// The longest program that the kernel takes.
+pub(crate) const MAX_INSTRUCTIONS: usize = libc::BPF_MAXINSNS.unsigned_abs() as usize;
