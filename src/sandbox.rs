@@ -288,7 +288,7 @@ fn drop_caps(config: &Config, host: &Host) -> Result<Caps> {
         }
         caps::become_set(wanted, guard)?;
     }
-    if !is_root && !leaves_first_free(config) {
+    if !is_root {
         caps::become_dumpable()?;
     } else if has_own_userns(config) || config.fds.userns2.is_some() {
         // Root's has been so from the start, but where the host's fs.suid_dumpable is 1 a change of credentials has opened it.
@@ -299,7 +299,7 @@ fn drop_caps(config: &Config, host: &Host) -> Result<Caps> {
 
 /// Whether PID 1 may do what COMMAND must not. Who could trace it, as COMMAND can with some capabilities, would have it done there.
 fn leaves_first_free(config: &Config) -> bool {
-    config.has_init() && (!config.limits.is_empty() || config.filters.iter().any(|filter| !filter.own))
+    !config.limits.is_empty() || config.apparmor.is_some() || config.filters.iter().any(|filter| !filter.own)
 }
 
 /// COMMAND's filters, with the program of `--seccomp`, which is read only now.
@@ -349,6 +349,10 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     };
     let locks = init::take_locks(&config.lock_files)?;
     survive_monitor(&config)?;
+    let is_closed = leaves_first_free(&config);
+    if is_closed {
+        caps::become_undumpable()?;
+    }
     let first = getpid();
     let forked = sys::clone_process(0).map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
     if let Some(pid) = forked? {
@@ -373,6 +377,9 @@ fn become_command(config: Box<Config>, command: Command, mut fds: Fds, mut links
     }
     drop((report, sync, locks));
     command.caps.drop_guard()?;
+    if is_closed && !command.root {
+        caps::become_dumpable()?;
+    }
     if config.switches.die_with_parent {
         die_with(first)?;
     }
