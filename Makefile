@@ -33,7 +33,7 @@ REMAP = build.rustflags=["--remap-path-prefix=$(CARGO_HOME)/registry/src/="]
 
 all: $(BINARY)
 
-$(BINARY): $(wildcard src/*) Cargo.toml Cargo.lock .cargo/config.toml
+$(BINARY): $(shell find src -type f) Cargo.toml Cargo.lock .cargo/config.toml
 	$(CARGO) build --release --locked --target $(TARGET) --target-dir $(BUILD) --config '$(REMAP)'
 	touch $@
 
@@ -45,7 +45,7 @@ install: $(BINARY)
 	$(INSTALL) -D -m 0644 completions/_bwrap "$(DESTDIR)$(ZSHDIR)/_bwrap"
 	$(INSTALL) -D -m 0644 completions/bwrap.fish "$(DESTDIR)$(FISHDIR)/bwrap.fish"
 ifeq ($(APPARMOR),1)
-	sed 's|/usr/bin/bwrap|$(BINDIR)/bwrap|' src/apparmor.profile > $(BUILD)/apparmor.profile
+	sed 's|/usr/bin/bwrap|$(BINDIR)/bwrap|' src/confine/apparmor.profile > $(BUILD)/apparmor.profile
 	$(INSTALL) -D -m 0644 $(BUILD)/apparmor.profile "$(DESTDIR)$(APPARMORDIR)/bwrap"
 endif
 
@@ -73,7 +73,7 @@ endif
 deb: $(BINARY)
 	rm -rf $(TREE)
 	$(MAKE) install DESTDIR=$(TREE) PREFIX=/usr ZSHDIR=/usr/share/zsh/vendor-completions APPARMOR=
-	$(INSTALL) -D -m 0644 src/apparmor.profile $(TREE)/usr/share/apparmor/extra-profiles/bwrap
+	$(INSTALL) -D -m 0644 src/confine/apparmor.profile $(TREE)/usr/share/apparmor/extra-profiles/bwrap
 	$(INSTALL) -D -m 0644 -t $(TREE)/usr/share/doc/bleb README.md SECURITY.md CHANGELOG.md LICENSE-APACHE
 	$(INSTALL) -m 0644 LICENSE-MIT $(TREE)/usr/share/doc/bleb/copyright
 	gzip -9n $(TREE)/usr/share/man/man1/bwrap.1

@@ -1,7 +1,7 @@
 # bash completion for bwrap(1)
 
 # What follows each option, and the names of the capabilities.
-# >>> from src/options.rs, by BLESS=1 cargo test docs
+# >>> from src/cli/options.rs, by BLESS=1 cargo test docs
 declare -gA _bwrap_operands=(
     [--help]=''
     [--version]=''
@@ -97,7 +97,7 @@ _bwrap_capabilities=(
     CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF
     CAP_CHECKPOINT_RESTORE
 )
-# <<< from src/options.rs
+# <<< from src/cli/options.rs
 
 # Cuts the line up to the cursor into `words` at blanks only, and notes in `starts` where each begins in COMP_WORDS:
 # readline also cuts at `=` and `:`, so that `--setenv A b:c` would seem to have four values.

@@ -41,7 +41,7 @@ complete -c bwrap -n '__bwrap_at capability' -a '$__bwrap_capabilities'
 complete -c bwrap -n '__bwrap_at variable' -a '(set -nx)'
 complete -c bwrap -n '__bwrap_at option command' -a '(__bwrap_command)'
 
-# >>> from src/options.rs, by BLESS=1 cargo test docs
+# >>> from src/cli/options.rs, by BLESS=1 cargo test docs
 complete -c bwrap -n '__bwrap_at option' -l help -d 'Show this list'
 complete -c bwrap -n '__bwrap_at option' -l version -d 'Show the version'
 complete -c bwrap -n '__bwrap_at option' -l args -d 'Read more options from FD, each ended by a NUL byte'
@@ -165,4 +165,4 @@ set -g __bwrap_capabilities \
     CAP_AUDIT_CONTROL CAP_SETFCAP CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG \
     CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF \
     CAP_CHECKPOINT_RESTORE
-# <<< from src/options.rs
+# <<< from src/cli/options.rs

@@ -14,9 +14,9 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 
 use crate::config::Config;
+use crate::config::op::Op;
 use crate::error::errno;
-use crate::op::Op;
-use crate::sys::{self, SysResult};
+use crate::kernel::sys::{self, SysResult};
 
 /// The caller's fds that options name and that were open at the start.
 #[derive(Debug, Default)]
@@ -33,12 +33,11 @@ impl Fds {
         let mut fds = Self::default();
         let options = &config.fds;
         // Both documents on one fd is an error as in the reference, where the first one closes it.
-        let json_status = options.json_status.filter(|_| options.json_status != options.info);
-        let watching = [options.userns_block, options.info, json_status, options.block, options.seccomp, options.dry_run_json];
-        let joining = [options.userns, options.userns2, options.pidns];
+        let is_twice = options.json_status == options.info;
+        let each = options.each().into_iter().filter(|(name, ..)| !is_twice || *name != "json-status-fd");
         let sync: BTreeSet<_> = options.sync.iter().copied().collect();
         let mut repeated = Vec::new();
-        for fd in joining.into_iter().chain(watching).flatten().chain(sync) {
+        for fd in each.filter_map(|(_, fd, _)| fd).chain(sync) {
             if !fds.claim(fd) {
                 repeated.push(fd);
             }

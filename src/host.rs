@@ -6,12 +6,13 @@ use std::os::unix::ffi::OsStringExt;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::libc;
+use nix::sys::prctl;
 use nix::unistd::{AccessFlags, Pid, faccessat, getppid};
 
 use crate::error::{Context, Error, Result};
-use crate::files::read_file;
-use crate::process::become_undumpable;
-use crate::sys;
+use crate::kernel::files::read_file;
+use crate::kernel::process::become_undumpable;
+use crate::kernel::sys;
 
 /// The facts of the host that the rules between options depend on.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +41,7 @@ pub(crate) struct Host {
 /// Gives up what exec could gain, and refuses to run with more than the caller has.
 pub(crate) fn start() -> Result<Host> {
     let parent = getppid();
-    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).context("prctl(PR_SET_NO_NEW_PRIVS) failed")?;
+    prctl::set_no_new_privs().context("prctl(PR_SET_NO_NEW_PRIVS) failed")?;
     let id = |kind| u32::try_from(sys::auxiliary(kind)).unwrap_or(u32::MAX);
     let caller = Caller { uid: id(libc::AT_UID), gid: id(libc::AT_GID) };
     if caller.uid != id(libc::AT_EUID) || caller.gid != id(libc::AT_EGID) {

@@ -1,10 +1,23 @@
 //! Words of the command line, and numbers in them.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-/// A word of the command line. It is where the kernel has put it, or in the content of an `--args` fd, both for as long as the process
-/// lives: copying thousands of them would cost more than parsing them, and a fork would have to copy their pages once more.
+/// A word of the command line or of an `--args` fd, which lives as long as the process.
 pub(crate) type Word = &'static CStr;
+
+/// A word for lexopt, with room for the NUL byte that [`keep`] adds.
+pub(crate) fn unread(word: &[u8]) -> OsString {
+    let mut unread = OsString::with_capacity(word.len() + 1);
+    unread.push(OsStr::from_bytes(word));
+    unread
+}
+
+/// Keeps a word of lexopt's, in the memory where it is.
+pub(crate) fn keep(word: OsString) -> Word {
+    // Neither argv nor a piece between two NUL bytes has one inside.
+    Box::leak(CString::new(word.into_vec()).unwrap_or_default().into_boxed_c_str())
+}
 
 /// A number in C's notation, without blanks and signs.
 pub(crate) fn c_number(text: &CStr) -> Option<u64> {

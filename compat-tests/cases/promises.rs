@@ -27,7 +27,21 @@ fn deaths() -> Vec<Case> {
         case("nothing_outlives_with_pid_namespace", "--unshare-pid", "cat <&5").stdout("ready\nCOMMAND has ended\n"),
         case("nothing_outlives_with_all_namespaces", "--unshare-all", "cat <&5").stdout("ready\nCOMMAND has ended\n"),
         case("nothing_outlives_as_pid_1", "--unshare-pid --as-pid-1", "cat <&5").stdout("ready\nCOMMAND has ended\n"),
+        unwilling("known_unwilling_outlives_without_pid_namespace", "", "echo >&6; cat <&5").stdout("ready\nalive\n"),
+        unwilling("unwilling_dies_with_pid_namespace", "--unshare-pid", "cat <&5").stdout("ready\n"),
+        unwilling("known_unwilling_outlives_as_pid_1", "--unshare-pid --as-pid-1", "echo >&6; cat <&5").stdout("ready\nalive\n"),
     ]
+}
+
+/// COMMAND takes back what makes it die with bwrap, as every process may, and bwrap is killed.
+fn unwilling(name: &str, options: &str, rest: &str) -> Case {
+    let script = "mkfifo out go; {bwrap} --ro-bind / / --dev /dev --die-with-parent OPTIONS /usr/bin/python3 -c '
+import ctypes, os
+ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
+os.write(1, b\"ready\\n\")
+open(\"{dir}/go\").readline()
+os.write(1, b\"alive\\n\")' >out & exec 5<out 6<>go; read word <&5; echo $word; kill -9 $!; wait 2>/dev/null; ";
+    Case::new(name).needs(has_python).script(&(script.replace("OPTIONS", options) + rest)).status(0)
 }
 
 /// What the host has is found without the option, and is not with it.

@@ -33,10 +33,13 @@ fn fewer_files() -> Vec<Case> {
     let more = ["--ro-bind", "from", "/srv/relative", "--ro-bind", "/proc/sys", "/srv/sys", "--ro-bind", "/proc", "/srv/host"];
     let rest = ["--dev", "/srv/dev", "--proc", "/srv/proc", "--ro-bind-data", "10", "/srv/data", "--bind", "/", "/srv/root"];
     // Root takes its own root away, and enters its mount namespace anew: what is there now was below.
-    let dig = "use POSIX; @n = ((uname)[4] eq q(x86_64)) ? (166, 308) : (39, 268);
-        open $f, q(<), q(/proc/self/ns/mnt) or die qq(open: $!); syscall($n[0], my $r = q(/), 2);
-        syscall($n[1], fileno $f, 0x20000) == 0 or die qq(setns: $!); opendir $d, q(/) or die qq(/: $!);
-        print join q( ), (grep /^[0-9]+$/, readdir $d), q(end)";
+    let dig = format!(
+        "open $f, q(<), q(/proc/self/ns/mnt) or die qq(open: $!); syscall({}, my $r = q(/), 2);
+         syscall({}, fileno $f, 0x20000) == 0 or die qq(setns: $!); opendir $d, q(/) or die qq(/: $!);
+         print join q( ), (grep /^[0-9]+$/, readdir $d), q(end)",
+        libc::SYS_umount2,
+        libc::SYS_setns
+    );
     vec![
         many("mounts_1100_files_1024", 1100),
         many("mounts_2900_files_1024", 2900)
@@ -72,7 +75,7 @@ fn fewer_files() -> Vec<Case> {
             .root_only()
             .options(["--tmpfs", "/srv", "--dev", "/dev", "--unshare-pid", "--proc", "/proc"])
             .options(binds(60))
-            .run(["perl", "-e", dig])
+            .run(["perl", "-e", &dig])
             .ok()
             .stdout("end"),
     ]

@@ -26,7 +26,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.into_iter().map(Case::ours_only).collect()
 }
 
-const BUILT_IN: &str = include_str!("../../src/seccomp-default.json");
+const BUILT_IN: &str = include_str!("../../src/confine/seccomp/default.json");
 const CONTAINER: &str = include_str!("../profiles/container.json");
 
 /// Arguments on both sides of what the profiles compare with.

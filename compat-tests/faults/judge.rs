@@ -115,6 +115,7 @@ fn after_error(point: &Point, errno: i32, outcome: &Outcome, told: &Told, calm: 
         return match same(outcome, &calm.outcome) {
             true if retried => Ok(Verdict::Held),
             true => Ok(Verdict::WentOn),
+            false if lost_last_line(point, outcome, &calm.outcome) => Ok(Verdict::WentOn),
             false => {
                 Err(format!("status 0, but not all of it: {:?}", difference(&everything(&calm.outcome), &everything(outcome))))
             }
@@ -138,6 +139,18 @@ fn after_error(point: &Point, errno: i32, outcome: &Outcome, told: &Told, calm: 
     // What fails in another process does not change what COMMAND is: it was complete, and has been ended with the sandbox.
     let disturbed = told.executed.as_ref() == Some(&point.place.role);
     if disturbed && outcome.stdout.is_empty() { Err("COMMAND ran unseen".to_owned()) } else { Ok(Verdict::Held) }
+}
+
+/// Whether nothing is missing but the last line of `--json-status-fd`, which the monitor could not write when COMMAND had ended.
+fn lost_last_line(point: &Point, outcome: &Outcome, calm: &Outcome) -> bool {
+    let writes = point.call.name == "write" && point.place.role == "0";
+    let said = outcome.stderr.starts_with("bwrap: Write to info_fd: ") && outcome.stderr.lines().count() == 1;
+    let (ours, whole) = (documents(outcome), documents(calm));
+    let last = |text: &str| text.starts_with("{ \"exit-code\": ");
+    let only_last = whole.iter().all(|(number, text)| {
+        ours.get(number).and_then(|ours| text.strip_prefix(ours.as_str())).is_some_and(|rest| rest.is_empty() || last(rest))
+    });
+    writes && said && only_last && view(outcome) == view(calm)
 }
 
 /// After the end of a process: the signal as the status without a word, or one line by whoever missed it, or all as usual if it had

@@ -40,6 +40,7 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
     row("newfstatat", "/tmp/probe", &[], HEADER),
     row("openat", "/tmp/probe", &[], HEADER),
     row("pread64", "", &[], HEADER),
+    Tolerated { role: "0", ..row("write", "", &[], "of the last line of --json-status-fd, when COMMAND has ended") },
     row("write", "", &[], "of COMMAND's status, which PID 1 exits with as well"),
     row("capset", "", &[EPERM], "root without CAP_SETPCAP may not give capabilities up, and keeps what it was given"),
     Tolerated {

@@ -61,6 +61,29 @@ const TRACEABLE: [&str; 19] = [
     "read its limits",
 ];
 
+/// What the host's root can do to any process that it sees; it shares all namespaces with PID 1.
+const OF_REAL_ROOT: [&str; 16] = [
+    "signal",
+    "signal by pidfd",
+    "trace",
+    "attach",
+    "read memory",
+    "write memory",
+    "/proc/PID/mem",
+    "/proc/PID/exe",
+    "/proc/PID/environ",
+    "/proc/PID/maps",
+    "/proc/PID/root",
+    "/proc/PID/cwd",
+    "/proc/PID/fd/0",
+    "/proc/PID/fd/1",
+    "/proc/PID/fd/2",
+    "read its limits",
+];
+
+/// Root of the sandbox, with all that it can have there.
+const WITH_ALL: [&str; 7] = ["--unshare-all", "--uid", "0", "--gid", "0", "--cap-add", "ALL"];
+
 /// What root's capabilities in a user namespace are good for where a process cannot be traced.
 const OF_ROOT: [&str; 3] = ["signal", "signal by pidfd", "read its limits"];
 
@@ -103,6 +126,30 @@ fn processes() -> Vec<Case> {
         // All capabilities are also those over PID 1.
         case("known_first_process", &["--unshare-all", "--uid", "0", "--gid", "0", "--cap-add", "ALL"], "1", &TRACEABLE)
             .user_only(),
+        // Where COMMAND is held to more than PID 1 is, PID 1 would be the way around that.
+        case("first_process_beside_a_policy_with_all", &[&WITH_ALL[..], &["--seccomp-default"]].concat(), "1", &OF_ROOT)
+            .ours_only(),
+        case("first_process_beside_limits_with_all", &[&WITH_ALL[..], &["--rlimit", "nofile", "100"]].concat(), "1", &OF_ROOT)
+            .ours_only(),
+        case("first_process_beside_tcp_with_all", &[&WITH_ALL[..], &["--tcp-connect", "1"]].concat(), "1", &OF_ROOT).ours_only(),
+        case(
+            "first_process_beside_a_policy_with_its_guard",
+            &["--unshare-all", "--cap-drop", "ALL", "--cap-add", "CAP_WAKE_ALARM", "--seccomp-default"],
+            "1",
+            &SAME_USER,
+        )
+        .ours_only(),
+        case(
+            "first_process_beside_a_policy_without_pid",
+            &["--unshare-user", "--sync-fd", "9", "--cap-add", "ALL", "--seccomp-default"],
+            "parent",
+            &SAME_USER,
+        )
+        .fd(9, Fd::path("/dev/null"))
+        .ours_only(),
+        case("known_first_process_real_root_beside_a_policy", &["--unshare-pid", "--seccomp-default"], "1", &OF_REAL_ROOT)
+            .root_only()
+            .ours_only(),
         // Root's PID 1 may write to files of the host's, such as the one that it executes: no capability opens it.
         case("first_process_of_root", &["--unshare-all"], "1", &OF_ROOT).root_only().ours_only(),
         case("first_process_of_root_with_all", &["--unshare-all", "--cap-add", "ALL"], "1", &OF_ROOT).root_only().ours_only(),
@@ -357,7 +404,7 @@ const OWN_LIMIT: &str = "proc/sys/user/max_user_namespaces";
 
 fn kernel() -> Vec<Case> {
     let case = |name: &str, options: &[&str], place: &str, through: &[&'static str]| {
-        attempts(box_of(name).options(options), &[&format!("escape:kernel:{place}")], through, 21)
+        attempts(box_of(name).options(options), &[&format!("escape:kernel:{place}")], through, 22)
     };
     let host = ["--ro-bind", "/", "/host"];
     let all = ["--unshare-all", "--cap-drop", "ALL"];

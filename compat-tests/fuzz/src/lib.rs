@@ -1,6 +1,6 @@
 //! Fuzzing of all that reads bytes from outside: the command line, `--args`, seccomp programs and policies, and the mount table.
 //!
-//! The modules are the program's own, taken by their path and unchanged. Below them stands a [`sys`] whose fds are pieces of
+//! The modules are the program's own, taken by their path and unchanged. Below them stands a [`kernel::sys`] whose fds are pieces of
 //! memory, so that no number in an input reaches a real fd. What is asserted: nothing panics, and a second parser, written
 //! the plainest way, takes the same inputs and understands the same by them ([`model`]).
 //!
@@ -16,53 +16,34 @@
 //! `cargo test --no-default-features` runs every target over inputs from a small generator, without libFuzzer.
 #![expect(dead_code, reason = "the program's modules have more in them than what is fuzzed")]
 
-#[path = "../../../src/apparmor.rs"]
-mod apparmor;
-#[path = "../../../src/bpf.rs"]
-mod bpf;
-#[path = "../../../src/caps.rs"]
-mod caps;
-#[path = "../../../src/cbpf.rs"]
-mod cbpf;
-#[path = "../../../src/cgroup.rs"]
-mod cgroup;
-#[path = "../../../src/config.rs"]
+#[path = "../../../src/cli/mod.rs"]
+mod cli;
+#[path = "../../../src/config/mod.rs"]
 mod config;
+#[path = "../../../src/confine/mod.rs"]
+mod confine;
 #[path = "../../../src/error.rs"]
 mod error;
-#[path = "../../../src/ids.rs"]
-mod ids;
-#[path = "../../../src/json.rs"]
-mod json;
-#[path = "../../../src/labels.rs"]
-mod labels;
-#[path = "../../../src/landlock.rs"]
-mod landlock;
-#[path = "../../../src/limits.rs"]
-mod limits;
+#[path = "../../../src/host.rs"]
+mod host;
+mod kernel;
+#[path = "../../../src/links/mod.rs"]
+mod links;
 mod model;
-#[path = "../../../src/mountinfo.rs"]
-mod mountinfo;
-#[path = "../../../src/options.rs"]
-mod options;
-#[path = "../../../src/parse.rs"]
-mod parse;
 mod points;
-#[path = "../../../src/policy.rs"]
-mod policy;
-#[path = "../../../src/rules.rs"]
-mod rules;
-#[path = "../../../src/seccomp.rs"]
-mod seccomp;
-mod sys;
 mod table;
+#[path = "../../../src/word.rs"]
+mod word;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 
-use config::Word;
-use parse::Request;
+use cli::parse;
+use cli::record::Request;
+use confine::seccomp::{self, policy};
+use kernel::sys;
+use word::Word;
 
 /// The command line: the input is its words. The fds 7 to 9 hold something.
 pub fn words(input: &[u8]) {
@@ -107,7 +88,7 @@ fn compare(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) {
         return;
     }
     sys::open(files);
-    let ours = match parse::parse(&words.iter().map(|word| kept(word)).collect::<Vec<_>>()) {
+    let ours = match parse::parse(words.iter().map(|word| kept(word))) {
         Ok(Request::Run(config)) => table::of_config(&config),
         Ok(Request::Help) => "help".to_owned(),
         Ok(Request::Version) => "version".to_owned(),

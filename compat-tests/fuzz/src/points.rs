@@ -1,7 +1,7 @@
 //! What is asserted of the mount table: a mount point survives being written into it, and a tree is what a slow and simple
 //! search finds.
 
-use crate::mountinfo::{self, Line, mount_at, tree_of, unescape};
+use crate::kernel::mountinfo::{self, Line, mount_at, tree_of, unescape};
 
 /// The bytes that the kernel writes in octal, the `#` since Linux 6.7.
 const ESCAPED: &[u8] = b" \t\n\\#";

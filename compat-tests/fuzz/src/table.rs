@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::caps::CapEdit;
-use crate::config::{Access, Config, Devices, EnvEdit, Missing, Op, Source, Upper, Want, Word};
+use crate::config::op::{Access, Devices, Missing, Op, Source, Upper};
+use crate::config::{Config, EnvEdit, Want};
+use crate::confine::caps::CapEdit;
+use crate::word::Word;
 
 /// The options of which only one value counts.
 const VALUES: [&str; 13] = [

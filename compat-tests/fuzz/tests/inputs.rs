@@ -134,7 +134,7 @@ fn mountinfo() {
 fn policy() {
     let random = Random::of(5, 0);
     let profiles: [&[u8]; 2] =
-        [include_bytes!("../../../src/seccomp-default.json"), include_bytes!("../../profiles/container.json")];
+        [include_bytes!("../../../src/confine/seccomp/default.json"), include_bytes!("../../profiles/container.json")];
     for _ in 0..runs() / 10 {
         let mut input = random.pick(&profiles).to_vec();
         for _ in 0..random.below(4) {

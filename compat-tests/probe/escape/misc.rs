@@ -150,6 +150,15 @@ pub(super) fn keys(attempts: &mut Attempts, id: &str) {
     });
 }
 
+/// Whether any file below a directory opens for writing.
+fn opens_any(dir: &str) -> bool {
+    std::fs::read_dir(dir).into_iter().flatten().flatten().any(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => opens_any(&entry.path().to_string_lossy()),
+        Ok(kind) => kind.is_file() && OpenOptions::new().write(true).open(entry.path()).is_ok(),
+        Err(_) => false,
+    })
+}
+
 /// `PLACE`: opens the kernel's settings for writing, below that place, and writes nothing.
 pub(super) fn kernel(attempts: &mut Attempts, place: &str) {
     let files = [
@@ -177,6 +186,7 @@ pub(super) fn kernel(attempts: &mut Attempts, place: &str) {
     for file in files {
         attempts.make(file, || OpenOptions::new().write(true).open(format!("{place}/{file}")).is_ok());
     }
+    attempts.make("proc/fs", || opens_any(&format!("{place}/proc/fs")));
     attempts.make("remount of /proc/sys", || {
         let none = None::<&str>;
         let flags = nix::mount::MsFlags::MS_REMOUNT | nix::mount::MsFlags::MS_BIND;

@@ -1,0 +1,13 @@
+//! The program's own modules of this name, but for [`sys`].
+
+#[path = "../../../../src/kernel/files.rs"]
+pub(crate) mod files;
+#[path = "../../../../src/kernel/idmap.rs"]
+pub(crate) mod idmap;
+#[path = "../../../../src/kernel/mountinfo.rs"]
+pub(crate) mod mountinfo;
+#[path = "../../../../src/kernel/process.rs"]
+pub(crate) mod process;
+#[path = "../../../../src/kernel/program.rs"]
+pub(crate) mod program;
+pub(crate) mod sys;

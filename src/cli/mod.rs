@@ -1,0 +1,8 @@
+//! The command line: the table of options, what their values are, and what they record.
+
+#[cfg(test)]
+pub(crate) mod docs;
+pub(crate) mod options;
+pub(crate) mod parse;
+pub(crate) mod record;
+pub(crate) mod values;

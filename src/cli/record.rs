@@ -1,0 +1,220 @@
+//! What an option records: the [`Config`] as it grows, and what waits for the next option.
+//!
+//! Options only record; the exceptions are the reference's: `--args` and `--add-seccomp-fd` read
+//! their fd when they are met.
+
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+
+use lexopt::Parser;
+
+use crate::cli::values::Values;
+use crate::config::op::Op;
+use crate::config::{Config, EnvEdit};
+use crate::confine::caps::CapEdit;
+use crate::confine::seccomp;
+use crate::error::{Context, Error, Result};
+use crate::kernel::sys;
+use crate::word::{self, Word};
+
+/// How many words there may be in all, those of `--args` counted.
+const MAX_ARGS: usize = 9000;
+
+/// What is said about an `--overlay-src` that no overlay follows, or nothing at all.
+pub(crate) const OVERLAY_RULE: &str =
+    "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay";
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
+    /// A sandbox.
+    Run(Box<Config>),
+}
+
+/// The kinds of option that matter to the modifiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// Leaves modifiers alone and must not come between one and its option.
+    None,
+    /// `--perms`
+    Perms,
+    /// `--size`
+    Size,
+    /// `--overlay-src`
+    Layer,
+}
+
+/// The state between two options.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    /// What was recorded so far.
+    pub(crate) config: Config,
+    /// A `--perms` that waits for the option it serves.
+    perms: Option<u32>,
+    /// A `--size` that waits for its `--tmpfs`.
+    size: Option<u64>,
+    /// The `--overlay-src` layers that wait for their overlay.
+    pub(crate) layers: Vec<Word>,
+    /// How many words were seen, for the limit.
+    words: usize,
+    /// Whether the words come from `--args`.
+    in_file: bool,
+    /// The words of an `--args` that have not been gone through yet.
+    from_file: Option<Parser>,
+    /// `--help` or `--version`, which end the command line.
+    pub(crate) request: Option<Request>,
+}
+
+impl Recorder {
+    /// What was asked for, and the command.
+    pub(crate) fn finish(mut self, command: Vec<Word>) -> Result<Request> {
+        if let Some(request) = self.request {
+            return Ok(request);
+        }
+        self.check_overlay_is_used()?;
+        self.config.command = command;
+        Ok(Request::Run(Box::new(self.config)))
+    }
+
+    /// A modifier has to be followed by the option it modifies, or by another modifier of the same.
+    pub(crate) fn check_pending(&self, just_seen: Pending) -> Result<()> {
+        let modifier = matches!(just_seen, Pending::Perms | Pending::Size);
+        if self.perms.is_some() && !modifier {
+            return Err(Error::new("--perms must be followed by an option that creates a file"));
+        }
+        if self.size.is_some() && !modifier {
+            return Err(Error::new("--size must be followed by --tmpfs"));
+        }
+        if just_seen == Pending::Layer { Ok(()) } else { self.check_overlay_is_used() }
+    }
+
+    fn check_overlay_is_used(&self) -> Result<()> {
+        if self.layers.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(OVERLAY_RULE))
+    }
+
+    /// Counts words that are about to be read.
+    pub(crate) fn count(&mut self, words: usize) -> Result<()> {
+        self.words += words;
+        if self.words > MAX_ARGS {
+            return Err(Error::new(format!("Exceeded maximum number of arguments {MAX_ARGS}")));
+        }
+        Ok(())
+    }
+
+    /// `--args FD`: options from a file. Words after the options are not a command there and count for nothing.
+    pub(crate) fn args_from(&mut self, fd: RawFd) -> Result<()> {
+        if self.in_file {
+            return Err(Error::new("--args not supported in arguments file"));
+        }
+        let data = sys::read_all(fd, usize::MAX).context("Can't read --args data")?;
+        sys::close(fd);
+        // The last word may do without its NUL byte.
+        let words = data.split_inclusive(|&byte| byte == 0).take(MAX_ARGS + 1);
+        let words: Vec<OsString> = words.map(|word| word::unread(word.strip_suffix(&[0]).unwrap_or(word))).collect();
+        self.count(words.len())?;
+        self.from_file = Some(Parser::from_args(words));
+        Ok(())
+    }
+
+    /// Goes through the words of an `--args` that has just been read.
+    pub(crate) fn read_file(&mut self, read: impl FnOnce(&mut Self, &mut Parser) -> Result<()>) -> Result<()> {
+        let Some(mut words) = self.from_file.take() else { return Ok(()) };
+        self.in_file = true;
+        read(self, &mut words)?;
+        self.in_file = false;
+        Ok(())
+    }
+
+    /// Ends the command line with something else than a sandbox.
+    pub(crate) fn request(&mut self, request: Request) {
+        self.request = Some(request);
+    }
+
+    /// Records an operation.
+    pub(crate) fn push(&mut self, op: Op) {
+        self.config.ops.push(op);
+    }
+
+    /// `--perms`
+    pub(crate) fn set_perms(&mut self, values: &mut Values<'_>) -> Result<()> {
+        values.once(&mut self.perms, Values::octal)
+    }
+
+    /// `--size`
+    pub(crate) fn set_size(&mut self, values: &mut Values<'_>) -> Result<()> {
+        values.once(&mut self.size, Values::size)
+    }
+
+    /// The mode for the operation at hand: that of the `--perms` before it, or the default.
+    pub(crate) fn take_perms(&mut self, default: u32) -> u32 {
+        self.perms.take().unwrap_or(default)
+    }
+
+    /// The size for the tmpfs at hand.
+    pub(crate) fn take_size(&mut self) -> Option<u64> {
+        self.size.take()
+    }
+
+    /// The layers for the overlay at hand, of which it needs at least `least`.
+    pub(crate) fn take_layers(&mut self, values: &Values<'_>, least: usize) -> Result<Vec<Word>> {
+        if self.layers.len() < least {
+            let number = if least == 1 { "one" } else { "two" };
+            return Err(Error::new(format!("{} requires at least {number} --overlay-src", values.option)));
+        }
+        Ok(std::mem::take(&mut self.layers))
+    }
+
+    /// `--cap-add` and `--cap-drop`
+    pub(crate) fn edit_caps(&mut self, edit: CapEdit) {
+        self.config.caps.push(edit);
+    }
+
+    /// `--setenv`
+    pub(crate) fn set_variable(&mut self, values: &mut Values<'_>) -> Result<()> {
+        let name = variable(values.text(), "setenv failed")?;
+        self.config.environment.push(EnvEdit::Set(name, values.text()));
+        Ok(())
+    }
+
+    /// `--unsetenv`
+    pub(crate) fn unset_variable(&mut self, values: &mut Values<'_>) -> Result<()> {
+        let name = variable(values.text(), "unsetenv failed")?;
+        self.config.environment.push(EnvEdit::Unset(name));
+        Ok(())
+    }
+
+    /// `--seccomp FD`, whose program is read just before COMMAND.
+    pub(crate) fn seccomp(&mut self, values: &mut Values<'_>) -> Result<()> {
+        if !self.config.seccomp_programs.is_empty() {
+            return Err(Error::new("--seccomp cannot be combined with --add-seccomp-fd"));
+        }
+        values.last_wins(&mut self.config.fds.seccomp, Values::fd)
+    }
+
+    /// `--add-seccomp-fd FD`, whose program is read at once.
+    pub(crate) fn add_seccomp(&mut self, values: &mut Values<'_>) -> Result<()> {
+        if self.config.fds.seccomp.is_some() {
+            return Err(Error::new("--add-seccomp-fd cannot be combined with --seccomp"));
+        }
+        let fd = values.fd()?;
+        let program = seccomp::read(fd)?;
+        sys::close(fd);
+        self.config.seccomp_programs.push(program);
+        Ok(())
+    }
+}
+
+/// A variable's name as setenv(3) wants it.
+fn variable(name: Word, failure: &str) -> Result<Word> {
+    if name.is_empty() || name.to_bytes().contains(&b'=') {
+        return Err(Error::new(failure));
+    }
+    Ok(name)
+}

@@ -1,0 +1,129 @@
+//! The operations on the file system, one for each option that asks for one.
+
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+use crate::word::Word;
+
+/// Whether a mount may be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// As the source is.
+    ReadWrite,
+    /// Read-only, whatever the source is.
+    ReadOnly,
+}
+
+/// Whether device nodes on a mount may be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Devices {
+    /// `nodev`.
+    Refused,
+    /// As the source is.
+    Allowed,
+}
+
+/// What to do about a bind whose source does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Stop.
+    Fatal,
+    /// Leave the bind out, as the `-try` options say.
+    Skip,
+}
+
+/// Where a bind takes its tree from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A path on the host.
+    Path(Word),
+    /// An open file or directory of the caller's.
+    Fd(RawFd),
+}
+
+/// How writes to an overlay are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Upper {
+    /// In a directory of the host, with an empty work directory on the same file system.
+    Host { rwsrc: Word, workdir: Word },
+    /// In a tmpfs that nothing else can see.
+    Tmp,
+    /// Not at all: the overlay is read-only.
+    None,
+}
+
+/// One file-system operation, and where it puts what. They run in the order of the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// `--bind` and its relatives.
+    Bind { source: Source, dest: Word, access: Access, devices: Devices, missing: Missing },
+    /// `--remount-ro DEST`
+    RemountRo(Word),
+    /// `--overlay`, `--tmp-overlay`, `--ro-overlay`, with the `--overlay-src` layers, the lowest first.
+    Overlay { upper: Upper, layers: Vec<Word>, dest: Word },
+    /// `--proc DEST`
+    Proc(Word),
+    /// `--dev DEST`
+    Dev(Word),
+    /// `--tmpfs DEST`, with the mode of its root and its size limit in bytes.
+    Tmpfs { dest: Word, perms: u32, size: Option<u64> },
+    /// `--mqueue DEST`
+    Mqueue(Word),
+    /// `--dir DEST`, with the mode of a directory that is made.
+    Dir { dest: Word, perms: u32 },
+    /// `--file FD DEST`, with the mode of a file that is made.
+    File { fd: RawFd, dest: Word, perms: u32 },
+    /// `--bind-data` and `--ro-bind-data`, with the mode of the file.
+    Data { fd: RawFd, dest: Word, perms: u32, access: Access },
+    /// `--symlink SRC DEST`
+    Symlink { target: Word, dest: Word },
+    /// `--chmod OCTAL PATH`
+    Chmod { perms: u32, path: Word },
+}
+
+impl Op {
+    /// Where it puts what.
+    pub(crate) fn dest(&self) -> Word {
+        match self {
+            Self::Bind { dest, .. }
+            | Self::RemountRo(dest)
+            | Self::Overlay { dest, .. }
+            | Self::Proc(dest)
+            | Self::Dev(dest)
+            | Self::Tmpfs { dest, .. }
+            | Self::Mqueue(dest)
+            | Self::Dir { dest, .. }
+            | Self::File { dest, .. }
+            | Self::Data { dest, .. }
+            | Self::Symlink { dest, .. }
+            | Self::Chmod { path: dest, .. } => dest,
+        }
+    }
+
+    /// The open file that it takes something from.
+    pub(crate) fn fd(&self) -> Option<RawFd> {
+        match self {
+            Self::File { fd, .. } | Self::Data { fd, .. } | Self::Bind { source: Source::Fd(fd), .. } => Some(*fd),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a bind on `/`, by its mere text.
+    pub(crate) fn is_root_bind(&self) -> bool {
+        let up = |dest: &Word| dest.to_bytes().split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b".."));
+        matches!(self, Self::Bind { dest, .. } if up(dest))
+    }
+}
+
+/// A path's components, by its mere text.
+pub(crate) fn components(path: &CStr) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    for part in path.to_bytes().split(|&byte| byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => _ = parts.pop(),
+            other => parts.push(other),
+        }
+    }
+    parts
+}

@@ -1,0 +1,106 @@
+//! [`Settled`]: what was asked for, once it is known who asks and on which kernel.
+//!
+//! It is computed once, and the plan, the launcher and the set-up read the same.
+
+use std::collections::BTreeSet;
+use std::ops::Deref;
+
+use crate::config::privileges::Privileges;
+use crate::config::{Config, Want};
+use crate::confine::seccomp::policy::Facts;
+use crate::confine::seccomp::{self, Filter};
+use crate::confine::tcp;
+use crate::error::Result;
+use crate::host::{Caller, Host};
+use crate::kernel::idmap::Layers;
+
+/// The ids of the sandbox, and how they come about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Identity {
+    /// Ids while the mounts are made: root where devpts needs a mapped root.
+    pub(crate) first: (u32, u32),
+    /// Ids in the sandbox.
+    pub(crate) last: (u32, u32),
+    /// Whether a nested user namespace leads from the first to the last.
+    pub(crate) nested: bool,
+}
+
+impl Identity {
+    fn of(config: &Config, caller: Caller, layers: Option<&Layers>) -> Self {
+        let last = (config.uid.unwrap_or(caller.uid), config.gid.unwrap_or(caller.gid));
+        if let Some(layers) = layers {
+            return Self { first: layers.first_ids(last), last, nested: layers.nested.is_some() };
+        }
+        let own_map = config.namespaces.user == Want::Yes && config.fds.userns_block.is_none();
+        let first = if own_map && config.has_dev() { (0, 0) } else { last };
+        let nested = own_map && (first != last || config.switches.disable_userns);
+        Self { first, last, nested }
+    }
+}
+
+/// A [`Config`] that keeps to the rules, and what follows from it. Nothing of it changes any more.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    config: Config,
+    /// Who asks.
+    pub(crate) host: Host,
+    /// Who the sandbox is.
+    pub(crate) identity: Identity,
+    /// What the monitor has to write for id maps, if it has to.
+    pub(crate) id_layers: Option<Layers>,
+    /// What COMMAND may do.
+    pub(crate) privileges: Privileges,
+    /// COMMAND's filters in the order of their installation, but for the program of `--seccomp`, which
+    /// is not read yet.
+    pub(crate) filters: Vec<Filter>,
+    /// The names in policies that are no system call's here.
+    pub(crate) unknown_calls: BTreeSet<Box<str>>,
+}
+
+impl Deref for Settled {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.config
+    }
+}
+
+impl Settled {
+    /// Settles a command line. Policies are read and compiled, so the fds that it names have to be
+    /// settled before.
+    pub(crate) fn new(config: Config, host: Host) -> Result<Self> {
+        let ranges = config.has_ranges().then_some(&config.maps);
+        let layers = ranges.map(|maps| maps.layers(config.has_dev(), config.switches.disable_userns));
+        let mut settled = Self {
+            identity: Identity::of(&config, host.caller, layers.as_ref()),
+            privileges: Privileges::of(&config, &host),
+            id_layers: layers,
+            filters: Vec::new(),
+            unknown_calls: BTreeSet::new(),
+            config,
+            host,
+        };
+        settled.settle_filters()?;
+        Ok(settled)
+    }
+
+    /// Which filters COMMAND gets, and in what order. The conditions in policies ask for its
+    /// capabilities.
+    fn settle_filters(&mut self) -> Result<()> {
+        let own = std::mem::take(&mut self.config.seccomp_programs);
+        let mut filters: Vec<_> = own.into_iter().map(Filter::own).collect();
+        if self.landlock.limits_tcp() {
+            filters.push(tcp::filter()?);
+        }
+        if !self.policies.is_empty() {
+            let facts = Facts::of(self.privileges.after_exec);
+            for policy in &self.config.policies {
+                let compiled = policy.compile(&facts)?;
+                filters.push(Filter::meant(policy.name(), compiled.program));
+                self.unknown_calls.extend(compiled.unknown);
+            }
+        }
+        self.filters = seccomp::arrange(filters)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+//! Second lines for failures that people really meet: what is probably behind them, and what to do.
+//!
+//! They are looked for only after a failure and only if somebody reads them, on a terminal or with --level-prefix: launchers match the
+//! first line, and expect no second one. Nothing in here changes what is done, so whatever cannot be found out is left unsaid.
+
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::stat::fstat;
+use nix::sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, fstatfs, statfs};
+use nix::unistd::{AccessFlags, access};
+
+use crate::config::op::{Access, Op, Source, components};
+use crate::config::{Config, Want};
+use crate::fds::Fds;
+use crate::kernel::program::{found, head};
+
+/// What a file says, without blanks around it.
+fn content(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+/// Whether a file of /proc/sys says this.
+fn says(path: &str, value: &str) -> bool {
+    content(path).is_some_and(|text| text == value)
+}
+
+/// Why user namespaces, or what is allowed in a new one, may be refused.
+pub(crate) fn user_namespaces(errno: Option<Errno>) -> Option<String> {
+    if !matches!(errno, None | Some(Errno::EPERM | Errno::EACCES | Errno::ENOSPC)) {
+        return None;
+    }
+    if says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+        return Some(
+            "kernel.apparmor_restrict_unprivileged_userns is 1, so this program needs an AppArmor profile that allows userns, such as \
+             src/confine/apparmor.profile of bleb, in /etc/apparmor.d"
+                .to_owned(),
+        );
+    }
+    if says("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        return Some(
+            "kernel.unprivileged_userns_clone is 0: root may allow it by sysctl kernel.unprivileged_userns_clone=1".to_owned(),
+        );
+    }
+    if says("/proc/sys/user/max_user_namespaces", "0") {
+        return Some("user.max_user_namespaces is 0: root may allow some by sysctl user.max_user_namespaces=10000".to_owned());
+    }
+    if is_filtered() {
+        return Some(
+            "a seccomp filter is in force, probably a container's: it has to allow clone, unshare, mount, pivot_root and umount2 \
+             (Docker: --security-opt seccomp=FILE)"
+                .to_owned(),
+        );
+    }
+    is_chrooted()
+        .then(|| "this is a chroot, in which the kernel makes no user namespaces: enter it by pivot_root instead".to_owned())
+}
+
+/// Whether a filter of system calls has been installed.
+fn is_filtered() -> bool {
+    content("/proc/self/status").is_some_and(|text| text.lines().any(|line| line == "Seccomp:\t2"))
+}
+
+/// Whether the root directory is no mount point: then it was reached by chroot(2).
+fn is_chrooted() -> bool {
+    let table = content("/proc/self/mountinfo").unwrap_or_default();
+    !table.is_empty() && !table.lines().any(|line| line.split(' ').nth(4) == Some("/"))
+}
+
+/// Which limit was met, of the namespaces that are wanted.
+pub(crate) fn namespaces(config: &Config, errno: Option<Errno>) -> Option<String> {
+    if errno != Some(Errno::ENOSPC) {
+        return if config.namespaces.user == Want::Yes { user_namespaces(errno) } else { None };
+    }
+    let mut limits = Vec::new();
+    for (kind, ..) in config.namespaces.each().into_iter().filter(|(.., want)| *want != Want::No) {
+        let name = format!("user.max_{kind}_namespaces");
+        let value = content(&format!("/proc/sys/{}", name.replace('.', "/")))?;
+        if value == "0" {
+            return Some(format!("{name} is 0: root may raise it by sysctl"));
+        }
+        limits.push(format!("{name}={value}"));
+    }
+    Some(format!(
+        "at most 32 user or pid namespaces may be nested, and each user namespace around this one has limits of its own; here they are {}",
+        limits.join(", ")
+    ))
+}
+
+/// What may be wrong with the source of an operation.
+pub(crate) fn source(op: &Op, fds: &Fds, errno: Option<Errno>) -> Option<String> {
+    if let Some(fd) = op.fd() {
+        return fds
+            .is_used(fd)
+            .then(|| format!("an option before this one has used fd {fd} already: give each option an fd of its own"));
+    }
+    match op {
+        Op::Proc(_) if errno == Some(Errno::EPERM) => Some(
+            "the kernel refuses a new procfs where the one around is partly hidden, as in a container: use --ro-bind /proc /proc, or have \
+             the container not hide it (Docker: --security-opt systempaths=unconfined)"
+                .to_owned(),
+        ),
+        Op::Bind { source: Source::Path(path), .. } if errno == Some(Errno::EACCES) => unreadable(path),
+        _ if errno == Some(Errno::ENOSPC) => mount_limit(),
+        _ => None,
+    }
+}
+
+/// Whether a path is on a file system that does not show itself to everybody.
+fn unreadable(path: &CStr) -> Option<String> {
+    let mut place = path.to_str().ok()?;
+    let kind = loop {
+        if let Ok(found) = statfs(place) {
+            break found.filesystem_type();
+        }
+        place = place.rsplit_once('/').map(|(parent, _)| parent).filter(|parent| !parent.is_empty())?;
+    };
+    match kind {
+        FUSE_SUPER_MAGIC => Some(format!(
+            "{place} is on a FUSE file system, which only its owner sees, not even root: mount it with -o allow_other or allow_root"
+        )),
+        NFS_SUPER_MAGIC => Some(format!("{place} is on NFS, where root is nobody (root_squash)")),
+        _ => None,
+    }
+}
+
+/// The limit on mounts.
+fn mount_limit() -> Option<String> {
+    let most = content("/proc/sys/fs/mount-max")?;
+    let count = content("/proc/self/mountinfo")?.lines().count();
+    Some(format!("fs.mount-max is {most}, and this mount namespace has {count} mounts already"))
+}
+
+/// What may be wrong with the directories that an overlay writes to.
+pub(crate) fn overlay(upper: Option<&(OwnedFd, OwnedFd)>, errno: Option<Errno>) -> Option<String> {
+    let (upper, work) = upper?;
+    if !matches!(errno, Some(Errno::EINVAL | Errno::EPERM | Errno::EXDEV | Errno::EROFS | Errno::EOPNOTSUPP | Errno::ENOTDIR)) {
+        return None;
+    }
+    let device = |fd: &OwnedFd| fstat(fd).ok().map(|status| status.st_dev);
+    if device(upper) != device(work) {
+        return Some("RWSRC and WORKDIR have to be on the same file system".to_owned());
+    }
+    let name = match fstatfs(upper.as_fd()).ok()?.filesystem_type() {
+        OVERLAYFS_SUPER_MAGIC => "an overlay itself",
+        FUSE_SUPER_MAGIC => "on FUSE",
+        NFS_SUPER_MAGIC => "on NFS",
+        FsType(0x9fa0) => "on procfs",
+        FsType(0x6265_6572) => "on sysfs",
+        _ if errno == Some(Errno::EROFS) => "read-only",
+        _ => return None,
+    };
+    Some(format!(
+        "RWSRC is {name}, which cannot hold the changes of an overlay: use a directory of a disk's file system or --tmp-overlay"
+    ))
+}
+
+/// Which operation before has made read-only what this one wants to make something in.
+pub(crate) fn read_only(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<String> {
+    if errno != Some(Errno::EROFS) {
+        return None;
+    }
+    let dest = op.dest();
+    let around = |earlier: &&Op| components(dest).starts_with(&components(earlier.dest()));
+    let (option, place) = match before.iter().rev().find(around)? {
+        Op::Bind { dest, access: Access::ReadOnly, .. } => ("a read-only bind", dest),
+        Op::Bind { dest, .. } => ("a bind of something that is read-only itself", dest),
+        Op::RemountRo(dest) => ("--remount-ro", dest),
+        Op::Overlay { dest, .. } => ("--ro-overlay", dest),
+        _ => return None,
+    };
+    let place = place.to_string_lossy();
+    Some(format!("{option} at {place} comes before it: make the mount point in its source, or put a --tmpfs in between"))
+}
+
+/// Why a file cannot be executed that is there: what it needs is not.
+pub(crate) fn program(file: &CStr) -> Option<String> {
+    let path = found(file)?;
+    let head = head(&path)?;
+    let needed = interpreter(&head).and_then(|bytes| CString::new(bytes).ok())?;
+    match access(needed.as_c_str(), AccessFlags::F_OK) {
+        Ok(()) => None,
+        Err(_) => Some(format!(
+            "{} is there, but it needs {}, which is not in the sandbox",
+            path.to_string_lossy(),
+            needed.to_string_lossy()
+        )),
+    }
+}
+
+/// `PT_INTERP` of elf(5).
+const INTERPRETER: u64 = 3;
+
+/// The interpreter in a program's first bytes: after `#!`, or what its ELF header says.
+fn interpreter(head: &[u8]) -> Option<Vec<u8>> {
+    if let Some(rest) = head.strip_prefix(b"#!") {
+        let line = rest.split(|&byte| byte == b'\n').next()?.trim_ascii_start();
+        return line.split(u8::is_ascii_whitespace).next().filter(|name| !name.is_empty()).map(<[u8]>::to_vec);
+    }
+    let number = |at: usize, length: usize| {
+        let bytes = head.get(at..at.checked_add(length)?)?;
+        Some(bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
+    };
+    let index = |number: u64| usize::try_from(number).ok();
+    // 64 bits, little endian.
+    if !head.starts_with(b"\x7fELF\x02\x01") {
+        return None;
+    }
+    let (table, size, count) = (index(number(32, 8)?)?, index(number(54, 2)?)?, index(number(56, 2)?)?);
+    let starts = (0..count).filter_map(|row| table.checked_add(row.checked_mul(size)?));
+    let row = starts.into_iter().find(|&row| number(row, 4) == Some(INTERPRETER))?;
+    let (offset, length) = (index(number(row + 8, 8)?)?, index(number(row + 32, 8)?)?);
+    let name = head.get(offset..offset.checked_add(length)?)?;
+    name.split(|&byte| byte == 0).next().map(<[u8]>::to_vec)
+}
+
+/// Where a destination leads that is a symbolic link.
+pub(crate) fn link(target: Option<&std::ffi::OsStr>) -> Option<String> {
+    target.map(|target| format!("it is a symbolic link to {}: name that instead", target.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interpreters_are_found() {
+        assert_eq!(interpreter(b"#!/bin/sh -e\necho"), Some(b"/bin/sh".to_vec()));
+        assert_eq!(interpreter(b"#! /usr/bin/env perl"), Some(b"/usr/bin/env".to_vec()));
+        for head in [&b"#!"[..], b"#!\n", b"", b"text", b"\x7fELF\x01\x01", b"\x7fELF\x02\x01"] {
+            assert_eq!(interpreter(head), None, "{head:?}");
+        }
+        let mut elf = b"\x7fELF\x02\x01".to_vec();
+        elf.resize(120, 0);
+        elf[32] = 64;
+        elf[54] = 56;
+        elf[56] = 1;
+        elf[64] = 3;
+        elf[64 + 8] = 120;
+        elf[64 + 32] = 11;
+        elf.extend(b"/lib/ld.so\0");
+        assert_eq!(interpreter(&elf), Some(b"/lib/ld.so".to_vec()));
+        for at in [32, 33, 39, 64 + 9, 64 + 15, 64 + 33, 64 + 39] {
+            let mut wrong = elf.clone();
+            wrong[at] = 0xff;
+            assert_eq!(interpreter(&wrong), None, "{at}");
+        }
+    }
+}

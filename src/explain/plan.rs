@@ -1,0 +1,405 @@
+//! `--dry-run`: what the command line comes to, as data. Nothing of it is done; sources are looked at, and that is all.
+//!
+//! The same [`Plan`] is a text for people ([`crate::explain::render`]) and a JSON document for tools.
+
+use std::ffi::CStr;
+
+use nix::errno::Errno;
+use nix::sys::stat::{SFlag, stat};
+use serde::{Serialize, Serializer};
+
+use crate::config::op::{Access, Devices, Missing, Op, Source, Upper, components};
+use crate::config::settle::Settled;
+use crate::config::{Config, EnvEdit, Use, Want};
+use crate::confine::apparmor::Profile;
+use crate::confine::caps;
+use crate::error::describe;
+use crate::kernel::idmap::Range;
+use crate::kernel::sys;
+
+/// A word of the command line. In JSON, what is no UTF-8 in it is replaced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text<'a>(pub(crate) &'a CStr);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_string_lossy())
+    }
+}
+
+/// What would be done.
+#[derive(Debug, Serialize)]
+pub(crate) struct Plan<'a> {
+    /// Each kind of namespace, and whether it is `new`, `joined` or `shared`.
+    #[serde(serialize_with = "object")]
+    pub(crate) namespaces: Vec<(&'static str, &'static str)>,
+    /// COMMAND's user id in the sandbox; nothing where somebody else decides.
+    pub(crate) uid: Option<u32>,
+    /// Its group id.
+    pub(crate) gid: Option<u32>,
+    /// Lines of the map of user ids, if there is a new user namespace.
+    pub(crate) uid_map: Vec<(u32, u32, u32)>,
+    /// The same for group ids.
+    pub(crate) gid_map: Vec<(u32, u32, u32)>,
+    /// COMMAND's capabilities.
+    pub(crate) capabilities: Vec<String>,
+    /// Resource limits, `NAME SOFT:HARD`.
+    pub(crate) limits: Vec<String>,
+    /// Filters of system calls, in the order of their installation.
+    pub(crate) filters: Vec<String>,
+    /// Names in policies that are no system call's here.
+    pub(crate) unknown_calls: Vec<&'a str>,
+    /// What other means restrict: Landlock, AppArmor, SELinux, control groups.
+    pub(crate) restrictions: Vec<String>,
+    /// How processes start and end.
+    pub(crate) processes: Vec<&'static str>,
+    /// The host name.
+    pub(crate) hostname: Option<Text<'a>>,
+    /// Changes of the environment, in order.
+    pub(crate) environment: Vec<Variable<'a>>,
+    /// Options with the number of an open file.
+    pub(crate) files: Vec<OpenFile>,
+    /// Mounts and files, in order.
+    pub(crate) filesystem: Vec<Entry<'a>>,
+    /// Where COMMAND starts, if it is said.
+    pub(crate) directory: Option<Text<'a>>,
+    /// What is executed.
+    pub(crate) command: Vec<Text<'a>>,
+    /// What COMMAND is told that its name is.
+    pub(crate) argv0: Option<Text<'a>>,
+}
+
+/// An option with the number of an open file.
+#[derive(Debug, Serialize)]
+pub(crate) struct OpenFile {
+    /// The option, without its hyphens.
+    pub(crate) option: &'static str,
+    /// The number.
+    pub(crate) fd: i32,
+}
+
+/// Pairs as a JSON object.
+fn object<S: Serializer>(pairs: &[(&str, &str)], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().copied())
+}
+
+/// A change of the environment.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Variable<'a> {
+    /// `--clearenv`
+    Clear,
+    /// `--setenv`
+    Set(Text<'a>, Text<'a>),
+    /// `--unsetenv`
+    Unset(Text<'a>),
+}
+
+/// One operation on the file system.
+#[derive(Debug, Serialize)]
+pub(crate) struct Entry<'a> {
+    /// Its place in the order; 0 is the empty root that no option asked for.
+    pub(crate) number: usize,
+    /// Where.
+    pub(crate) destination: Text<'a>,
+    /// What.
+    pub(crate) kind: &'static str,
+    /// From where, the uppermost layer first.
+    pub(crate) sources: Vec<String>,
+    /// How.
+    pub(crate) flags: Vec<String>,
+    /// Which later entry hides it.
+    pub(crate) covered_by: Option<usize>,
+    /// Why it would fail, or be left out.
+    pub(crate) problem: Option<String>,
+    /// Whether it is one that may be left out, and is.
+    pub(crate) left_out: bool,
+    /// The destination's components.
+    #[serde(skip)]
+    pub(crate) parts: Vec<&'a [u8]>,
+}
+
+impl<'a> Plan<'a> {
+    /// What a checked command line comes to for this caller.
+    pub(crate) fn of(config: &'a Settled) -> Self {
+        let (uid_map, gid_map) = maps(config);
+        let own = |id| move || (!config.has_foreign_ids()).then_some(id);
+        let host = &config.host;
+        // What the ids asked for are called in a namespace that is joined last, only that one's maps tell.
+        let given = |id: Option<u32>| id.filter(|_| config.fds.userns2.is_none());
+        Self {
+            namespaces: namespaces(config),
+            uid: given(config.uid).or_else(own(host.caller.uid)),
+            gid: given(config.gid).or_else(own(host.caller.gid)),
+            uid_map,
+            gid_map,
+            capabilities: caps::names(config.privileges.after_exec),
+            limits: config.limits.iter().map(ToString::to_string).collect(),
+            filters: filters(config),
+            unknown_calls: config.unknown_calls.iter().map(|name| &**name).collect(),
+            restrictions: restrictions(config),
+            processes: processes(config),
+            hostname: config.hostname.map(Text),
+            environment: config.environment.iter().map(variable).collect(),
+            files: files(config),
+            filesystem: filesystem(config),
+            directory: config.chdir.map(Text),
+            command: config.command.iter().copied().map(Text).collect(),
+            argv0: config.argv0.map(Text),
+        }
+    }
+}
+
+fn namespaces(config: &Config) -> Vec<(&'static str, &'static str)> {
+    let fds = &config.fds;
+    let state = |(kind, _, want): (&'static str, _, Want)| {
+        let (joined, last) = match kind {
+            "user" => (fds.userns.is_some(), fds.userns2.is_some()),
+            "pid" => (fds.pidns.is_some(), false),
+            _ => (false, false),
+        };
+        let state = match want {
+            _ if last => "joined",
+            Want::No if joined => "joined",
+            Want::No => "shared",
+            Want::Yes | Want::Try => "new",
+        };
+        (if kind == "mnt" { "mount" } else { kind }, state)
+    };
+    config.namespaces.each().into_iter().map(state).collect()
+}
+
+/// Lines of a map.
+type Lines = Vec<(u32, u32, u32)>;
+
+fn maps(config: &Settled) -> (Lines, Lines) {
+    let lines = |ranges: &[Range]| ranges.iter().map(|range| (range.inside, range.outside, range.count)).collect();
+    if config.has_ranges() {
+        return (lines(&config.maps.uid), lines(&config.maps.gid));
+    }
+    if config.namespaces.user != Want::Yes || config.fds.userns_block.is_some() || config.fds.userns2.is_some() {
+        return (Vec::new(), Vec::new());
+    }
+    let one = |inside, outside| vec![(inside, outside, 1)];
+    let (caller, (uid, gid)) = (config.host.caller, config.identity.last);
+    (one(uid, caller.uid), one(gid, caller.gid))
+}
+
+fn filters(config: &Settled) -> Vec<String> {
+    let fd = config.fds.seccomp.map(|fd| format!("the program from fd {fd}"));
+    fd.into_iter().chain(config.filters.iter().map(|filter| filter.name.clone())).collect()
+}
+
+fn restrictions(config: &Config) -> Vec<String> {
+    let landlock = &config.landlock;
+    let mut all = Vec::new();
+    let mut add = |wanted: bool, text: String| {
+        if wanted {
+            all.push(text);
+        }
+    };
+    let ports = |ports: &[u16]| ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let or_none = |text: String| if text.is_empty() { "no port".to_owned() } else { text };
+    add(landlock.signals, "no signals to processes outside (Landlock)".to_owned());
+    add(landlock.abstract_unix, "no abstract sockets of processes outside (Landlock)".to_owned());
+    let net = landlock.limits_tcp();
+    add(net, format!("TCP connects to {} only (Landlock)", or_none(ports(&landlock.connect))));
+    add(net, format!("TCP binds {} only (Landlock)", or_none(ports(&landlock.bind))));
+    let group =
+        config.cgroup.iter().map(|setting| format!("{} {} (control group)", setting.name(), setting.value.to_string_lossy()));
+    all.extend(group);
+    let mut label = |what: &str, name: Option<&CStr>| {
+        if let Some(name) = name {
+            all.push(format!("{what} {}", name.to_string_lossy()));
+        }
+    };
+    label("AppArmor profile", config.apparmor.map(Profile::name));
+    label("SELinux label", config.exec_label);
+    label("SELinux label of files", config.file_label);
+    all
+}
+
+fn processes(config: &Config) -> Vec<&'static str> {
+    let switches = config.switches;
+    let all = [
+        (config.has_init() && config.has_own_pidns(), "PID 1 is bwrap's, and starts COMMAND"),
+        (config.has_init() && !config.has_own_pidns(), "a process of bwrap's starts COMMAND"),
+        (switches.as_pid_1, "COMMAND is PID 1"),
+        (switches.die_with_parent && config.has_own_pidns(), "everything dies with the caller"),
+        (switches.die_with_parent && !config.has_own_pidns(), "COMMAND dies with the caller"),
+        (switches.new_session, "COMMAND has a session of its own"),
+        (switches.forward_signals, "signals are passed on to COMMAND"),
+        (switches.disable_userns, "no further user namespaces"),
+        (switches.assert_userns_disabled && !switches.disable_userns, "further user namespaces have to be disabled"),
+        (switches.not_a_security_boundary, "flags of mounts that cannot be set are no error"),
+        (!config.lock_files.is_empty(), "lock files are held"),
+    ];
+    all.into_iter().filter(|(is_so, _)| *is_so).map(|(_, text)| text).collect()
+}
+
+fn variable(edit: &EnvEdit) -> Variable<'_> {
+    match edit {
+        EnvEdit::Clear => Variable::Clear,
+        EnvEdit::Set(name, value) => Variable::Set(Text(name), Text(value)),
+        EnvEdit::Unset(name) => Variable::Unset(Text(name)),
+    }
+}
+
+fn files(config: &Config) -> Vec<OpenFile> {
+    let fds = &config.fds;
+    let each = fds.each().into_iter().filter(|(.., moment)| *moment != Use::Plan);
+    let one = each.filter_map(|(option, fd, _)| fd.map(|fd| OpenFile { option, fd }));
+    one.chain(fds.sync.iter().map(|&fd| OpenFile { option: "sync-fd", fd })).collect()
+}
+
+fn filesystem(config: &Config) -> Vec<Entry<'_>> {
+    let mut entries = Vec::new();
+    let mut used = config.fds.used_early();
+    for (index, op) in config.ops.iter().enumerate() {
+        let mut entry = Entry::of(index + 1, op, config);
+        if let Some(fd) = op.fd() {
+            if used.contains(&fd) {
+                entry.problem = Some(format!("an option before this one has used fd {fd}"));
+            }
+            used.push(fd);
+        }
+        entries.push(entry);
+    }
+    // What the first option binds on `/` is the root; else that is an empty tmpfs.
+    let bound = config.ops.first().is_some_and(Op::is_root_bind) && entries.first().is_some_and(|entry| !entry.left_out);
+    if !bound {
+        entries.insert(0, Entry::new(0, c"/", "tmpfs").flags(["mode 0755"]));
+    }
+    for index in 0..entries.len() {
+        let covering = |later: &&Entry<'_>| {
+            later.is_mount() && entries.get(index).is_some_and(|entry| entry.parts.starts_with(&later.parts) && entry.is_placed())
+        };
+        let cover = entries.iter().skip(index + 1).find(covering).map(|later| later.number);
+        if let Some(entry) = entries.get_mut(index) {
+            entry.covered_by = cover;
+        }
+    }
+    entries
+}
+
+impl<'a> Entry<'a> {
+    fn new(number: usize, destination: &'a CStr, kind: &'static str) -> Self {
+        let (sources, flags, parts) = (Vec::new(), Vec::new(), components(destination));
+        Self {
+            number,
+            destination: Text(destination),
+            kind,
+            sources,
+            flags,
+            covered_by: None,
+            problem: None,
+            left_out: false,
+            parts,
+        }
+    }
+
+    fn flags<const N: usize>(mut self, flags: [&str; N]) -> Self {
+        self.flags.extend(flags.into_iter().filter(|flag| !flag.is_empty()).map(str::to_owned));
+        self
+    }
+
+    fn mode(mut self, perms: u32) -> Self {
+        self.flags.push(format!("mode {perms:04o}"));
+        self
+    }
+
+    fn of_source(mut self, source: &CStr) -> Self {
+        self.sources.push(source.to_string_lossy().into_owned());
+        self
+    }
+
+    /// A source on the host, which is looked for.
+    fn on_host(self, source: &CStr) -> Self {
+        let mut entry = self.of_source(source);
+        let problem = match stat(source) {
+            Ok(status) if entry.parts.is_empty() && status.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFDIR.bits() => {
+                Some("what is mounted on / has to be a directory".to_owned())
+            }
+            Ok(_) => None,
+            Err(errno) => {
+                entry.left_out = errno == Errno::ENOENT && entry.flags.iter().any(|flag| flag == IF_EXISTS);
+                Some(format!("{}: {}", source.to_string_lossy(), describe(errno)))
+            }
+        };
+        entry.problem = entry.problem.or(problem);
+        entry
+    }
+
+    fn open_file(mut self, fd: i32) -> Self {
+        self.sources.push(format!("fd {fd}"));
+        if !sys::is_open(fd) {
+            self.problem = Some(format!("fd {fd} is not open"));
+        }
+        self
+    }
+
+    /// Whether it hides what was there before.
+    fn is_mount(&self) -> bool {
+        !matches!(self.kind, "directory" | "file" | "symlink" | "chmod" | "read-only") && self.is_placed()
+    }
+
+    /// Whether it is not left out.
+    pub(crate) fn is_placed(&self) -> bool {
+        !self.left_out
+    }
+
+    fn of(number: usize, op: &'a Op, config: &Config) -> Self {
+        let new = |dest: &'a CStr, kind| Self::new(number, dest, kind);
+        match op {
+            Op::Bind { source, dest, access, devices, missing } => bind(new(dest, "bind"), (source, *access, *devices, *missing)),
+            Op::RemountRo(dest) => new(dest, "read-only"),
+            Op::Overlay { upper, layers, dest } => overlay(new(dest, "overlay"), upper, layers),
+            Op::Proc(dest) => new(dest, "proc").flags([if config.has_own_pidns() { "new" } else { "the host's" }]),
+            Op::Dev(dest) => new(dest, "devices").flags(["mode 0755"]),
+            Op::Mqueue(dest) => new(dest, "mqueue"),
+            Op::Tmpfs { dest, perms, size } => {
+                let size = size.map_or_else(String::new, |size| format!("at most {size} bytes"));
+                new(dest, "tmpfs").mode(*perms).flags([size.as_str(), "nosuid", "nodev"])
+            }
+            Op::Dir { dest, perms } => new(dest, "directory").mode(*perms),
+            Op::File { fd, dest, perms } => new(dest, "file").mode(*perms).open_file(*fd),
+            Op::Data { fd, dest, perms, access } => {
+                new(dest, "data").mode(*perms).flags([read_only(*access), "nosuid", "nodev"]).open_file(*fd)
+            }
+            Op::Symlink { target, dest } => new(dest, "symlink").of_source(target),
+            Op::Chmod { perms, path } => new(path, "chmod").mode(*perms),
+        }
+    }
+}
+
+/// What stands for the `-try` options.
+const IF_EXISTS: &str = "if it exists";
+
+fn read_only(access: Access) -> &'static str {
+    if access == Access::ReadOnly { "read-only" } else { "" }
+}
+
+fn bind<'a>(entry: Entry<'a>, (source, access, devices, missing): (&Source, Access, Devices, Missing)) -> Entry<'a> {
+    let nodev = if devices == Devices::Refused { "nodev" } else { "" };
+    let entry = entry.flags([read_only(access), "nosuid", nodev, if missing == Missing::Skip { IF_EXISTS } else { "" }]);
+    match source {
+        Source::Path(path) => entry.on_host(path),
+        Source::Fd(fd) => entry.open_file(*fd),
+    }
+}
+
+fn overlay<'a>(entry: Entry<'a>, upper: &Upper, layers: &[&'static CStr]) -> Entry<'a> {
+    let entry = match upper {
+        Upper::Host { rwsrc, workdir } => {
+            let work = format!("work directory {}", workdir.to_string_lossy());
+            entry.on_host(rwsrc).flags([work.as_str()])
+        }
+        Upper::Tmp => entry.flags(["changes are forgotten"]),
+        Upper::None => entry.flags(["read-only"]),
+    };
+    layers.iter().rev().fold(entry, |entry, layer| entry.on_host(layer)).flags(["nosuid", "nodev"])
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

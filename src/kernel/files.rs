@@ -1,0 +1,34 @@
+//! Whole files and whole writes, with errnos for what goes wrong.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::NixPath;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::write;
+
+use crate::kernel::sys::{SysResult, read_all, uninterrupted};
+
+/// Writes text to an existing file below a directory, in one write.
+pub(crate) fn write_file(dir: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> SysResult<()> {
+    let file = openat(dir, path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let count = uninterrupted(|| write(&file, text))?;
+    if count == text.len() { Ok(()) } else { Err(Errno::EIO) }
+}
+
+/// What a file below a directory says. More than `limit` bytes are EFBIG.
+pub(crate) fn read_file(dir: BorrowedFd<'_>, path: &(impl NixPath + ?Sized), limit: usize) -> SysResult<Vec<u8>> {
+    let file = openat(dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    read_all(file.as_raw_fd(), limit)
+}
+
+/// Writes everything, in as many calls as it takes.
+pub(crate) fn write_all(fd: BorrowedFd<'_>, mut text: &[u8]) -> SysResult<()> {
+    while !text.is_empty() {
+        let count = uninterrupted(|| nix::unistd::write(fd, text))?;
+        text = text.get(count..).unwrap_or_default();
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! The kernel's calls and files, typed. Nothing in here decides anything.
+
+pub(crate) mod files;
+pub(crate) mod idmap;
+pub(crate) mod loopback;
+pub(crate) mod mount;
+pub(crate) mod mountinfo;
+pub(crate) mod process;
+pub(crate) mod program;
+pub(crate) mod remount;
+pub(crate) mod sys;

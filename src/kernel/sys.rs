@@ -1,0 +1,605 @@
+//! System calls that nix does not offer, the C entry point and the raw clone: the only file with `unsafe`.
+//!
+//! Each function is one call, typed: borrowed fds in, owned fds out, [`Errno`] for what the kernel refuses. Nothing in
+//! here decides anything.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ffi::{CStr, CString, c_char, c_int, c_ulong, c_void};
+use std::marker::PhantomData;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::AtomicBool;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::{self, c_long, c_short};
+use nix::sys::utsname::uname;
+use nix::unistd::Pid;
+
+/// The result of one call.
+pub(crate) type SysResult<T> = std::result::Result<T, Errno>;
+
+/// The C runtime's entry, which calls a function with the words of the command line.
+///
+/// Rust's own runtime is left out because it changes what COMMAND inherits: it ignores SIGPIPE and
+/// opens /dev/null on closed standard fds.
+#[cfg(not(test))]
+macro_rules! entry {
+    ($run:path) => {
+        #[allow(unsafe_code, reason = "the C runtime looks for this name")]
+        #[unsafe(no_mangle)]
+        extern "C" fn main(count: std::ffi::c_int, argv: *const *const std::ffi::c_char) -> std::ffi::c_int {
+            $run($crate::kernel::sys::words(count, argv))
+        }
+    };
+}
+#[cfg(not(test))]
+pub(crate) use entry;
+
+/// The words that the C runtime passes to `main`.
+#[cfg(not(test))]
+pub(crate) fn words(count: c_int, argv: *const *const c_char) -> impl ExactSizeIterator<Item = &'static CStr> {
+    let count = usize::try_from(count).unwrap_or(0);
+    (0..count).map(move |index| {
+        // SAFETY: the C runtime passes an array of `count` pointers.
+        let slot = unsafe { argv.add(index) };
+        // SAFETY: `slot` is inside that array.
+        let word = unsafe { *slot };
+        // SAFETY: each of them is a NUL-terminated string that lives as long as the process.
+        unsafe { CStr::from_ptr(word) }
+    })
+}
+
+/// The C library's allocator. Rust's answer to its refusal would be a crash with a trace; ours is a diagnostic and status 1.
+struct Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+impl Allocator {
+    /// Passes memory on; without any this is the end.
+    fn some(memory: *mut u8) -> *mut u8 {
+        if memory.is_null() {
+            crate::error::say_out_of_memory();
+            exit_now(1);
+        }
+        memory
+    }
+}
+
+// SAFETY: everything is left to the C library's allocator.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: what the caller promises.
+        Self::some(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: what the caller promises.
+        Self::some(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: what the caller promises.
+        Self::some(unsafe { System.realloc(memory, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: what the caller promises.
+        unsafe { System.dealloc(memory, layout) };
+    }
+}
+
+/// Makes a call again for as long as a signal interrupts it.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> SysResult<T>) -> SysResult<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// The C convention: -1 and errno.
+fn check(result: c_long) -> SysResult<c_long> {
+    Errno::result(result)
+}
+
+/// An fd that a call has just made.
+fn owned(result: c_long) -> SysResult<OwnedFd> {
+    let fd = RawFd::try_from(check(result)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just made this fd for us and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A pointer to a string, or none.
+fn pointer(text: Option<&CStr>) -> *const c_char {
+    text.map_or(ptr::null(), CStr::as_ptr)
+}
+
+/// `open_tree(2)`: with `OPEN_TREE_CLONE` a detached copy of the mounts at a path.
+pub(crate) fn open_tree(dir: BorrowedFd<'_>, path: &CStr, flags: u32) -> SysResult<OwnedFd> {
+    // SAFETY: the path is NUL-terminated and only read.
+    owned(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) })
+}
+
+/// `move_mount(2)`: attaches the mount that `from` is, or lies at, to the place that `to` is.
+pub(crate) fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>, to_path: &CStr, flags: u32) -> SysResult<()> {
+    let empty = c"".as_ptr();
+    // SAFETY: both paths are NUL-terminated and only read.
+    check(unsafe { libc::syscall(libc::SYS_move_mount, from.as_raw_fd(), empty, to.as_raw_fd(), to_path.as_ptr(), flags) })
+        .map(drop)
+}
+
+/// `fsopen(2)`: a new file system that is still to be configured.
+pub(crate) fn fsopen(kind: &CStr) -> SysResult<OwnedFd> {
+    const FSOPEN_CLOEXEC: u32 = 1;
+    // SAFETY: the name is NUL-terminated and only read.
+    owned(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC) })
+}
+
+/// `fsconfig(2)` with a command, and a key and value where it takes them.
+pub(crate) fn fsconfig(fs: BorrowedFd<'_>, command: u32, key: Option<&CStr>, value: Option<&CStr>) -> SysResult<()> {
+    // SAFETY: key and value are null or NUL-terminated, and only read.
+    check(unsafe { libc::syscall(libc::SYS_fsconfig, fs.as_raw_fd(), command, pointer(key), pointer(value), 0) }).map(drop)
+}
+
+/// `fsmount(2)`: the configured file system as a detached mount.
+pub(crate) fn fsmount(fs: BorrowedFd<'_>, attributes: u64) -> SysResult<OwnedFd> {
+    const FSMOUNT_CLOEXEC: u32 = 1;
+    let attributes = c_ulong::try_from(attributes).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: integers only.
+    owned(unsafe { libc::syscall(libc::SYS_fsmount, fs.as_raw_fd(), FSMOUNT_CLOEXEC, attributes) })
+}
+
+/// `struct mount_attr` of `mount_setattr(2)`.
+#[repr(C)]
+#[derive(Default)]
+struct MountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// `mount_setattr(2)`: sets attributes of the mount that `mount` is; clears none.
+pub(crate) fn mount_setattr(mount: BorrowedFd<'_>, flags: c_int, set: u64) -> SysResult<()> {
+    let attr = MountAttr { attr_set: set, ..MountAttr::default() };
+    let size = size_of::<MountAttr>();
+    let path = c"".as_ptr();
+    // SAFETY: the structure has the size that is passed with it and is only read.
+    check(unsafe { libc::syscall(libc::SYS_mount_setattr, mount.as_raw_fd(), path, flags, &raw const attr, size) }).map(drop)
+}
+
+/// The id of the mount at a path, by `statx(2)`; ENOSYS where the kernel (before 5.8) does not tell.
+pub(crate) fn mount_id(dir: BorrowedFd<'_>, path: &CStr, flags: c_int) -> SysResult<u64> {
+    // SAFETY: the structure is plain integers, for which zero is valid.
+    let mut info: libc::statx = unsafe { std::mem::zeroed() };
+    // SAFETY: the path is NUL-terminated and only read, and the kernel writes one such structure.
+    Errno::result(unsafe { libc::statx(dir.as_raw_fd(), path.as_ptr(), flags, libc::STATX_MNT_ID, &raw mut info) })?;
+    if info.stx_mask & libc::STATX_MNT_ID == 0 { Err(Errno::ENOSYS) } else { Ok(info.stx_mnt_id) }
+}
+
+/// `close_range(2)`: closes every fd from `first` to `last`.
+pub(crate) fn close_range(first: RawFd, last: RawFd) -> SysResult<()> {
+    let (first, last) = (first.cast_unsigned(), last.cast_unsigned());
+    // SAFETY: the callers own every fd in the range, or are about to do nothing else with any of them.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) }).map(drop)
+}
+
+/// `close(2)` by number, for fds that the caller left to us. Errors mean that it was closed already.
+pub(crate) fn close(fd: RawFd) {
+    // SAFETY: numbers come from argv or from a list of our own open fds; none is owned by an object.
+    _ = unsafe { libc::close(fd) };
+}
+
+/// An fd that is no fd, to see whether a call looks at it.
+pub(crate) const fn bad_fd() -> BorrowedFd<'static> {
+    // SAFETY: the number is beyond what any table can hold, so it is never open and nobody owns it.
+    unsafe { BorrowedFd::borrow_raw(RawFd::MAX) }
+}
+
+/// Whether an fd number is open.
+pub(crate) fn is_open(fd: RawFd) -> bool {
+    // SAFETY: F_GETFD only looks.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+}
+
+/// Makes an fd ours that the caller left open or that was sent to us.
+pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
+    // SAFETY: `Fds` adopts each number once, right after parsing and before we open anything, and what a message brings is new, so nobody
+    // else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Reads an fd by number to its end. More than `limit` bytes are EFBIG.
+pub(crate) fn read_all(fd: RawFd, limit: usize) -> SysResult<Vec<u8>> {
+    let mut data = Vec::new();
+    let mut buffer = [0_u8; 16 * 1024];
+    loop {
+        // SAFETY: the buffer is as long as said and is ours.
+        let count = unsafe { libc::read(fd, buffer.as_mut_ptr().cast::<c_void>(), buffer.len()) };
+        match check(count as c_long) {
+            Ok(0) => return Ok(data),
+            Ok(count) => {
+                data.extend(buffer.iter().take(usize::try_from(count).unwrap_or(0)));
+                if data.len() > limit {
+                    return Err(Errno::EFBIG);
+                }
+            }
+            Err(Errno::EINTR) => {}
+            Err(other) => return Err(other),
+        }
+    }
+}
+
+/// `clone(2)` with a null stack: fork's semantics, plus namespaces. `None` in the child.
+///
+/// There is only ever one thread, so the child may allocate and do all else that a forked process may.
+/// `ends` is what its end tells the parent.
+pub(crate) fn clone_process(flags: c_int, ends: End) -> SysResult<Option<Pid>> {
+    let flags = c_long::from(flags | ends.signal());
+    let null = ptr::null::<c_void>();
+    // SAFETY: without CLONE_VM the child has its own copy of all memory, as after fork, and a null stack means the same one.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, null, null, null, 0) })?;
+    let pid = c_int::try_from(pid).map_err(|_| Errno::EOVERFLOW)?;
+    Ok((pid != 0).then(|| Pid::from_raw(pid)))
+}
+
+/// How a child's end is waited for, see clone(2) and `__WCLONE` in waitpid(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Like that of every forked process.
+    Usual,
+    /// Without a signal, by [`wait_ours`], until it executes something: whoever has executed us may have
+    /// left us children of the usual kind.
+    Ours,
+}
+
+impl End {
+    const fn signal(self) -> c_int {
+        match self {
+            Self::Usual => libc::SIGCHLD,
+            Self::Ours => 0,
+        }
+    }
+}
+
+/// `struct clone_args` of `clone3(2)`, as it is since Linux 5.7.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// `clone3(2)` with fork's semantics, plus namespaces, into the control group that the directory is. `None` in the child.
+pub(crate) fn clone_into_cgroup(namespaces: c_int, group: BorrowedFd<'_>) -> SysResult<Option<Pid>> {
+    // The C library's constant is too narrow for its value, and so is 0.
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let number = |value: c_int| u64::try_from(value).map_err(|_| Errno::EINVAL);
+    let args = CloneArgs {
+        flags: CLONE_INTO_CGROUP | number(namespaces)?,
+        exit_signal: number(End::Ours.signal())?,
+        cgroup: number(group.as_raw_fd())?,
+        ..CloneArgs::default()
+    };
+    // SAFETY: the structure has the size that is passed with it and is only read; without CLONE_VM the child has its own copy of all
+    // memory, as after fork, and no stack means the same one.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })?;
+    let pid = c_int::try_from(pid).map_err(|_| Errno::EOVERFLOW)?;
+    Ok((pid != 0).then(|| Pid::from_raw(pid)))
+}
+
+/// A `prctl(2)` whose arguments are integers.
+pub(crate) fn prctl(option: c_int, argument: c_ulong, argument3: c_ulong) -> SysResult<c_int> {
+    let zero: c_ulong = 0;
+    // SAFETY: only options with integer arguments are passed.
+    Errno::result(unsafe { libc::prctl(option, argument, argument3, zero, zero) })
+}
+
+/// Installs a seccomp program on this thread, as it is: by `prctl(2)`, or with flags by `seccomp(2)`.
+pub(crate) fn install_filter(program: &[libc::sock_filter], flags: c_ulong) -> SysResult<()> {
+    let len = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
+    let fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    if flags != 0 {
+        let operation = libc::SECCOMP_SET_MODE_FILTER;
+        // SAFETY: the kernel copies `len` instructions from the slice and keeps no pointer.
+        return check(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const fprog) }).map(drop);
+    }
+    let mode = libc::SECCOMP_MODE_FILTER;
+    // SAFETY: the kernel copies `len` instructions from the slice and keeps no pointer.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const fprog) }).map(drop)
+}
+
+/// `struct landlock_ruleset_attr` of `landlock_create_ruleset(2)`: what is refused unless a rule allows it, and what does not leave.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LandlockRuleset {
+    /// Accesses to files.
+    pub(crate) handled_access_fs: u64,
+    /// Uses of the network.
+    pub(crate) handled_access_net: u64,
+    /// What is kept inside.
+    pub(crate) scoped: u64,
+}
+
+/// `struct landlock_net_port_attr` of `landlock_add_rule(2)`.
+#[repr(C)]
+struct LandlockPort {
+    allowed_access: u64,
+    port: u64,
+}
+
+/// The version of the kernel's Landlock: ENOSYS if it has none, EOPNOTSUPP if it is switched off.
+pub(crate) fn landlock_abi() -> SysResult<c_int> {
+    const CREATE_RULESET_VERSION: u32 = 1;
+    // SAFETY: with this flag there is no structure.
+    let abi = check(unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<c_void>(), 0_usize, CREATE_RULESET_VERSION)
+    })?;
+    c_int::try_from(abi).map_err(|_| Errno::EOVERFLOW)
+}
+
+/// `landlock_create_ruleset(2)`
+pub(crate) fn landlock_create(ruleset: LandlockRuleset) -> SysResult<OwnedFd> {
+    let size = size_of::<LandlockRuleset>();
+    // SAFETY: the structure has the size that is passed with it and is only read.
+    owned(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const ruleset, size, 0_u32) })
+}
+
+/// `landlock_add_rule(2)` for a TCP port.
+pub(crate) fn landlock_allow_port(ruleset: BorrowedFd<'_>, port: u16, allowed_access: u64) -> SysResult<()> {
+    const RULE_NET_PORT: c_int = 2;
+    let rule = LandlockPort { allowed_access, port: port.into() };
+    // SAFETY: the structure is the one of this kind of rule and is only read.
+    check(unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), RULE_NET_PORT, &raw const rule, 0_u32) })
+        .map(drop)
+}
+
+/// `landlock_restrict_self(2)`
+pub(crate) fn landlock_restrict(ruleset: BorrowedFd<'_>) -> SysResult<()> {
+    // SAFETY: integers only.
+    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0_u32) }).map(drop)
+}
+
+/// The kernel's version, as `uname(2)` gives it.
+pub(crate) fn kernel_release() -> String {
+    uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// One half of the sets of `capget(2)` and `capset(2)`: capabilities 0–31 or 32–63.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// The header of `capget(2)` and `capset(2)`.
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: c_int,
+}
+
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+/// The high and the low half of a set.
+fn halves(set: u64) -> (u32, u32) {
+    let half = |shift: u32| u32::try_from(set >> shift & u64::from(u32::MAX)).unwrap_or_default();
+    (half(32), half(0))
+}
+
+/// `pidfd_open(2)`
+pub(crate) fn pidfd_open(pid: Pid) -> SysResult<OwnedFd> {
+    // SAFETY: integers only.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0_u32) })
+}
+
+/// `pidfd_send_signal(2)`, as kill(2) would.
+pub(crate) fn pidfd_send_signal(process: BorrowedFd<'_>, signal: c_int) -> SysResult<()> {
+    let null = ptr::null::<c_void>();
+    // SAFETY: a null pointer stands for what kill(2) says about the sender.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, null, 0_u32) }).map(drop)
+}
+
+/// Effective and permitted capabilities of this process.
+pub(crate) fn capget() -> SysResult<(u64, u64)> {
+    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let mut data = [CapData::default(); 2];
+    // SAFETY: version 3 has two halves, which is what `data` has room for.
+    check(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;
+    let [low, high] = data;
+    let whole = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    Ok((whole(low.effective, high.effective), whole(low.permitted, high.permitted)))
+}
+
+/// Sets effective and inheritable to the same set, and permitted to that and more, in one call.
+pub(crate) fn capset(set: u64, more: u64) -> SysResult<()> {
+    set_capabilities(set, set | more, set)
+}
+
+/// Makes permitted capabilities effective; none is inheritable.
+pub(crate) fn raise(set: u64) -> SysResult<()> {
+    set_capabilities(set, set, 0)
+}
+
+/// `capset(2)`
+pub(crate) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> SysResult<()> {
+    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let [(e_high, e_low), (p_high, p_low), (i_high, i_low)] = [effective, permitted, inheritable].map(halves);
+    let half = |effective, permitted, inheritable| CapData { effective, permitted, inheritable };
+    let data = [half(e_low, p_low, i_low), half(e_high, p_high, i_high)];
+    // SAFETY: version 3 has two halves, and `data` is only read.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
+}
+
+/// A value the kernel passed at exec, see getauxval(3).
+pub(crate) fn auxiliary(kind: c_ulong) -> c_ulong {
+    // SAFETY: it only looks.
+    unsafe { libc::getauxval(kind) }
+}
+
+/// `malloc_trim(3)`: gives memory that is free back to the kernel. Where it was shared with a forked process it is just unmapped.
+pub(crate) fn trim_heap() {
+    // SAFETY: it moves no allocation.
+    _ = unsafe { libc::malloc_trim(0) };
+}
+
+/// `madvise(2)`: unmaps the pages of the program's code. A process that does little from now on gets those few back from the page cache.
+pub(crate) fn trim_code() {
+    unsafe extern "C" {
+        /// Where the linker has put the first byte of the program, at the beginning of a page.
+        static __executable_start: u8;
+        /// The first byte after the code.
+        static etext: u8;
+    }
+    const PAGE: usize = 64 * 1024;
+    let (start, end) = (&raw const __executable_start, &raw const etext);
+    // Whole pages, however large they are on this machine.
+    let length = (end.addr() - start.addr()) / PAGE * PAGE;
+    // SAFETY: nothing in there was ever written to, so what comes back is the same.
+    _ = unsafe { libc::madvise(start.cast_mut().cast(), length, libc::MADV_DONTNEED) };
+}
+
+/// `setenv(3)`, replacing.
+pub(crate) fn setenv(name: &CStr, value: &CStr) -> SysResult<()> {
+    // SAFETY: both are NUL-terminated and copied; there is one thread.
+    Errno::result(unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) }).map(drop)
+}
+
+/// `unsetenv(3)`.
+pub(crate) fn unsetenv(name: &CStr) -> SysResult<()> {
+    // SAFETY: the name is NUL-terminated; there is one thread.
+    Errno::result(unsafe { libc::unsetenv(name.as_ptr()) }).map(drop)
+}
+
+/// `clearenv(3)`.
+pub(crate) fn clearenv() -> SysResult<()> {
+    // SAFETY: there is one thread and no pointer into the environment is kept.
+    Errno::result(unsafe { libc::clearenv() }).map(drop)
+}
+
+/// `getenv(3)`, copied.
+pub(crate) fn getenv(name: &CStr) -> Option<CString> {
+    // SAFETY: the name is NUL-terminated.
+    let value = unsafe { libc::getenv(name.as_ptr()) };
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: the value is NUL-terminated, and copied before anything can change it.
+    Some(unsafe { CStr::from_ptr(value) }.to_owned())
+}
+
+/// A program's arguments as exec takes them.
+pub(crate) struct Arguments<'a> {
+    /// Ends with a null pointer.
+    pointers: Vec<*const c_char>,
+    words: PhantomData<&'a CStr>,
+}
+
+impl<'a> Arguments<'a> {
+    /// Makes the array of these words.
+    pub(crate) fn of(words: &[&'a CStr]) -> Self {
+        let pointers = words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect();
+        Self { pointers, words: PhantomData }
+    }
+}
+
+/// `execvp(3)`: looks for the program in our own PATH, and returns only if it cannot be executed. Nothing but exec itself is called.
+pub(crate) fn execvp(file: &CStr, arguments: &Arguments<'_>) -> Errno {
+    // SAFETY: the array ends with a null pointer and each string with NUL; exec copies them.
+    unsafe { libc::execvp(file.as_ptr(), arguments.pointers.as_ptr()) };
+    Errno::last()
+}
+
+/// A flag, not set, in memory that this process shares with all that it forks. It stays until they execute something else or end.
+pub(crate) fn shared_flag() -> SysResult<&'static AtomicBool> {
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping takes nobody's place.
+    let memory = unsafe { libc::mmap(ptr::null_mut(), size_of::<AtomicBool>(), access, flags, -1, 0) };
+    if memory == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    // SAFETY: the page is zeroed, which is a flag that is not set, and nothing ever unmaps it.
+    Ok(unsafe { AtomicBool::from_ptr(memory.cast()) })
+}
+
+/// `_exit(2)`
+pub(crate) fn exit_now(status: c_int) -> ! {
+    // SAFETY: it ends the process at once.
+    unsafe { libc::_exit(status) }
+}
+
+/// `waitpid(2)` for any child: which one, and its status as the kernel gives it. nix's cannot tell of real-time signals.
+pub(crate) fn wait_any() -> SysResult<(Pid, c_int)> {
+    let mut status = 0;
+    // SAFETY: the kernel writes one integer.
+    let pid = Errno::result(unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL) })?;
+    Ok((Pid::from_raw(pid), status))
+}
+
+/// The same for a child of the kind [`End::Ours`] that has not executed anything.
+pub(crate) fn wait_ours() -> SysResult<c_int> {
+    let mut status = 0;
+    // SAFETY: the kernel writes one integer.
+    Errno::result(unsafe { libc::waitpid(-1, &raw mut status, libc::__WCLONE) })?;
+    Ok(status)
+}
+
+/// The same for one child of either kind.
+pub(crate) fn wait_for(pid: Pid) -> SysResult<c_int> {
+    let mut status = 0;
+    // SAFETY: the kernel writes one integer.
+    Errno::result(unsafe { libc::waitpid(pid.as_raw(), &raw mut status, libc::__WALL) })?;
+    Ok(status)
+}
+
+/// Gives a signal its default disposition.
+pub(crate) fn default_signal(signal: c_int) {
+    // SAFETY: SIG_DFL runs no code of ours.
+    _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Ignores a signal.
+pub(crate) fn ignore_signal(signal: c_int) {
+    // SAFETY: SIG_IGN runs no code of ours.
+    _ = unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
+/// Does something while a signal is ignored.
+pub(crate) fn while_ignored<T>(signal: c_int, act: impl FnOnce() -> T) -> T {
+    // SAFETY: SIG_IGN runs no code of ours.
+    let before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    let result = act();
+    // SAFETY: this is what it was before, and no handler of ours.
+    _ = unsafe { libc::signal(signal, before) };
+    result
+}
+
+/// `flock(2)`, without waiting: EWOULDBLOCK if somebody else has the lock.
+pub(crate) fn lock_open_file(file: BorrowedFd<'_>, operation: c_int) -> SysResult<()> {
+    // SAFETY: integers only.
+    Errno::result(unsafe { libc::flock(file.as_raw_fd(), operation | libc::LOCK_NB) }).map(drop)
+}
+
+/// A read lock on a whole file, without waiting, see `F_SETLK` in fcntl(2).
+pub(crate) fn lock_shared(file: BorrowedFd<'_>) -> SysResult<()> {
+    let [l_type, l_whence] = [libc::F_RDLCK, libc::SEEK_SET].map(c_short::try_from);
+    let (l_type, l_whence) = (l_type.map_err(|_| Errno::EINVAL)?, l_whence.map_err(|_| Errno::EINVAL)?);
+    let lock = libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 };
+    fcntl(file, FcntlArg::F_SETLK(&lock)).map(drop)
+}

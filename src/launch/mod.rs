@@ -1,0 +1,110 @@
+//! The parent, before and after the clone: what may start at all, which namespaces, whose id maps, and who waits for whom.
+
+pub(crate) mod clone;
+pub(crate) mod monitor;
+pub(crate) mod status;
+pub(crate) mod watch;
+
+use std::os::fd::AsFd;
+
+use nix::fcntl::{OFlag, open};
+use nix::libc;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::stat::Mode;
+
+use crate::config::settle::Settled;
+use crate::config::{Config, EnvEdit};
+use crate::confine::apparmor;
+use crate::confine::cgroup::leaf::Leaf;
+use crate::error::{Context, Error, Result};
+use crate::explain::plan::Plan;
+use crate::explain::render;
+use crate::fds::{Fds, beyond_standard};
+use crate::host::{Host, terminal, userns_offered};
+use crate::kernel::files;
+use crate::kernel::process::die_with;
+use crate::kernel::sys;
+use crate::launch::clone::{clone_sandbox, join_user_namespace};
+use crate::launch::watch::{first_failure, watch};
+use crate::links::Ends;
+use crate::sandbox;
+
+/// Sets the sandbox up and runs COMMAND in it; the result is the exit status.
+pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
+    let config = config.check(host.caller, userns_offered)?;
+    // The caller's environment says so, and not COMMAND's.
+    let colour = config.switches.dry_run && render::wants_colour();
+    edit_environment(&config.environment)?;
+    let mut fds = Fds::adopt(&config);
+    let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
+    let proc = proc.and_then(beyond_standard).context("Can't open /proc")?;
+    if config.apparmor.is_some() {
+        apparmor::check(proc.as_fd())?;
+    }
+    host.tty = terminal();
+    let config = Box::new(Settled::new(config, host)?);
+    let host = &config.host;
+    if config.switches.dry_run || config.fds.dry_run_json.is_some() {
+        return show_plan(&config, &mut fds, colour);
+    }
+
+    // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal unblocked.
+    sys::default_signal(libc::SIGCHLD);
+    SigSet::from(Signal::SIGCHLD).thread_unblock().context("sigprocmask")?;
+    if config.switches.die_with_parent {
+        die_with(host.parent)?;
+    }
+
+    let mut leaf = Leaf::make(&config.cgroup, proc.as_fd(), host.caller, config.moves())?;
+    let (outer, inner) = Ends::pair(config.links())?;
+    if let Some(userns) = config.fds.userns {
+        join_user_namespace(&mut fds, userns)?;
+    }
+    let Some(child) = clone_sandbox(&config, proc.as_fd(), leaf.as_mut())? else {
+        drop(outer);
+        let entrance = leaf.and_then(Leaf::hand_over);
+        return sandbox::enter(config, proc, fds, inner, entrance);
+    };
+    drop(inner);
+    let mut last = child;
+    watch(config, (proc, fds, outer, leaf.as_ref()), &mut last).or_else(|error| {
+        if error.is_reported() {
+            return Ok(first_failure());
+        }
+        // COMMAND has not started yet, or nothing of it may stay.
+        for pid in [child, last] {
+            _ = kill(pid, Signal::SIGKILL);
+        }
+        for pid in [child, last] {
+            _ = sys::wait_for(pid);
+        }
+        Err(error)
+    })
+}
+
+/// Says what would be done.
+fn show_plan(config: &Settled, fds: &mut Fds, colour: bool) -> Result<i32> {
+    let plan = Plan::of(config);
+    if let Some(fd) = fds.take_optional(config.fds.dry_run_json).context("Can't write the plan")? {
+        let mut text = serde_json::to_vec_pretty(&plan).map_err(|error| Error::new(format!("Can't write the plan: {error}")))?;
+        text.push(b'\n');
+        files::write_all(fd.as_fd(), &text).context("Can't write the plan")?;
+    }
+    if config.switches.dry_run {
+        let text = render::render(&plan, colour);
+        files::write_all(std::io::stdout().as_fd(), text.as_bytes()).context("Can't write the plan")?;
+    }
+    Ok(0)
+}
+
+/// Applies the environment's edits to our own, in order.
+fn edit_environment(edits: &[EnvEdit]) -> Result<()> {
+    for edit in edits {
+        match edit {
+            EnvEdit::Clear => sys::clearenv().context("clearenv failed")?,
+            EnvEdit::Set(name, value) => sys::setenv(name, value).context("setenv failed")?,
+            EnvEdit::Unset(name) => sys::unsetenv(name).context("unsetenv failed")?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! The process that stays outside: it waits for the sandbox and passes COMMAND's exit status on.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, read};
+
+use crate::error::{Context, Result};
+use crate::fds::{close_all_but, open_numbers};
+use crate::kernel::process::exit_code;
+use crate::kernel::sys;
+use crate::launch::status;
+use crate::links::Link;
+use crate::links::signals::Forwarder;
+
+/// What the monitor keeps open, and whom it waits for.
+#[derive(Debug)]
+pub(crate) struct Monitor<'a> {
+    /// The sandbox's first process: PID 1, or COMMAND.
+    pub(crate) child: Pid,
+    /// PID 1 reports COMMAND's exit status here: PID 1 itself may have to live on.
+    pub(crate) report: Option<Link>,
+    /// `--json-status-fd`
+    pub(crate) json_status: Option<OwnedFd>,
+    /// Whether COMMAND was executed, with `--json-status-fd`.
+    pub(crate) executed: Option<&'static AtomicBool>,
+    /// Its other end, in the sandbox, notices when the monitor is gone.
+    pub(crate) tether: Option<Link>,
+    /// `--forward-signals`
+    pub(crate) forwarder: Option<Forwarder>,
+    /// What else stays open, for whoever comes after the monitor.
+    pub(crate) kept: Vec<BorrowedFd<'a>>,
+}
+
+impl Monitor<'_> {
+    /// Waits for COMMAND's end; the result is its exit status.
+    pub(crate) fn run(mut self) -> Result<i32> {
+        let forwarding = self.forwarder.as_ref().map(|forwarder| &forwarder.link);
+        let links = [self.report.as_ref(), self.tether.as_ref(), forwarding];
+        let links = links.into_iter().flatten().map(AsFd::as_fd);
+        let json_status = self.json_status.as_ref().map(AsFd::as_fd);
+        let kept = links.chain(json_status).chain(self.kept.iter().copied());
+        // What was the caller's /proc is still that.
+        close_all_but(kept, || open_numbers(open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?.as_fd()).ok());
+        if let Some(forwarder) = self.forwarder.take() {
+            self.forward(&forwarder)?;
+        }
+        let code = match self.reported() {
+            Some(code) => code,
+            None => self.wait()?,
+        };
+        if let Some(json_status) = self.json_status.take()
+            && self.executed.is_some_and(|executed| executed.load(Ordering::Acquire))
+        {
+            status::write_exit_code(json_status.as_fd(), code);
+        }
+        Ok(code)
+    }
+
+    /// Passes signals on until COMMAND's exit status can be read or waited for.
+    fn forward(&self, forwarder: &Forwarder) -> Result<()> {
+        if let Some(report) = &self.report {
+            return forwarder.run(report.as_fd());
+        }
+        let sandbox = sys::pidfd_open(self.child).context("Can't watch the sandbox")?;
+        forwarder.run(sandbox.as_fd())
+    }
+
+    /// COMMAND's exit status as PID 1 reports it; nothing if there is no PID 1 or it died first.
+    fn reported(&self) -> Option<i32> {
+        let report = self.report.as_ref()?;
+        let mut code = [0; 4];
+        match sys::uninterrupted(|| read(report, &mut code)) {
+            Ok(4) => Some(i32::from_ne_bytes(code)),
+            _ => None,
+        }
+    }
+
+    /// The exit status of the first process. Other children may be the caller's, from before it executed us, or those that led
+    /// into another pid namespace.
+    fn wait(&self) -> Result<i32> {
+        loop {
+            let (pid, status) = sys::uninterrupted(sys::wait_any).context("Can't wait for the sandbox")?;
+            if pid == self.child
+                && let Some(code) = exit_code(status)
+            {
+                return Ok(code);
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The parent after the clone, up to where the monitor only waits: who tells whom what, and who waits for whom.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+use crate::config::Config;
+use crate::config::settle::Settled;
+use crate::confine::caps;
+use crate::confine::cgroup::leaf::Leaf;
+use crate::error::{Context, Error, Result};
+use crate::fds::Fds;
+use crate::kernel::process::{become_undumpable, die_with, exit_code};
+use crate::kernel::sys;
+use crate::launch::monitor::Monitor;
+use crate::launch::status::{self, Info};
+use crate::links::signals::Forwarder;
+use crate::links::{Ends, Link, wait_for_byte};
+use crate::sandbox::introduce;
+
+/// The parent after the clone, up to COMMAND's end. `child` is the first process, and may become another one.
+pub(crate) fn watch(
+    config: Box<Settled>,
+    (proc, mut fds, outer, leaf): (OwnedFd, Fds, Ends, Option<&Leaf>),
+    child: &mut Pid,
+) -> Result<i32> {
+    let mut told = None;
+    if let Some(socket) = &outer.pid {
+        let (pid, namespaces) = receive_pid(socket)?;
+        (*child, told) = (pid, Some(namespaces));
+    }
+    let child = *child;
+    let (name, info) = match look_up(&config, proc.as_fd(), child, told) {
+        Err(error) => return failure_at_gate(child).ok_or(error),
+        Ok(found) => found,
+    };
+    if let Some(userns2) = config.fds.userns2 {
+        fds.take(userns2).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)).context("Setting userns2 failed")?;
+    }
+    if config.moves() {
+        // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities. This process's /proc/PID/root would be
+        // a way to the host.
+        become_undumpable()?;
+    }
+    if let (Some(layers), Some(name)) = (&config.id_layers, &name) {
+        layers.first.write(proc.as_fd(), name)?;
+    }
+    let keep = leaf.map_or(0, Leaf::caps);
+    let is_root = config.host.caller.uid == 0;
+    if outer.signals.is_some() {
+        caps::drop_all_but_signals(keep, is_root)?;
+    } else {
+        caps::drop_all_but(keep, is_root)?;
+    }
+    if config.moves() && config.switches.die_with_parent {
+        // Joining a user namespace has cleared the signal, see PR_SET_PDEATHSIG(2const).
+        die_with(config.host.parent)?;
+    }
+    let json_status = match &info {
+        Some(info) => write_info(&config, &mut fds, info)?,
+        None => None,
+    };
+    if let Some(fd) = fds.take_optional(config.fds.userns_block).context("Can't read userns-block-fd")? {
+        wait_for_byte(&fd).context("Can't read userns-block-fd")?;
+    }
+    if let Some(tether) = &outer.tether {
+        // A sandbox that has failed by now has said so, and its status is about to be read.
+        tether.notify().context("Can't tell the sandbox to go on")?;
+    }
+    let Ends { tether, report, executed, signals, pid } = outer;
+    let forwarder = signals.map(|link| Forwarder { link });
+    // Every fd that is left is closed by its number now.
+    std::mem::forget((proc, fds, pid));
+    drop((config, info));
+    sys::trim_heap();
+    sys::trim_code();
+    let kept = leaf.map(Leaf::fds).unwrap_or_default();
+    Monitor { child, report, json_status, executed, tether, forwarder, kept }.run()
+}
+
+/// What the child is called in /proc, and what is told about it, as far as either is needed. What it
+/// has said of itself is not looked up.
+fn look_up(config: &Config, proc: BorrowedFd<'_>, child: Pid, told: Option<Vec<u64>>) -> Result<(Option<String>, Option<Info>)> {
+    let looks = config.tells() && told.is_none();
+    let name = (looks || config.has_ranges()).then(|| status::name_in(proc, child)).transpose()?;
+    let ids = match &name {
+        Some(name) if looks => introduce::namespaces(proc, name, config.namespaces)?,
+        _ => told.unwrap_or_default(),
+    };
+    let info = config.tells().then(|| Info::new(child, config.namespaces, ids));
+    Ok((name, info))
+}
+
+/// Writes the first documents, and returns the fd for the last one.
+fn write_info(config: &Config, fds: &mut Fds, info: &Info) -> Result<Option<OwnedFd>> {
+    if let Some(fd) = fds.take_optional(config.fds.info).context("Write to info_fd")? {
+        info.write_document(fd.as_fd())?;
+    }
+    let json_status = fds.take_optional(config.fds.json_status).context("Write to info_fd")?;
+    if let Some(fd) = &json_status {
+        info.write_line(fd.as_fd())?;
+    }
+    Ok(json_status)
+}
+
+/// The status of the process of ours that has failed: it has said why, unless it was killed. Those that led into another pid namespace have
+/// ended well.
+pub(crate) fn first_failure() -> i32 {
+    let statuses = std::iter::from_fn(|| sys::uninterrupted(sys::wait_ours).ok());
+    statuses.filter_map(exit_code).find(|&code| code != 0).unwrap_or(1)
+}
+
+/// The status of a process that waits at the gate, if it has ended by itself: then it has said why. Else it is killed, and left to be
+/// reaped with all others: until then its pid is nobody else's.
+fn failure_at_gate(child: Pid) -> Option<i32> {
+    _ = kill(child, Signal::SIGKILL);
+    match waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL) {
+        Ok(WaitStatus::Exited(_, code)) => {
+            _ = sys::wait_for(child);
+            Some(code)
+        }
+        _ => None,
+    }
+}
+
+/// The pid of the process that shows itself on the socket, as this pid namespace counts, and the namespaces that it tells of.
+fn receive_pid(socket: &Link) -> Result<(Pid, Vec<u64>)> {
+    let mut bytes = [0; 128];
+    let mut buffer = [std::io::IoSliceMut::new(&mut bytes)];
+    let mut space = nix::cmsg_space!(UnixCredentials);
+    let message = loop {
+        match recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut buffer, Some(&mut space), MsgFlags::empty()) {
+            Err(Errno::EINTR) => {}
+            other => break other.context("Can't read pid from socket")?,
+        }
+    };
+    let count = message.bytes;
+    let pid = message.cmsgs().context("Can't read pid from socket")?.find_map(|part| match part {
+        ControlMessageOwned::ScmCredentials(sender) => Some(Pid::from_raw(sender.pid())),
+        _ => None,
+    });
+    match (pid, bytes.get(1..count)) {
+        (Some(pid), Some(told)) => Ok((pid, told.as_chunks().0.iter().copied().map(u64::from_ne_bytes).collect())),
+        // The process on the other side has failed and has said so.
+        _ => Err(Error::reported()),
+    }
+}

@@ -1,0 +1,139 @@
+//! What the monitor and the sandbox say to each other: links that carry a byte at a time, and what
+//! each side has of them.
+
+pub(crate) mod signals;
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::AtomicBool;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, setsockopt, socketpair, sockopt};
+use nix::unistd::read;
+
+use crate::error::{Context, Error, Result};
+use crate::kernel::process::set_death_signal;
+use crate::kernel::sys::{self, SysResult};
+
+/// One end of a link. Sockets and not pipes: writing to one whose reader is gone can be told not to
+/// raise SIGPIPE.
+#[derive(Debug)]
+pub(crate) struct Link(OwnedFd);
+
+impl Link {
+    /// Both ends of a new link.
+    pub(crate) fn pair() -> Result<(Self, Self)> {
+        let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC);
+        pair.map(|(ours, theirs)| (Self(ours), Self(theirs))).context("Can't create socket pair")
+    }
+
+    /// Has the kernel say who sends what arrives here.
+    fn show_senders(&self) -> Result<()> {
+        setsockopt(&self.0, sockopt::PassCred, &true).context("Can't set SO_PASSCRED on pid socket")
+    }
+
+    /// Sends a byte. If nobody is at the other end any more, nobody is interested; in particular it is
+    /// no SIGPIPE. Any other failure is one, because somebody waits for the byte.
+    pub(crate) fn notify(&self) -> SysResult<()> {
+        self.send(&[0])
+    }
+
+    /// The same with more than a byte.
+    pub(crate) fn send(&self, message: &[u8]) -> SysResult<()> {
+        let flags = MsgFlags::MSG_NOSIGNAL;
+        match sys::uninterrupted(|| send(self.0.as_raw_fd(), message, flags)) {
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Waits for a byte from the other end. The end of the link instead means that the other side is
+    /// gone, perhaps before it has read what was sent.
+    pub(crate) fn wait(&self, failure: &str) -> Result<()> {
+        match wait_for_byte(&self.0) {
+            Ok(0) | Err(Errno::ECONNRESET) => Err(Error::reported()),
+            other => other.map(drop).context(failure),
+        }
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Waits for a byte, or for the end of the file.
+pub(crate) fn wait_for_byte(fd: &OwnedFd) -> SysResult<usize> {
+    sys::uninterrupted(|| read(fd, &mut [0]))
+}
+
+/// Which of the [`Ends`] there are to be.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one link, independent of the others")]
+pub(crate) struct Needs {
+    pub(crate) tether: bool,
+    pub(crate) report: bool,
+    pub(crate) executed: bool,
+    pub(crate) signals: bool,
+    pub(crate) pid: bool,
+}
+
+/// What the monitor and the sandbox share while the sandbox is set up; each side has one of these.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    /// A byte from the monitor opens the gate, and each side notices here when the other is gone.
+    pub(crate) tether: Option<Link>,
+    /// PID 1 reports COMMAND's exit status.
+    pub(crate) report: Option<Link>,
+    /// Whether COMMAND is executed. In memory, because no filter can refuse to write there.
+    pub(crate) executed: Option<&'static AtomicBool>,
+    /// COMMAND introduces itself, so that signals can be forwarded to it.
+    pub(crate) signals: Option<Link>,
+    /// The first process that is in all its namespaces shows its pid.
+    pub(crate) pid: Option<Link>,
+}
+
+impl Ends {
+    /// The monitor's ends and the sandbox's.
+    pub(crate) fn pair(needs: Needs) -> Result<(Self, Self)> {
+        let executed = needs.executed.then(sys::shared_flag).transpose();
+        let executed = executed.context("Can't share memory")?;
+        let mut outer = Self { executed, ..Self::default() };
+        let mut inner = Self { executed, ..Self::default() };
+        let links = [
+            (needs.tether, &mut outer.tether, &mut inner.tether),
+            (needs.report, &mut outer.report, &mut inner.report),
+            (needs.signals, &mut outer.signals, &mut inner.signals),
+            (needs.pid, &mut outer.pid, &mut inner.pid),
+        ];
+        for (_, ours, theirs) in links.into_iter().filter(|(is_needed, ..)| *is_needed) {
+            let pair = Link::pair()?;
+            (*ours, *theirs) = (Some(pair.0), Some(pair.1));
+        }
+        for link in [&outer.pid, &outer.signals].into_iter().flatten() {
+            link.show_senders()?;
+        }
+        Ok((outer, inner))
+    }
+
+    /// Waits for the monitor's word to go on. Its end instead of its word means that it is gone, and so
+    /// are we.
+    pub(crate) fn pass_gate(&self) -> Result<()> {
+        let tether = self.tether.as_ref();
+        tether.map_or(Ok(()), |tether| tether.wait("Can't read from the monitor"))
+    }
+
+    /// Makes this process, a child of the monitor's, die with it, which may have happened already.
+    pub(crate) fn die_with_monitor(&self) -> Result<()> {
+        set_death_signal()?;
+        // The parent may be in another pid namespace, where getppid(2) shows nothing: its end of the
+        // link tells.
+        let Some(tether) = &self.tether else { return Ok(()) };
+        let mut ends = [PollFd::new(tether.as_fd(), PollFlags::empty())];
+        match sys::uninterrupted(|| poll(&mut ends, PollTimeout::ZERO)).context("poll")? {
+            0 => Ok(()),
+            _ => Err(Error::reported()),
+        }
+    }
+}

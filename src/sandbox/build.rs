@@ -1,0 +1,255 @@
+//! Build: one short function per operation. The process is in the new root; destinations go through [`Root`] only.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, mkdirat, mknodat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, symlinkat, unlinkat};
+
+use crate::config::op::{Access, Devices};
+use crate::error::{Context, Error, Result, describe, join, warn};
+use crate::fds::{close_all, open_numbers};
+use crate::kernel::mount::{self, Attributes, Depth, Explain, Node};
+use crate::kernel::remount;
+use crate::sandbox::root::{self, Inside, Root};
+use crate::sandbox::shelf::Shelf;
+use crate::sandbox::tree::{self, DevParts, Mount, Step, Tree};
+
+/// What building needs to know.
+#[derive(Debug)]
+pub(crate) struct Builder<'a> {
+    /// The sandbox's file system.
+    pub(crate) root: Root<'a>,
+    /// The host's /proc, for kernels without mount_setattr(2).
+    pub(crate) proc: BorrowedFd<'a>,
+    /// Whether a mount's flags that cannot be set are a warning only.
+    pub(crate) lenient: bool,
+    /// Everything that was attached; the fds are closed together at the end.
+    pub(crate) used: Vec<OwnedFd>,
+    /// The tmpfs that data files are on.
+    pub(crate) scratch: Option<OwnedFd>,
+    /// Where some of what was gathered is.
+    pub(crate) shelf: Option<Shelf<'a>>,
+    /// From which number on fds are running out.
+    pub(crate) room: RawFd,
+    /// Whether root called, and COMMAND will not be able to take a mount of ours away.
+    pub(crate) bare_root: bool,
+}
+
+/// The parts of procfs that steer the kernel.
+const STEERING: [&CStr; 4] = [c"sys", c"sysrq-trigger", c"irq", c"bus"];
+
+/// Where devices, file systems and debugging have files by which the host's root steers them without any capability. Which of these
+/// there are depends on the kernel and its modules.
+const STEERING_DRIVERS: [&CStr; 6] = [c"acpi", c"asound", c"driver", c"dynamic_debug", c"fs", c"scsi"];
+
+/// The symbolic links of a `--dev`.
+const DEV_LINKS: [(&CStr, &CStr); 5] = [
+    (c"stdin", c"/proc/self/fd/0"),
+    (c"stdout", c"/proc/self/fd/1"),
+    (c"stderr", c"/proc/self/fd/2"),
+    (c"fd", c"/proc/self/fd"),
+    (c"core", c"/proc/kcore"),
+];
+
+impl Builder<'_> {
+    /// Closes everything that building had open. Where there is no call to close many fds, the result is what is still open: when PID 1
+    /// comes to close what it has no use for, there is no /proc that could be trusted.
+    pub(crate) fn finish(self) -> Result<Option<Vec<RawFd>>> {
+        let Self { root, mut used, scratch, proc, shelf, .. } = self;
+        used.extend(root.finish());
+        used.extend(scratch);
+        shelf.map_or(Ok(()), Shelf::leave)?;
+        Ok(if close_all(used) { None } else { open_numbers(proc).ok() })
+    }
+
+    /// Leaves the host for the first root.
+    pub(crate) fn start_with(&mut self, base: Tree) -> Result<()> {
+        match &self.shelf {
+            Some(below) => below.start_with(base.fd.as_fd())?,
+            None => self.root.replace(base.fd.as_fd())?,
+        }
+        self.set_flags(&base, Depth::Recursive, c"/")?;
+        self.keep(base.fd);
+        Ok(())
+    }
+
+    /// What was put onto the shelf is opened again.
+    fn open(&self, mount: Mount) -> Result<Tree> {
+        match (mount, &self.shelf) {
+            (Mount::Open(tree), _) => Ok(tree),
+            (Mount::Shelved(shelved), Some(below)) => below.take(shelved),
+            (Mount::Shelved(_), None) => Err(Error::new("A mount that was put aside is missing")),
+        }
+    }
+
+    /// Leaves an fd to be closed at the end, while there are enough of them.
+    fn keep(&mut self, fd: OwnedFd) {
+        if fd.as_raw_fd() < self.room {
+            self.used.push(fd);
+        }
+    }
+
+    /// Does one operation.
+    pub(crate) fn build(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Attach { mount, dest, depth, perms } => {
+                let tree = self.open(mount)?;
+                self.attach(dest, tree, depth, perms)
+            }
+            Step::Data { mount, name, dest, perms } => self.data(dest, mount, &name, perms),
+            Step::Procfs { mount, dest } => self.procfs(dest, mount),
+            Step::Dev { parts, dest } => self.dev(dest, parts),
+            Step::File { content, dest, perms } => {
+                let file = self.root.file(dest, perms)?;
+                tree::copy(content, file, dest)
+            }
+            Step::Dir { dest, perms } => self.root.directory(dest, perms),
+            Step::Symlink { target, dest } => self.root.symlink(target, dest),
+            Step::Chmod { perms, path } => self.chmod(perms, path),
+            Step::Mqueue(dest) => self.mqueue(dest),
+            Step::RemountRo(dest) => self.remount_ro(dest),
+        }
+    }
+
+    /// Attaches a tree, and sets its flags now if that was not possible before.
+    fn attach(&mut self, dest: &CStr, tree: Tree, depth: Depth, perms: u32) -> Result<()> {
+        self.root.attach(tree.fd.as_fd(), dest, tree.node, perms)?;
+        self.set_flags(&tree, depth, dest)?;
+        self.keep(tree.fd);
+        Ok(())
+    }
+
+    /// Sets the flags of an attached tree that could not be set before.
+    fn set_flags(&self, tree: &Tree, depth: Depth, dest: &CStr) -> Result<()> {
+        match tree.to_set {
+            Some(attributes) => self.set_late(tree.fd.as_fd(), attributes, depth, dest),
+            None => Ok(()),
+        }
+    }
+
+    /// Attaches a data file, and removes the name it had: an unlinked file could not have been attached.
+    fn data(&mut self, dest: &CStr, mount: Mount, name: &CStr, perms: u32) -> Result<()> {
+        let tree = self.open(mount)?;
+        self.attach(dest, tree, Depth::One, perms)?;
+        match &self.scratch {
+            Some(scratch) => unlinkat(scratch, name, UnlinkatFlags::NoRemoveDir).context("Can't unlink tmpfile"),
+            None => Ok(()),
+        }
+    }
+
+    /// Flags for a mount that is attached already.
+    fn set_late(&self, mount: BorrowedFd<'_>, attributes: Attributes, depth: Depth, dest: &CStr) -> Result<()> {
+        let lenient = self.lenient;
+        remount::remount_below(self.proc, mount, attributes, depth, |point, errno| {
+            let what = join("Can't remount", point);
+            if lenient {
+                let text = String::from_utf8_lossy(&what).into_owned();
+                warn(format_args!("{text} submount ({}), ignoring error", describe(errno)));
+                return Ok(());
+            }
+            Err(Error::mount([join("Can't bind mount on", dest), b": ".to_vec(), what].concat(), errno))
+        })
+    }
+
+    /// A bind of something inside the sandbox onto itself, with more flags.
+    fn cover(&mut self, dir: Inside<'_>, name: &CStr, attributes: Attributes, dest: &CStr) -> Result<()> {
+        let what = || join(&format!("Can't mount proc/{} on", name.to_string_lossy()), dest);
+        let copy = mount::clone_tree(dir.as_fd(), name, Depth::Recursive).explain(what)?;
+        let copy = tree::with_attributes(copy, attributes, Depth::Recursive, what)?;
+        dir.attach(copy.fd.as_fd(), name).explain(what)?;
+        self.set_flags(&copy, Depth::Recursive, dest)?;
+        self.keep(copy.fd);
+        Ok(())
+    }
+
+    /// A procfs whose steering parts are read-only wherever we could write to them, which is where COMMAND could.
+    fn procfs(&mut self, dest: &CStr, mount: Mount) -> Result<()> {
+        let tree = self.open(mount)?;
+        let proc = self.root.attach_around(tree.fd.as_fd(), dest, tree.node)?;
+        self.set_flags(&tree, Depth::Recursive, dest)?;
+        let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
+        let may_write = |name| faccessat(proc.as_fd(), name, AccessFlags::W_OK, AtFlags::empty());
+        // Directories there may be nobody's to write to, as all are in /proc/sys, but the files in them are the host's root's, whatever
+        // its capabilities and its user namespace: one such file tells of all. Kernels without core dumps do not have it.
+        let one_file = c"sys/kernel/core_pattern";
+        let owns_files = self.bare_root
+            && match may_write(one_file) {
+                Ok(()) | Err(Errno::ENOENT) => true,
+                Err(Errno::EACCES | Errno::EROFS) => false,
+                other => other.map(|()| false).at("Can't access", one_file)?,
+            };
+        let drivers: &[&CStr] = if owns_files { &STEERING_DRIVERS } else { &[] };
+        for &name in STEERING.iter().chain(drivers) {
+            match may_write(name) {
+                Err(Errno::ENOENT | Errno::EROFS) => {}
+                Err(Errno::EACCES) if !owns_files => {}
+                Ok(()) | Err(Errno::EACCES) => self.cover(proc, name, attributes, dest)?,
+                other => other.at("Can't access", name)?,
+            }
+        }
+        self.keep(tree.fd);
+        Ok(())
+    }
+
+    fn dev(&mut self, dest: &CStr, parts: DevParts) -> Result<()> {
+        let DevParts { tmpfs, nodes, pts } = parts;
+        let tmpfs = self.open(tmpfs)?;
+        let inside = self.root.attach_around(tmpfs.fd.as_fd(), dest, tmpfs.node)?;
+        let dir = inside.as_fd();
+        for (name, node) in nodes {
+            let tree = self.open(node)?;
+            mknodat(dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0).at("Can't create file", name)?;
+            inside.attach(tree.fd.as_fd(), name).explain(|| join("Can't bind mount device", name))?;
+            self.set_flags(&tree, Depth::Recursive, name)?;
+            self.keep(tree.fd);
+        }
+        for (name, target) in DEV_LINKS {
+            symlinkat(target, dir, name).at("Can't create symlink", name)?;
+        }
+        for name in [c"shm", c"pts"] {
+            mkdirat(dir, name, Mode::from_bits_truncate(0o755)).at("Can't create directory", name)?;
+        }
+        let pts = self.open(pts)?;
+        inside.attach(pts.fd.as_fd(), c"pts").explain(|| join("Can't mount devpts below", dest))?;
+        symlinkat(c"pts/ptmx", dir, c"ptmx").at("Can't create symlink", c"ptmx")?;
+        self.keep(pts.fd);
+        self.keep(tmpfs.fd);
+        Ok(())
+    }
+
+    /// The message queues of the ipc namespace. They need nothing of the host, and making them may be refused, which is to be said
+    /// only of a destination that is fine.
+    fn mqueue(&mut self, dest: &CStr) -> Result<()> {
+        let point = self.root.mount_point(dest, Node::Directory, 0)?;
+        if Node::of(point.as_fd()).at("Can't create file", dest)? != Node::Directory {
+            return Err(Error::about("Destination is not a directory", dest));
+        }
+        let tree = tree::fresh_tree(c"mqueue", &[], Attributes(0), dest)?;
+        self.attach(dest, tree, Depth::One, 0)
+    }
+
+    fn remount_ro(&mut self, dest: &CStr) -> Result<()> {
+        let what = "Can't remount readonly on";
+        let mount = self.root.existing_mount_point(dest)?;
+        // As with --ro-bind, nodes and set-uid bits lose their effect, also where --dev-bind has let them have it.
+        let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
+        match mount::add_attributes(mount.as_fd(), attributes, Depth::One) {
+            Err(failure) if failure.errno == Errno::ENOSYS => {
+                remount::remount_below(self.proc, mount.as_fd(), attributes, Depth::One, |_, errno| Err(errno).at(what, dest))
+            }
+            other => other.explain(|| join(what, dest)),
+        }
+    }
+
+    fn chmod(&mut self, perms: u32, path: &CStr) -> Result<()> {
+        let file = root::existing(path).at("Can't open", path)?;
+        // An O_PATH fd cannot be chmodded itself; its entry in /proc leads to exactly this file.
+        let entry = format!("self/fd/{}", file.as_raw_fd());
+        let shown = if perms == 0 { "0".to_owned() } else { format!("0{perms:o}") };
+        fchmodat(self.proc, entry.as_str(), Mode::from_bits_truncate(perms), FchmodatFlags::FollowSymlink)
+            .at(&format!("Can't chmod {shown}"), path)
+    }
+}

@@ -1,0 +1,212 @@
+//! The last steps: capabilities, filters, the working directory, PID 1 if there is one, and exec.
+
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::stat;
+use nix::sys::wait::waitpid;
+use nix::unistd::{chdir, getcwd, getpid};
+
+use crate::config::Config;
+use crate::config::settle::Settled;
+use crate::confine::caps::{self, Caps};
+use crate::confine::cgroup::fork_failure;
+use crate::confine::seccomp::elf;
+use crate::confine::seccomp::{self, Filter};
+use crate::error::{Context, Error, Result, join, wants_hints};
+use crate::explain::hints;
+use crate::fds::Fds;
+use crate::kernel::process::{self, become_dumpable, become_undumpable, die_with};
+use crate::kernel::sys::{self, End};
+use crate::links::Ends;
+use crate::links::signals;
+use crate::sandbox::init::{self, Init};
+
+/// The caller's working directory: as $PWD names it while that is true, else as the kernel does.
+pub(crate) fn working_directory() -> Option<CString> {
+    if let Some(logical) = sys::getenv(c"PWD").filter(|path| path.as_bytes().starts_with(b"/"))
+        && let (Ok(here), Ok(there)) = (stat(c"."), stat(logical.as_c_str()))
+        && (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+    {
+        return Some(logical);
+    }
+    let physical = getcwd().ok()?;
+    CString::new(physical.into_os_string().into_encoded_bytes()).ok()
+}
+
+/// Comes down to what COMMAND is allowed, and to what PID 1 needs.
+pub(crate) fn drop_caps(config: &Settled) -> Result<Caps> {
+    let wanted = config.privileges.given;
+    if config.privileges.own_userns {
+        caps::limit_bounding_set(wanted)?;
+    }
+    // Root that asks for nothing keeps what it has, and what exec makes of it. Its processes stay closed to others until they execute
+    // something, and need no guard.
+    let is_root = config.host.caller.uid == 0;
+    let mut guard = 0;
+    if !is_root || !config.caps.is_empty() {
+        if config.has_init() && !is_root {
+            guard = caps::guard(wanted)?;
+        }
+        caps::become_set(wanted, guard)?;
+    }
+    if !is_root {
+        become_dumpable()?;
+    } else if config.privileges.own_userns || config.fds.userns2.is_some() {
+        // Root's has been so from the start, but where the host's fs.suid_dumpable is 1 a change of
+        // credentials has opened it.
+        become_undumpable()?;
+    }
+    Ok(Caps { wanted, guard })
+}
+
+/// Whether PID 1 may do what COMMAND must not. Who could trace it, as COMMAND can with some
+/// capabilities, would have it done there.
+fn leaves_first_free(config: &Settled) -> bool {
+    let meant = config.filters.iter().any(|filter| !filter.own);
+    meant || !config.limits.is_empty() || config.apparmor.is_some()
+}
+
+/// COMMAND's filters, with the program of `--seccomp`, which is read only now.
+pub(crate) fn seccomp_filters(config: &Settled, fds: &mut Fds) -> Result<Vec<Filter>> {
+    let mut filters = config.filters.clone();
+    if let Some(fd) = fds.take_optional(config.fds.seccomp).context("Can't read seccomp data")? {
+        filters.insert(0, Filter::own(seccomp::read(fd.as_raw_fd())?));
+        filters = seccomp::arrange(filters)?;
+    }
+    seccomp::check_own(&filters)?;
+    Ok(filters)
+}
+
+/// Goes where COMMAND starts, and says so in PWD.
+pub(crate) fn change_directory(config: &Config, cwd: Option<&CStr>) -> Result<()> {
+    if let Some(dir) = config.chdir {
+        chdir(dir).at("Can't chdir to", dir)?;
+        return sys::setenv(c"PWD", dir).context("setenv failed");
+    }
+    let home = sys::getenv(c"HOME");
+    let dir = [cwd, home.as_deref()].into_iter().flatten().find(|dir| chdir(*dir).is_ok());
+    if dir.is_none() {
+        chdir(c"/").context("Can't chdir to /")?;
+    }
+    sys::setenv(c"PWD", dir.unwrap_or(c"/")).context("setenv failed")
+}
+
+/// What the last steps need.
+pub(crate) struct Command {
+    /// The filters, installed last.
+    pub(crate) filters: Vec<Filter>,
+    /// What is left to come down from.
+    pub(crate) caps: Caps,
+    /// Whether root called.
+    pub(crate) root: bool,
+}
+
+/// The last steps: PID 1 if there is one, filters, exec.
+pub(crate) fn become_command(config: Box<Settled>, command: Command, mut fds: Fds, mut links: Ends) -> Result<i32> {
+    let numbers: BTreeSet<_> = config.fds.sync.iter().copied().collect();
+    let sync = numbers.into_iter().map(|number| fds.take(number).context("Can't keep sync-fd"));
+    let sync = sync.collect::<Result<Vec<_>>>()?;
+    let Some(report) = links.report.take() else {
+        survive_monitor(&config)?;
+        keep_open(sync)?;
+        return exec(config, command, fds, links);
+    };
+    let locks = init::take_locks(&config.lock_files)?;
+    survive_monitor(&config)?;
+    let is_closed = leaves_first_free(&config);
+    if is_closed {
+        become_undumpable()?;
+    }
+    let first = getpid();
+    let forked = sys::clone_process(0, End::Usual).map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
+    if let Some(pid) = forked? {
+        let dropped = caps::drop_all_but(command.caps.guard, command.root);
+        // What is meant for COMMAND would keep PID 1 from its work.
+        let own: Vec<_> = command.filters.into_iter().filter(|filter| filter.own).map(|filter| filter.program).collect();
+        let init = Init { report, sync, locks };
+        // Every fd that is not PID 1's is closed by its number.
+        let open = fds.open.take();
+        std::mem::forget((fds, links));
+        init.close_others(open);
+        drop(config);
+        sys::trim_heap();
+        sys::trim_code();
+        sys::ignore_signal(libc::SIGPIPE);
+        dropped.and_then(|()| seccomp::install(&own)).inspect_err(|_| {
+            // COMMAND is there already, and must not go on beside a PID 1 that failed.
+            _ = kill(pid, Signal::SIGKILL);
+            _ = waitpid(pid, None);
+        })?;
+        return init.run(pid);
+    }
+    drop((report, sync, locks));
+    command.caps.drop_guard()?;
+    if is_closed && !command.root {
+        become_dumpable()?;
+    }
+    if config.switches.die_with_parent {
+        die_with(first)?;
+    }
+    exec(config, command, fds, links)
+}
+
+/// Where the monitor's end was watched for during the set-up alone: from here on COMMAND waits for it and notices its end.
+fn survive_monitor(config: &Config) -> Result<()> {
+    let for_setup = config.dies_in_setup() && !config.switches.die_with_parent;
+    if for_setup { process::clear_death_signal() } else { Ok(()) }
+}
+
+/// fds that COMMAND inherits.
+fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
+    for fd in fds {
+        let flags = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty());
+        nix::fcntl::fcntl(&fd, flags).context("Can't keep sync-fd")?;
+        std::mem::forget(fd);
+    }
+    Ok(())
+}
+
+/// Executes COMMAND.
+fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result<i32> {
+    if let Some(link) = &links.signals {
+        signals::introduce(link)?;
+    }
+    // Only here, so that neither PID 1 nor the steps before are held to what is meant for COMMAND.
+    config.limits.iter().try_for_each(|limit| limit.set())?;
+    let Some(file) = config.command.first() else { return Err(Error::usage()) };
+    let mut argv = config.command.clone();
+    if let (Some(name), Some(first)) = (&config.argv0, argv.first_mut()) {
+        first.clone_from(name);
+    }
+    if command.filters.iter().any(|filter| !filter.own) {
+        elf::refuse_foreign(file)?;
+    }
+    // Once there are filters, nothing but the exec may be tried, and that includes the memory that it takes.
+    let arguments = sys::Arguments::of(&argv);
+    let failure = join("execvp", file);
+    let unfiltered = command.filters.is_empty();
+    let hint = if unfiltered || !wants_hints() { None } else { hints::program(file) };
+    let tell = |is_executed| links.executed.iter().for_each(|flag| flag.store(is_executed, Ordering::Release));
+    let installed = seccomp::install(command.filters.iter().map(|filter| &filter.program));
+    let error = installed.err().unwrap_or_else(|| {
+        tell(true);
+        let errno = sys::execvp(file, &arguments);
+        tell(false);
+        let error = Error::os(failure, errno);
+        match errno {
+            Errno::ENOENT if unfiltered => error.hinted(|_| hints::program(file)),
+            Errno::ENOENT => error.with_hint(hint),
+            _ => error,
+        }
+    });
+    // The filters may refuse to close anything and to give memory back, or kill for it, and the error is still to be told. All of it ends
+    // with the process.
+    std::mem::forget((config, command, fds, links, argv, arguments));
+    Err(error)
+}

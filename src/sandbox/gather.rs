@@ -1,0 +1,406 @@
+//! Gather: everything that comes from the host becomes a detached mount or an fd, while host paths still mean what the
+//! caller meant. Nothing of the sandbox exists yet, so a failure here leaves nothing behind.
+//!
+//! In the order of the command line, in two rounds: overlays and data files need a scratch tmpfs attached in the old tree,
+//! which must neither hide anybody's source nor be copied into a bind of `/`.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::fmt::Write as _;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat, readlinkat};
+use nix::mount::{MntFlags, MsFlags, umount2};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat};
+
+use crate::config::Config;
+use crate::config::op::{Access, Devices, Missing, Op, Source, Upper};
+use crate::error::{Context, Error, Result, join};
+use crate::explain::hints;
+use crate::fds::Fds;
+use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Node};
+use crate::kernel::sys::SysResult;
+use crate::sandbox::shelf::{self, Shelf};
+use crate::sandbox::tree::{
+    DevParts, Layers, Mount, Scratch, Step, Tree, bind_attributes, copy, fresh_tree, plain_tmpfs, with_attributes,
+};
+use crate::word::Word;
+
+/// The device nodes of a `--dev`.
+const NODES: [(&CStr, &CStr); 6] = [
+    (c"null", c"/dev/null"),
+    (c"zero", c"/dev/zero"),
+    (c"full", c"/dev/full"),
+    (c"random", c"/dev/random"),
+    (c"urandom", c"/dev/urandom"),
+    (c"tty", c"/dev/tty"),
+];
+
+/// What gathering needs to know.
+#[derive(Debug)]
+pub(crate) struct Gatherer<'a> {
+    /// What was asked for.
+    pub(crate) config: &'a Config,
+    /// The host's /proc.
+    pub(crate) proc: BorrowedFd<'a>,
+    /// The caller's fds.
+    pub(crate) fds: &'a mut Fds,
+    /// The terminal on standard output, if there is one.
+    pub(crate) tty: Option<&'a CStr>,
+    /// From which number on fds are running out.
+    pub(crate) room: RawFd,
+}
+
+/// Everything that comes from the host.
+#[derive(Debug)]
+pub(crate) struct Gathered<'a> {
+    /// What `/` is to be at first. It is the oldest of the mounts: Linux 6.8 and later list them by age, and programs that look for the
+    /// last mount above a path expect `/` first.
+    pub(crate) base: Tree,
+    /// What is left to do for each operation, if anything.
+    pub(crate) steps: Vec<Option<Step>>,
+    /// The scratch tmpfs, if there is one.
+    pub(crate) scratch: Option<OwnedFd>,
+    /// The shelf, if there is one.
+    pub(crate) shelf: Option<Shelf<'a>>,
+}
+
+/// What an operation has brought.
+enum Gain<'a> {
+    /// Its source does not exist, and need not.
+    Nothing,
+    /// All that it needs.
+    Step(Step),
+    /// The layers of an overlay, which is made in the second round.
+    Layers(&'a Upper, Layers, Word),
+    /// Content for a data file, which is made in the second round.
+    Content { content: OwnedFd, dest: Word, perms: u32, access: Access },
+}
+
+impl Gain<'_> {
+    fn mount(mount: Mount, dest: Word, depth: Depth, perms: u32) -> Self {
+        Self::Step(Step::Attach { mount, dest, depth, perms })
+    }
+
+    /// Takes out a directory tree; what is left says that its operation is done.
+    fn take_directory(&mut self) -> Option<Tree> {
+        match std::mem::replace(self, Self::Nothing) {
+            Self::Step(Step::Attach { mount: Mount::Open(tree), .. }) if tree.node == Node::Directory => Some(tree),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+impl<'a> Gatherer<'a> {
+    /// Takes it all.
+    pub(crate) fn gather(&mut self) -> Result<Gathered<'a>> {
+        let config = self.config;
+        let first_is_root = config.ops.first().is_some_and(Op::is_root_bind);
+        let mut base = if first_is_root { None } else { Some(self.new_root()?) };
+        let mut steps: Vec<Option<Step>> = Vec::with_capacity(config.ops.len());
+        let mut later = Vec::new();
+        let mut aside = None;
+        for op in &config.ops {
+            let gain = self.first_round(op);
+            let mut gain = gain.map_err(|error| error.hinted(|errno| hints::source(op, self.fds, errno)))?;
+            if base.is_none() {
+                base = Some(gain.take_directory().map_or_else(|| self.new_root(), Ok)?);
+            }
+            let full = match &gain {
+                Gain::Layers(_, layers, _) => shelf::highest(layers.fds()) >= self.room,
+                _ => false,
+            };
+            steps.push(match gain {
+                Gain::Nothing => None,
+                Gain::Step(step) => Some(step),
+                other => {
+                    later.push((steps.len(), other));
+                    None
+                }
+            });
+            let last = steps.len() - 1;
+            self.make_room(&mut aside, &mut steps, last, full)?;
+        }
+        let base = base.ok_or_else(|| Error::new("There is no root to start with"))?;
+        let mut scratch = None;
+        for (index, gain) in later {
+            let step = self.second_round(&mut scratch, gain)?;
+            if let Some(slot) = steps.get_mut(index) {
+                *slot = step;
+            }
+            self.make_room(&mut aside, &mut steps, index, false)?;
+        }
+        Ok(Gathered { base, steps, scratch: scratch.map(|scratch| scratch.fd), shelf: aside })
+    }
+
+    /// Puts mounts onto the shelf if fds are running out, as the newest step shows.
+    fn make_room(&self, aside: &mut Option<Shelf<'a>>, steps: &mut [Option<Step>], newest: usize, full: bool) -> Result<()> {
+        let last = steps.get_mut(newest).and_then(Option::as_mut).map(Step::mounts).unwrap_or_default();
+        let open = last.into_iter().filter_map(|mount| match mount {
+            Mount::Open(tree) => Some(&tree.fd),
+            Mount::Shelved(_) => None,
+        });
+        if full || shelf::highest(open) >= self.room {
+            Shelf::put_all(aside, self.proc, steps.iter_mut().flatten())?;
+        }
+        Ok(())
+    }
+
+    /// The empty tmpfs that is the new root where nothing else is. The label of `--file-label` is for what is made, and the root of a
+    /// file system is not: then it is a directory in a scratch tmpfs of its own.
+    fn new_root(&self) -> Result<Tree> {
+        let fd = if self.config.file_label.is_some() {
+            let mut scratch = Scratch::new()?;
+            let (name, _) = scratch.directory("root")?;
+            let root = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One);
+            // Sources in /proc are still to be looked up.
+            umount2(c"/proc", MntFlags::MNT_DETACH).context("Can't unmount scratch tmpfs")?;
+            root
+        } else {
+            plain_tmpfs()
+        };
+        let fd = fd.explain(|| "Failed to mount tmpfs")?;
+        let mode = Mode::from_bits_truncate(0o755);
+        fchmodat(&fd, c".", mode, FchmodatFlags::FollowSymlink).context("Failed to set the mode of the new root")?;
+        Ok(Tree { fd, node: Node::Directory, to_set: None })
+    }
+
+    fn first_round(&mut self, op: &'a Op) -> Result<Gain<'a>> {
+        let recursive = |mount, dest| Gain::mount(mount, dest, Depth::Recursive, 0);
+        Ok(match op {
+            Op::Bind { source: Source::Path(path), dest, access, devices, missing } => {
+                let tree = self.bind(path, dest, bind_attributes(*access, *devices), *missing)?;
+                tree.map_or(Gain::Nothing, |tree| recursive(Mount::Open(tree), dest))
+            }
+            Op::Bind { source: Source::Fd(fd), dest, access, devices, .. } => {
+                recursive(Mount::Open(self.bind_fd(*fd, dest, bind_attributes(*access, *devices))?), dest)
+            }
+            Op::Proc(dest) => Gain::Step(Step::Procfs { mount: Mount::Open(self.procfs(dest)?), dest }),
+            Op::Dev(dest) => Gain::Step(Step::Dev { parts: self.dev(dest)?, dest }),
+            // A tmpfs is the one mount whose parents go by its own mode.
+            Op::Tmpfs { dest, perms, size } => {
+                Gain::mount(Mount::Open(self.tmpfs(dest, *perms, *size)?), dest, Depth::One, *perms)
+            }
+            Op::File { fd, dest, perms } => Gain::Step(Step::File { content: self.content(*fd, dest)?, dest, perms: *perms }),
+            Op::Data { fd, dest, perms, access } => {
+                let content = self.content(*fd, dest)?;
+                Gain::Content { content, dest, perms: *perms, access: *access }
+            }
+            Op::Overlay { upper, layers, dest } => Gain::Layers(upper, layers_of(upper, layers)?, dest),
+            Op::RemountRo(dest) => Gain::Step(Step::RemountRo(dest)),
+            Op::Mqueue(dest) => Gain::Step(Step::Mqueue(dest)),
+            Op::Dir { dest, perms } => Gain::Step(Step::Dir { dest, perms: *perms }),
+            Op::Symlink { target, dest } => Gain::Step(Step::Symlink { target, dest }),
+            Op::Chmod { perms, path } => Gain::Step(Step::Chmod { perms: *perms, path }),
+        })
+    }
+
+    /// What needs the scratch tmpfs.
+    fn second_round(&self, scratch: &mut Option<Scratch>, gain: Gain<'_>) -> Result<Option<Step>> {
+        match gain {
+            Gain::Layers(upper, layers, dest) => {
+                let made = self.overlay(scratch, upper, &layers, dest);
+                let hint = |errno| hints::overlay(layers.upper.as_ref(), errno);
+                let mount = Mount::Open(made.map_err(|error| error.hinted(hint))?);
+                Ok(Some(Step::Attach { mount, dest, depth: Depth::Recursive, perms: 0 }))
+            }
+            Gain::Content { content, dest, perms, access } => {
+                let (tree, name) = self.data(scratch, content, dest, perms, access)?;
+                Ok(Some(Step::Data { mount: Mount::Open(tree), name, dest, perms }))
+            }
+            Gain::Step(step) => Ok(Some(step)),
+            Gain::Nothing => Ok(None),
+        }
+    }
+
+    /// The caller's fd that an operation copies.
+    fn content(&mut self, fd: RawFd, dest: &CStr) -> Result<OwnedFd> {
+        self.fds.take(fd).at("Can't write data to file", dest)
+    }
+
+    /// A host path as a detached tree with its flags set.
+    fn bind(&self, path: &CStr, dest: &CStr, attributes: Attributes, missing: Missing) -> Result<Option<Tree>> {
+        match self.clone_path(path) {
+            Ok(fd) => with_attributes(fd, attributes, Depth::Recursive, || bind_failure(path, dest)).map(Some),
+            Err(Failure { errno: Errno::ENOENT, .. }) if missing == Missing::Skip => Ok(None),
+            Err(Failure {
+                errno: errno @ (Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG),
+                ..
+            }) => Err(errno).at("Can't find source path", path),
+            Err(failure) => Err(failure.explain(bind_failure(path, dest))),
+        }
+    }
+
+    /// Clones the mounts at a path. A magic link may lead to a mount of the caller's namespace, of which ours has a copy: then
+    /// the path that it stands for is what can be cloned.
+    fn clone_path(&self, path: &CStr) -> std::result::Result<OwnedFd, Failure> {
+        mount::clone_tree(AT_FDCWD, path, Depth::Recursive).or_else(|failure| {
+            if failure.errno != Errno::EINVAL {
+                return Err(failure);
+            }
+            let Ok(direct) = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) else { return Err(failure) };
+            let text = self.path_of(direct.as_fd()).map_err(|_| failure)?;
+            let tree = mount::clone_tree(AT_FDCWD, &text, Depth::Recursive)?;
+            // The path of something that was removed may be that of something else.
+            match (fstat(&direct), fstat(&tree)) {
+                (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) => Ok(tree),
+                _ => Err(Failure::NOT_FOUND),
+            }
+        })
+    }
+
+    /// The path of an open file as the host's /proc shows it.
+    fn path_of(&self, fd: BorrowedFd<'_>) -> SysResult<CString> {
+        let text = readlinkat(self.proc, format!("self/fd/{}", fd.as_raw_fd()).as_str())?;
+        CString::new(text.into_vec()).map_err(|_| Errno::ENOENT)
+    }
+
+    /// An open file or directory. It is mounted by its path, so what was mounted has to be compared with it.
+    fn bind_fd(&mut self, number: i32, dest: &CStr, attributes: Attributes) -> Result<Tree> {
+        let name = CString::new(format!("/proc/self/fd/{number}")).unwrap_or_default();
+        let not_found = "Can't find source path";
+        if self.fds.is_used(number) {
+            return Err(Errno::EBADF).context(format!("Can't stat fd {number}"));
+        }
+        let fd = self.fds.take(number).map_err(|_| Errno::ENOENT).at(not_found, &name)?;
+        let path = self.path_of(fd.as_fd()).at(not_found, &name)?;
+        let tree = mount::clone_tree(AT_FDCWD, &path, Depth::Recursive).map_err(|failure| match failure.errno {
+            Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR | Errno::ELOOP => Error::os(join(not_found, &name), failure.errno),
+            _ => failure.explain(bind_failure(&path, dest)),
+        })?;
+        let stat = |fd: BorrowedFd<'_>| fstat(fd).at("Can't stat fd for", dest);
+        let (wanted, found) = (stat(fd.as_fd())?, stat(tree.as_fd())?);
+        if (wanted.st_dev, wanted.st_ino) != (found.st_dev, found.st_ino) {
+            return Err(Error::new("Race condition binding dirfd"));
+        }
+        with_attributes(tree, attributes, Depth::Recursive, || bind_failure(&path, dest))
+    }
+
+    /// A new procfs where the pid namespace is ours, else the host's. A new one must be made while the host's is still around:
+    /// the kernel allows it in a user namespace only where a fully visible one is.
+    fn procfs(&self, dest: &CStr) -> Result<Tree> {
+        if !self.config.has_own_pidns() {
+            return self.bind_existing(c"/proc", dest, bind_attributes(Access::ReadWrite, Devices::Refused));
+        }
+        let attributes = Attributes::NOSUID.with(Attributes::NODEV).with(Attributes::NOEXEC);
+        fresh_tree(c"proc", &[], attributes, dest)
+    }
+
+    /// A host path that has to be there.
+    fn bind_existing(&self, path: &CStr, dest: &CStr, attributes: Attributes) -> Result<Tree> {
+        let tree = self.bind(path, dest, attributes, Missing::Fatal)?;
+        tree.ok_or_else(|| Error::new(bind_failure(path, dest)))
+    }
+
+    /// An empty tmpfs, with the label of --file-label.
+    fn tmpfs(&self, dest: &CStr, perms: u32, size: Option<u64>) -> Result<Tree> {
+        let text = |value: String| CString::new(value).unwrap_or_default();
+        let mode = text(format!("{perms:#o}").replacen("0o", "0", 1));
+        let size = size.map(|size| text(size.to_string()));
+        let mut parameters = vec![(c"mode", Some(mode.as_c_str()))];
+        if let Some(size) = &size {
+            parameters.push((c"size", Some(size)));
+        }
+        if let Some(label) = &self.config.file_label {
+            parameters.push((c"context", Some(label)));
+        }
+        fresh_tree(c"tmpfs", &parameters, Attributes::NOSUID.with(Attributes::NODEV), dest)
+    }
+
+    fn dev(&self, dest: &CStr) -> Result<DevParts> {
+        let tmpfs = Mount::Open(self.tmpfs(dest, 0o755, None)?);
+        let console = self.tty.map(|tty| (c"console", tty));
+        let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed);
+        let nodes = NODES
+            .into_iter()
+            .chain(console)
+            .map(|(name, path)| self.bind_existing(path, path, attributes).map(|tree| (name, Mount::Open(tree))));
+        let nodes = nodes.collect::<Result<_>>()?;
+        let parameters = [(c"ptmxmode", Some(c"0666")), (c"mode", Some(c"620"))];
+        let pts = Fresh { kind: c"devpts", parameters: &parameters, attributes: Attributes::NOSUID.with(Attributes::NOEXEC) };
+        let pts = pts.make().explain(|| [b"Can't mount devpts on ", dest.to_bytes(), b"/pts"].concat())?;
+        let pts = Mount::Open(Tree { fd: pts, node: Node::Directory, to_set: None });
+        Ok(DevParts { tmpfs, nodes, pts })
+    }
+
+    /// A file of the scratch tmpfs with the content of an fd.
+    fn data(
+        &self,
+        scratch: &mut Option<Scratch>,
+        content: OwnedFd,
+        dest: &CStr,
+        perms: u32,
+        access: Access,
+    ) -> Result<(Tree, CString)> {
+        let scratch = Scratch::get(scratch, self.proc)?;
+        let name = scratch.next_name("bindfile");
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let file =
+            openat(&scratch.fd, name.as_c_str(), flags, Mode::from_bits_truncate(0o600)).context("Can't create tmpfile")?;
+        fchmod(&file, Mode::from_bits_truncate(perms)).context("Can't set mode on file to be used for data")?;
+        copy(content, file, dest)?;
+        let tree = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One).explain(|| bind_failure(&name, dest))?;
+        let tree = with_attributes(tree, bind_attributes(access, Devices::Refused), Depth::One, || bind_failure(&name, dest))?;
+        Ok((tree, name))
+    }
+
+    /// An overlay. The layers are given as fds: their paths may hold anything, and mean what they meant in the first round. It is
+    /// mounted on the scratch tmpfs by mount(2), because fsconfig(2) takes at most 255 bytes of `lowerdir`, and then cloned.
+    fn overlay(&self, scratch: &mut Option<Scratch>, upper: &Upper, layers: &Layers, dest: &CStr) -> Result<Tree> {
+        let scratch = Scratch::get(scratch, self.proc)?;
+        let path = |fd: &OwnedFd| format!("self/fd/{}", fd.as_raw_fd());
+        let memory = match upper {
+            Upper::Tmp => Some((scratch.directory("tmp-overlay-upper-")?.1, scratch.directory("tmp-overlay-work-")?.1)),
+            Upper::Host { .. } | Upper::None => None,
+        };
+        let mut options = String::new();
+        if let Some((upper, work)) = layers.upper.as_ref().or(memory.as_ref()) {
+            _ = write!(options, "upperdir={},workdir={},", path(upper), path(work));
+        }
+        let lower: Vec<String> = layers.lower.iter().map(path).collect();
+        _ = write!(options, "lowerdir={},userxattr", lower.join(":"));
+        let (name, point) = scratch.directory("overlay-")?;
+        let failure =
+            || [join("Can't make overlay mount on", dest), format!(" with options {}", layers.shown).into_bytes()].concat();
+        mount_overlay(&path(&point), &options).map_err(|errno| match errno {
+            Errno::ELOOP => Error::new([failure(), b": Overlay directories may not overlap".to_vec()].concat()),
+            other => Error::mount(failure(), other),
+        })?;
+        let fd = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One).explain(failure)?;
+        Ok(Tree { fd, node: Node::Directory, to_set: None })
+    }
+}
+
+/// Opens the host's directories of an overlay.
+fn layers_of(upper: &Upper, layers: &[Word]) -> Result<Layers> {
+    let host = |path: &Word| open(*path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).at("Can't find source path", path);
+    let mut shown = String::new();
+    let upper = match upper {
+        Upper::Host { rwsrc, workdir } => {
+            shown = format!("upperdir={},workdir={},", rwsrc.to_string_lossy(), workdir.to_string_lossy());
+            Some((host(rwsrc)?, host(workdir)?))
+        }
+        Upper::Tmp | Upper::None => None,
+    };
+    let lower = layers.iter().rev().map(host).collect::<Result<_>>()?;
+    let names: Vec<_> = layers.iter().rev().map(|path| path.to_string_lossy()).collect();
+    _ = write!(shown, "lowerdir={},userxattr", names.join(":"));
+    Ok(Layers { upper, lower, shown })
+}
+
+/// mount(2) of an overlay; the working directory is the host's /proc. Longer options than a page would be cut by the kernel.
+fn mount_overlay(point: &str, options: &str) -> SysResult<()> {
+    if options.len() >= 4096 {
+        return Err(Errno::E2BIG);
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_SILENT;
+    nix::mount::mount(Some(c"overlay"), point, Some(c"overlay"), flags, Some(options))
+}
+
+fn bind_failure(source: &CStr, dest: &CStr) -> Vec<u8> {
+    join(&format!("Can't bind mount {} on", OsStr::from_bytes(source.to_bytes()).display()), dest)
+}

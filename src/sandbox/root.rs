@@ -1,0 +1,471 @@
+//! Paths inside the sandbox. Nothing else touches a destination.
+//!
+//! When these functions run, `/` *is* the sandbox: absolute symlinks and `..` cannot lead out of it. Two dangers remain, and
+//! are dealt with here. A magic link, such as a planted symlink to /proc/self/fd/N, would reach an fd that the caller left
+//! open: none is ever followed. And the last component is never followed at all: what is there is opened as itself.
+//!
+//! openat2(2) walks paths that way; where a filter answers ENOSYS, [`walk`] does it component by component.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
+use nix::mount::{MntFlags, MsFlags, umount2};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::unistd::{chdir, fchdir, getpid, pivot_root};
+
+use crate::error::{Context, Error, Result, join};
+use crate::explain::hints;
+use crate::kernel::mount::{self, Explain, Failure, MountResult, Node, kind};
+use crate::kernel::sys::{self, SysResult};
+
+/// The sandbox's file system while it is built.
+#[derive(Debug)]
+pub(crate) struct Root<'a> {
+    /// The host's /proc, kept open.
+    proc: BorrowedFd<'a>,
+    /// The parent directory of the destination before this one, which often is that of this one too, with its path if it may be
+    /// used again. It may if that path has neither symlinks nor `..` in it: then what is mounted on its children, and nothing else
+    /// is in between, cannot lie on the way to it.
+    parent: Option<(Option<Vec<u8>>, OwnedFd)>,
+}
+
+/// A mount of ours that is attached, as a place for mounts on what we have made in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inside<'a>(BorrowedFd<'a>);
+
+impl AsFd for Inside<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0
+    }
+}
+
+impl Inside<'_> {
+    /// Attaches a mount to a name in it.
+    pub(crate) fn attach(self, mount: BorrowedFd<'_>, name: &CStr) -> MountResult<()> {
+        mount::attach_at(mount, Some(self.0), name)
+    }
+}
+
+/// A destination: the directory it is in and its last component.
+struct Place<'a> {
+    dir: BorrowedFd<'a>,
+    name: Cow<'a, CStr>,
+}
+
+impl Place<'_> {
+    /// Makes what is to be mounted on, if there is nothing yet; the result is whether it was made.
+    fn make(&self, dest: &CStr, node: Node) -> Result<bool> {
+        let name = self.name.as_ref();
+        let made = match node {
+            Node::Directory => mkdirat(self.dir, name, Mode::from_bits_truncate(0o755)),
+            Node::File => mknodat(self.dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0),
+        };
+        match made {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            other => other.map(|()| false).at("Can't create file", dest),
+        }
+    }
+
+    /// Whether the last component is a name, and not the way to where the path already is.
+    fn is_named(&self) -> bool {
+        !matches!(self.name.to_bytes(), b"." | b"..")
+    }
+
+    /// Opens what is there, as something to mount on.
+    fn open(&self, dest: &CStr) -> Result<OwnedFd> {
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        let opened = match beneath(self.dir, self.name.as_ref(), flags, ResolveFlag::RESOLVE_NO_SYMLINKS) {
+            Err(Errno::ENOSYS) => {
+                openat(self.dir, self.name.as_ref(), flags | OFlag::O_NOFOLLOW, Mode::empty()).and_then(not_a_symlink)
+            }
+            other => other,
+        };
+        match opened {
+            Err(Errno::ELOOP) => Err(Error::about("Can't mount on symlink destination", dest)
+                .hinted(|_| hints::link(readlinkat(self.dir, self.name.as_ref()).ok().as_deref()))),
+            other => other.at("Can't create file", dest),
+        }
+    }
+}
+
+impl<'a> Root<'a> {
+    /// The process is in the new root already.
+    pub(crate) const fn new(proc: BorrowedFd<'a>) -> Self {
+        Self { proc, parent: None }
+    }
+
+    /// Opens the place where something is to be mounted, and makes it if it is not there. `perms` is what the operation says
+    /// about the modes of its parents, see [`parent_mode`].
+    pub(crate) fn mount_point(&mut self, dest: &CStr, node: Node, perms: u32) -> Result<OwnedFd> {
+        let place = self.place(dest, perms)?;
+        place.make(dest, node)?;
+        place.open(dest)
+    }
+
+    /// Opens a mount point that has to be there.
+    pub(crate) fn existing_mount_point(&mut self, dest: &CStr) -> Result<OwnedFd> {
+        self.place(dest, 0)?.open(dest)
+    }
+
+    /// Attaches a mount at a destination. A mount on `/` becomes the new `/`, and leaves nothing below it that could be uncovered.
+    pub(crate) fn attach(&mut self, mount: BorrowedFd<'_>, dest: &CStr, node: Node, perms: u32) -> Result<()> {
+        let place = self.place(dest, perms)?;
+        let made = place.make(dest, node)?;
+        // move_mount(2) does not follow the last component either. What was made this moment is no symlink, and a directory cannot be
+        // mounted on one, so there is no need to look at it first. A file can, which the reference refuses.
+        if place.is_named() && (made || node == Node::Directory) {
+            return mount::attach_at(mount, Some(place.dir), &place.name).map_err(|failure| match place.open(dest) {
+                Ok(point) => mismatch(failure, node, point.as_fd(), dest),
+                Err(error) => error,
+            });
+        }
+        let (point, is_named) = (place.open(dest)?, place.is_named());
+        if !is_named && node == Node::Directory && self.is_root(dest, point.as_fd())? {
+            return self.replace(mount);
+        }
+        mount::attach(mount, point.as_fd()).map_err(|failure| mismatch(failure, node, point.as_fd(), dest))?;
+        if !is_named {
+            // What was mounted on is the parent that is kept, or one of its own parents.
+            self.parent = None;
+        }
+        Ok(())
+    }
+
+    /// The same for a mount inside which more is going to be mounted.
+    pub(crate) fn attach_around<'m>(&mut self, mount: BorrowedFd<'m>, dest: &CStr, node: Node) -> Result<Inside<'m>> {
+        self.attach(mount, dest, node, 0)?;
+        // What is mounted in there may lie on the way to the parent that is kept.
+        self.parent = None;
+        Ok(Inside(mount))
+    }
+
+    /// Makes a mount the new `/`, and whatever was `/` unreachable.
+    pub(crate) fn replace(&mut self, mount: BorrowedFd<'_>) -> Result<()> {
+        self.parent = None;
+        leave_for(self.proc, mount)
+    }
+
+    /// Whether a destination that ends in a dot, as only that can be, is `/` itself. Only one with names in it needs a look.
+    fn is_root(&self, dest: &CStr, point: BorrowedFd<'_>) -> Result<bool> {
+        let (parent, _) = split(dest);
+        if parent.split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b"..")) {
+            return Ok(true);
+        }
+        let root = open_path(c"/", OFlag::O_DIRECTORY).context("Can't open /")?;
+        let (here, there) = (fstat(point).context("Can't stat /")?, fstat(&root).context("Can't stat /")?);
+        let mount_of = |fd| mount::mount_id(self.proc, fd).context("Can't find the mount of /");
+        Ok(mount_of(point)? == mount_of(root.as_fd())? && here.st_ino == there.st_ino)
+    }
+
+    /// Makes a directory; one that exists is left as it is.
+    pub(crate) fn directory(&mut self, dest: &CStr, perms: u32) -> Result<()> {
+        let place = self.place(dest, perms)?;
+        match mkdirat(place.dir, place.name.as_ref(), Mode::from_bits_truncate(perms)) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EEXIST) => {}
+            other => return other.at("Can't create file", dest),
+        }
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let found = openat(place.dir, place.name.as_ref(), flags, Mode::empty()).at("Can't create file", dest)?;
+        match kind(found.as_fd()).at("Can't create file", dest)? {
+            SFlag::S_IFDIR => Ok(()),
+            _ => Err(Error::about("Destination is not a directory", dest)),
+        }
+    }
+
+    /// Opens a new or emptied file for writing.
+    pub(crate) fn file(&mut self, dest: &CStr, perms: u32) -> Result<OwnedFd> {
+        let place = self.place(dest, perms)?;
+        let ours = OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        // A FIFO that somebody has put there must not make us wait.
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NONBLOCK | ours;
+        let mode = Mode::from_bits_truncate(perms);
+        openat(place.dir, place.name.as_ref(), flags, mode).at("Can't create file", dest)
+    }
+
+    /// Makes a symbolic link; one that exists with the same text is fine.
+    pub(crate) fn symlink(&mut self, target: &CStr, dest: &CStr) -> Result<()> {
+        let place = self.place(dest, 0)?;
+        match nix::unistd::symlinkat(target, place.dir, place.name.as_ref()) {
+            Err(Errno::EEXIST) => {}
+            other => return other.at("Can't make symlink at", dest),
+        }
+        let mut failure = join("Can't make symlink at", dest);
+        match readlinkat(place.dir, place.name.as_ref()) {
+            Ok(text) if text.as_bytes() == target.to_bytes() => return Ok(()),
+            Ok(text) => {
+                failure.extend_from_slice(b": existing destination is ");
+                failure.extend_from_slice(text.as_bytes());
+            }
+            Err(Errno::EINVAL) => failure.extend_from_slice(b": destination exists and is not a symlink"),
+            Err(errno) => return Err(Error::os(failure, errno)),
+        }
+        Err(Error::new(failure))
+    }
+
+    /// The fd that is still open.
+    pub(crate) fn finish(self) -> Option<OwnedFd> {
+        self.parent.map(|(_, dir)| dir)
+    }
+
+    /// Finds the directory of a destination, and makes it if need be.
+    fn place<'b>(&'b mut self, dest: &'b CStr, perms: u32) -> Result<Place<'b>> {
+        let (parent, name) = split(dest);
+        let whole = dest.to_bytes_with_nul();
+        let last = whole.len().checked_sub(name.len() + 1).and_then(|start| whole.get(start..));
+        let last = last.and_then(|text| CStr::from_bytes_with_nul(text).ok());
+        let name = match last.filter(|last| last.to_bytes() == name) {
+            Some(last) => Cow::Borrowed(last),
+            None => Cow::Owned(CString::new(name).unwrap_or_default()),
+        };
+        if !matches!(&self.parent, Some((Some(known), _)) if known == parent) {
+            let (dir, way) = make_parents(parent, parent_mode(perms)).at("Can't mkdir parents for", dest)?;
+            self.parent = Some(((way == Way::Plain).then(|| parent.to_vec()), dir));
+        }
+        let dir = self.parent.as_ref().map_or(AT_FDCWD, |(_, dir)| dir.as_fd());
+        Ok(Place { dir, name })
+    }
+}
+
+/// The error for a mount that could not be attached. The kernel refuses a directory on a file and the other way round, with an errno
+/// that does not say so.
+fn mismatch(failure: Failure, node: Node, point: BorrowedFd<'_>, dest: &CStr) -> Error {
+    match Node::of(point) {
+        Ok(Node::File) if node == Node::Directory => Error::about("Destination is not a directory", dest),
+        Ok(Node::Directory) if node == Node::File => Error::about("Destination is not a file", dest),
+        _ => failure.explain(join("Can't mount on", dest)),
+    }
+}
+
+/// Opens something that exists, as itself and not as what it may link to.
+pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
+    open_path(path, OFlag::O_NOFOLLOW)
+}
+
+/// Goes to the root of the mount namespace. A caller in a chroot has another one, and a new root that took that one's place would have the
+/// host's above it, where who may call chroot(2) climbs.
+pub(crate) fn leave_chroot(proc: BorrowedFd<'_>) -> Result<()> {
+    let own = sys::pidfd_open(getpid()).or_else(|_| {
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        openat(proc, c"self/ns/mnt", flags, Mode::empty())
+    });
+    own.and_then(|own| setns(own, CloneFlags::CLONE_NEWNS)).context("Can't go to the root of the mount namespace")?;
+    make_slave()
+}
+
+/// Has the host see nothing from here on of what is mounted below `/`.
+pub(crate) fn make_slave() -> Result<()> {
+    let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC | MsFlags::MS_SILENT;
+    nix::mount::mount(None::<&CStr>, c"/", None::<&CStr>, slave, None::<&CStr>).context("Failed to make / slave")
+}
+
+/// Leaves `/` for a new root. One pivot and one detach: from here on no path leads to what was there.
+///
+/// The detach takes what is topmost on the new root. That is the old root, unless the host mounts something on its own `/` in this
+/// very moment, which arrives here too: so look, and detach again until `/` is bare.
+pub(crate) fn leave_for(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()> {
+    mount::attach_at(base, None, c"/").explain(|| "Failed to attach the new root")?;
+    pivot_to(proc, base)
+}
+
+/// The second half of that, for a mount that is attached already.
+pub(crate) fn pivot_to(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()> {
+    fchdir(base).context("chdir base")?;
+    pivot_root(c".", c".").context("pivot_root")?;
+    let mount_of = |fd: BorrowedFd<'_>| mount::mount_id(proc, fd).context("Can't find the mount of the new root");
+    let root = mount_of(base)?;
+    loop {
+        let detached = umount2(c".", MntFlags::MNT_DETACH);
+        // Unlike `/`, this is what is mounted on it. Only the mount tells: file and device may be those of the old root.
+        let top = open(c"/..", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open the new root")?;
+        if mount_of(top.as_fd())? == root {
+            return chdir(c"/").context("chdir /");
+        }
+        detached.context("unmount old root")?;
+    }
+}
+
+/// The mode of parents that are made: open as far as the operation's own mode leaves anything to the group and to others.
+const fn parent_mode(perms: u32) -> u32 {
+    let mut mode = 0o755;
+    let (group, others) = (perms & 0o070, perms & 0o007);
+    if group == 0 {
+        mode &= !0o050;
+    }
+    if others == 0 {
+        mode &= !0o005;
+    }
+    mode
+}
+
+/// A path's parent and last component. `/` and `x/..` have no name: `.` or `..` stands for it.
+fn split(path: &CStr) -> (&[u8], &[u8]) {
+    let mut path = path.to_bytes();
+    while let [rest @ .., b'/'] = path {
+        path = rest;
+    }
+    match path.iter().rposition(|&byte| byte == b'/') {
+        _ if path.is_empty() => (b"/", b"."),
+        Some(slash) => {
+            let (parent, name) = path.split_at(slash);
+            (if parent.is_empty() { b"/" } else { parent }, name.strip_prefix(b"/").unwrap_or(name))
+        }
+        None => (b"/", path),
+    }
+}
+
+/// How a path led to what was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By its own components, downwards.
+    Plain,
+    /// Perhaps by symlinks, or up again.
+    Winding,
+}
+
+/// Opens a directory in the sandbox, making what is missing of it. Search permission is all that is needed on the way.
+fn make_parents(path: &[u8], mode: u32) -> SysResult<(OwnedFd, Way)> {
+    let whole = CString::new(path).map_err(|_| Errno::EINVAL)?;
+    match open_parent(&whole) {
+        Err(Errno::ENOENT) => {}
+        other => return other,
+    }
+    let mut so_far = Vec::with_capacity(path.len() + 1);
+    let mut dir = open_path(c"/", OFlag::O_DIRECTORY)?;
+    for part in path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
+        match mkdirat(&dir, OsStr::from_bytes(part), Mode::from_bits_truncate(mode)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(other) => return Err(other),
+        }
+        so_far.push(b'/');
+        so_far.extend_from_slice(part);
+        let prefix = CString::new(so_far.clone()).map_err(|_| Errno::EINVAL)?;
+        dir = open_path(&prefix, OFlag::O_DIRECTORY)?;
+    }
+    Ok((dir, Way::Winding))
+}
+
+/// Opens a directory, and tells how it was found.
+fn open_parent(path: &CStr) -> SysResult<(OwnedFd, Way)> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let goes_up = path.to_bytes().split(|&byte| byte == b'/').any(|part| part == b"..");
+    if !goes_up {
+        match beneath(AT_FDCWD, path, flags, ResolveFlag::RESOLVE_NO_SYMLINKS) {
+            Ok(dir) => return Ok((dir, Way::Plain)),
+            Err(Errno::ELOOP | Errno::ENOSYS) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok((open_path(path, flags)?, Way::Winding))
+}
+
+/// Opens a path of the sandbox as an `O_PATH` fd, without following magic links.
+fn open_path(path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
+    let flags = flags | OFlag::O_PATH | OFlag::O_CLOEXEC;
+    match beneath(AT_FDCWD, path, flags, ResolveFlag::RESOLVE_NO_MAGICLINKS) {
+        Err(Errno::ENOSYS) => walk(path, flags),
+        other => other,
+    }
+}
+
+/// openat2(2).
+fn beneath(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag, resolve: ResolveFlag) -> SysResult<OwnedFd> {
+    openat2(dir, path, OpenHow::new().flags(flags).resolve(resolve))
+}
+
+/// The errno for a symlink where there must be none, as openat2(2) gives it.
+fn not_a_symlink(fd: OwnedFd) -> SysResult<OwnedFd> {
+    if kind(fd.as_fd())? == SFlag::S_IFLNK { Err(Errno::ELOOP) } else { Ok(fd) }
+}
+
+/// The longest path that the kernel takes, with its NUL byte.
+const PATH_MAX: usize = 4096;
+
+/// How many symlinks a path may lead through, as in the kernel.
+const MAX_SYMLINKS: usize = 40;
+
+/// What openat2(2) does with `RESOLVE_NO_MAGICLINKS`, one component at a time.
+///
+/// Symlinks are read and their text is walked, so a magic link could not be followed even by mistake; on procfs one that
+/// looks like it is refused, as openat2 would. The kernel keeps `..` below the process's root.
+fn walk(path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
+    if path.count_bytes() >= PATH_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    let step = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let from_root = || openat(AT_FDCWD, c"/", step, Mode::empty());
+    let mut todo = parts(path.to_bytes());
+    let mut here = from_root()?;
+    let mut links = 0;
+    while let Some(part) = todo.pop() {
+        if kind(here.as_fd())? != SFlag::S_IFDIR {
+            return Err(Errno::ENOTDIR);
+        }
+        let next = openat(&here, OsStr::from_bytes(&part), step, Mode::empty())?;
+        let keep = todo.is_empty() && flags.contains(OFlag::O_NOFOLLOW);
+        if kind(next.as_fd())? != SFlag::S_IFLNK || keep {
+            here = next;
+            continue;
+        }
+        links += 1;
+        let text = readlinkat(&here, OsStr::from_bytes(&part))?;
+        let text = text.as_bytes();
+        let on_proc = fstatfs(&here)?.filesystem_type() == PROC_SUPER_MAGIC;
+        if links > MAX_SYMLINKS || (on_proc && (text.starts_with(b"/") || text.contains(&b':'))) {
+            return Err(Errno::ELOOP);
+        }
+        if text.starts_with(b"/") {
+            here = from_root()?;
+        }
+        todo.extend(parts(text));
+    }
+    match kind(here.as_fd())? {
+        SFlag::S_IFDIR => Ok(here),
+        _ if flags.contains(OFlag::O_DIRECTORY) => Err(Errno::ENOTDIR),
+        _ => Ok(here),
+    }
+}
+
+/// The components of a path, the first one last.
+fn parts(path: &[u8]) -> Vec<Vec<u8>> {
+    path.split(|&byte| byte == b'/').filter(|&part| !matches!(part, b"" | b".")).rev().map(<[u8]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_split_into_parent_and_name() {
+        let cases: [(&CStr, &[u8], &[u8]); 9] = [
+            (c"/", b"/", b"."),
+            (c"//", b"/", b"."),
+            (c"/a", b"/", b"a"),
+            (c"a", b"/", b"a"),
+            (c"/a/b/", b"/a", b"b"),
+            (c"a//b", b"a/", b"b"),
+            (c"/..", b"/", b".."),
+            (c"/a/..", b"/a", b".."),
+            (c".", b"/", b"."),
+        ];
+        for (path, parent, name) in cases {
+            assert_eq!(split(path), (parent, name), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn parents_are_as_open_as_the_mode_says() {
+        assert_eq!(parent_mode(0), 0o700);
+        assert_eq!(parent_mode(0o600), 0o700);
+        assert_eq!(parent_mode(0o640), 0o750);
+        assert_eq!(parent_mode(0o604), 0o705);
+        assert_eq!(parent_mode(0o666), 0o755);
+    }
+}
