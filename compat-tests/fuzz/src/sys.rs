@@ -94,6 +94,6 @@ pub(crate) fn kernel_release() -> String {
 }
 
 /// Refused.
-pub(crate) fn install_filter(_: &[sock_filter], _: c_ulong) -> SysResult<()> {
+pub(crate) fn install_filter(_: &[sock_filter], _: c_ulong, _: bool) -> SysResult<()> {
     Err(Errno::ENOSYS)
 }
