@@ -310,17 +310,34 @@ pub(crate) fn prctl(option: c_int, argument: c_ulong, argument3: c_ulong) -> Sys
 }
 
 /// Installs a seccomp program on this thread, as it is: by `prctl(2)`, or with flags by `seccomp(2)`.
-pub(crate) fn install_filter(program: &[libc::sock_filter], flags: c_ulong) -> SysResult<()> {
+///
+/// A filter that is there already may say that the call has succeeded without letting it through: ECANCELED, if that is to be found
+/// out. A program without instructions is EINVAL for the kernel, and looks the same to every filter.
+pub(crate) fn install_filter(program: &[libc::sock_filter], flags: c_ulong, is_checked: bool) -> SysResult<()> {
     let len = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
-    let fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let mut fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    if is_checked {
+        fprog.len = 0;
+        match set_filter(&fprog, flags) {
+            Err(Errno::EINVAL) => {}
+            Ok(()) => return Err(Errno::ECANCELED),
+            other => return other,
+        }
+        fprog.len = len;
+    }
+    set_filter(&fprog, flags)
+}
+
+#[inline(never)]
+fn set_filter(fprog: &libc::sock_fprog, flags: c_ulong) -> SysResult<()> {
     if flags != 0 {
         let operation = libc::SECCOMP_SET_MODE_FILTER;
         // SAFETY: the kernel copies `len` instructions from the slice and keeps no pointer.
-        return check(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const fprog) }).map(drop);
+        return check(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const *fprog) }).map(drop);
     }
     let mode = libc::SECCOMP_MODE_FILTER;
     // SAFETY: the kernel copies `len` instructions from the slice and keeps no pointer.
-    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const fprog) }).map(drop)
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const *fprog) }).map(drop)
 }
 
 /// `struct landlock_ruleset_attr` of `landlock_create_ruleset(2)`: what is refused unless a rule allows it, and what does not leave.

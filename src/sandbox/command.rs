@@ -128,7 +128,7 @@ pub(crate) fn become_command(config: Box<Settled>, command: Command, mut fds: Fd
     if let Some(pid) = forked? {
         let dropped = caps::drop_all_but(command.caps.guard, command.root);
         // What is meant for COMMAND would keep PID 1 from its work.
-        let own: Vec<_> = command.filters.into_iter().filter(|filter| filter.own).map(|filter| filter.program).collect();
+        let own: Vec<_> = command.filters.into_iter().filter(|filter| filter.own).collect();
         let init = Init { report, sync, locks };
         // Every fd that is not PID 1's is closed by its number.
         let open = fds.open.take();
@@ -193,7 +193,7 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
     let unfiltered = command.filters.is_empty();
     let hint = if unfiltered || !wants_hints() { None } else { hints::program(file) };
     let tell = |is_executed| links.executed.iter().for_each(|flag| flag.store(is_executed, Ordering::Release));
-    let installed = seccomp::install(command.filters.iter().map(|filter| &filter.program));
+    let installed = seccomp::install(&command.filters);
     let error = installed.err().unwrap_or_else(|| {
         tell(true);
         let errno = sys::execvp(file, &arguments);

@@ -158,10 +158,14 @@ pub(crate) fn read(fd: RawFd) -> Result<Program> {
     Ok(Program { instructions, flags: 0 })
 }
 
-/// Installs programs in order. Only COMMAND's exec, or PID 1's waiting, comes after.
-pub(crate) fn install<'a>(programs: impl IntoIterator<Item = &'a Program>) -> Result<()> {
-    for program in programs {
-        sys::install_filter(&program.instructions, program.flags).map_err(failure)?;
+/// Installs filters in order. Only COMMAND's exec, or PID 1's waiting, comes after. Programs of the caller's own may keep each other out,
+/// as bubblewrap has it; nothing keeps out what is meant for COMMAND.
+pub(crate) fn install<'a>(filters: impl IntoIterator<Item = &'a Filter>) -> Result<()> {
+    for Filter { name, program, own } in filters {
+        match sys::install_filter(&program.instructions, program.flags, !own) {
+            Err(Errno::ECANCELED) if !own => return Err(Error::new(format!("A filter that is there keeps out {name}"))),
+            other => other.map_err(failure)?,
+        }
     }
     Ok(())
 }
