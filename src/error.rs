@@ -154,7 +154,7 @@ impl<T> Context<T> for std::result::Result<T, Errno> {
 
 /// The errno of an [`io::Error`]; [`Errno::EIO`] where the standard library invented the error.
 pub(crate) fn errno(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO))
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 /// The C library's words for an errno; nix's own differ from glibc's in places, and launchers match glibc's.

@@ -5,7 +5,6 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::libc;
 use nix::sys::prctl;
 use nix::unistd::{AccessFlags, Pid, faccessat, getppid};
 

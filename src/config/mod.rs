@@ -10,7 +10,7 @@ pub(crate) mod settle;
 
 use std::os::fd::RawFd;
 
-use nix::libc::{self, c_int};
+use libc::c_int;
 
 use crate::config::op::Op;
 use crate::confine::apparmor::Profile;

@@ -4,8 +4,8 @@ use std::ffi::CStr;
 use std::str::FromStr;
 
 use ::caps::Capability;
+use libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP};
 use nix::errno::Errno;
-use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP};
 use nix::sys::prctl;
 
 use crate::error::{Context, Error, Result};

@@ -4,7 +4,7 @@
 //! It knows the calls of this architecture only. Those of x32 fail with ENOSYS and those of 32-bit programs kill the process, as under
 //! every filter that [`crate::confine::seccomp::bpf`] makes: by socketcall(2) they would be free to do all that is refused here.
 
-use nix::libc::{self, c_int, c_long};
+use libc::{c_int, c_long};
 use seccompiler::{BackendError, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition};
 
 use crate::confine::seccomp::Filter;

@@ -5,7 +5,6 @@
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
-use nix::libc;
 use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket};
 
 use crate::error::{Context, Result};

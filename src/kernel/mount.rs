@@ -7,9 +7,9 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use libc::c_int;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
-use nix::libc::{self, c_int};
 use nix::sys::stat::{SFlag, fstat};
 
 use crate::error::Error;

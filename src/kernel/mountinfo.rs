@@ -4,8 +4,6 @@
 
 use std::ffi::{CStr, CString};
 
-use nix::libc;
-
 /// One line of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line {

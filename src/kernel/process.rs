@@ -1,6 +1,5 @@
 //! How processes end: death signals, see PR_SET_PDEATHSIG(2const), and wait(2) statuses.
 
-use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};

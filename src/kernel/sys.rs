@@ -12,9 +12,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::AtomicBool;
 
+use libc::{c_long, c_short};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc::{self, c_long, c_short};
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 

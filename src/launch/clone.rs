@@ -4,7 +4,6 @@ use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::libc;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{AccessFlags, Pid, faccessat};
 

@@ -8,7 +8,6 @@ pub(crate) mod watch;
 use std::os::fd::AsFd;
 
 use nix::fcntl::{OFlag, open};
-use nix::libc;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::stat::Mode;
 

@@ -3,7 +3,6 @@
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::libc;
 use nix::unistd::Pid;
 
 use crate::config::Namespaces;

@@ -8,7 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
-use nix::libc;
 use nix::sys::stat::{Mode, mkdirat};
 
 use crate::config::op::{Access, Devices};

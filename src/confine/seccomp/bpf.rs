@@ -9,8 +9,8 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
+use libc::sock_filter;
 use nix::errno::Errno;
-use nix::libc::{self, sock_filter};
 use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompCondition, SeccompRule};
 
 use crate::confine::seccomp::program::MAX_INSTRUCTIONS;

@@ -2,7 +2,7 @@
 //!
 //! The caller's programs may hold every instruction that seccomp takes, so all of them are here.
 
-use nix::libc::{self, sock_filter};
+use libc::sock_filter;
 
 use crate::confine::seccomp::bpf::AUDIT_ARCH;
 

@@ -12,8 +12,8 @@ pub(crate) mod program;
 
 use std::os::fd::RawFd;
 
+use libc::sock_filter;
 use nix::errno::Errno;
-use nix::libc::{self, sock_filter};
 
 use crate::confine::seccomp::cbpf::Call;
 use crate::confine::seccomp::program::{MAX_INSTRUCTIONS, Program};

@@ -18,9 +18,9 @@ use std::rc::Rc;
 use std::str::FromStr;
 
 use ::caps::Capability;
+use libc::sock_filter;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::libc::{self, sock_filter};
 use nix::sys::stat::Mode;
 use seccompiler::{BackendError, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition};
 use serde::Deserialize;
