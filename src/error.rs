@@ -1,7 +1,9 @@
-//! What goes wrong, in words: [`Error`], the [`Context`] that gives a failed call its words, and the one printer.
+//! What goes wrong, in words: [`Error`], the [`Context`] that gives a failed call its words, and
+//! the one printer.
 //!
-//! Launchers match these lines, so the words are part of the interface. There is no conversion from a bare [`Errno`]:
-//! a step that fails has to say which step it was. Every diagnostic is one `write` to stderr.
+//! Launchers match these lines, so the words are part of the interface. There is no conversion from
+//! a bare [`Errno`]: a step that fails has to say which step it was. Every diagnostic is one
+//! `write` to stderr.
 
 use std::ffi::CStr;
 use std::fmt::{self, Display, Write as _};
@@ -65,7 +67,8 @@ impl Error {
         Self { what: Vec::new(), cause: Some(Cause::Silent), hint: None }
     }
 
-    /// Adds what is probably behind it, if somebody is there to read that and nobody has said more already.
+    /// Adds what is probably behind it, if somebody is there to read that and nobody has said more
+    /// already.
     pub(crate) fn hinted(mut self, find: impl FnOnce(Option<Errno>) -> Option<String>) -> Self {
         let errno = match self.cause {
             Some(Cause::Os(errno) | Cause::Mount(errno)) => Some(errno),
@@ -113,15 +116,15 @@ impl Error {
     }
 }
 
-/// Text of unknown origin for one line of a terminal: nothing in it ends the line, moves the cursor or turns the direction of writing.
+/// Text of unknown origin for one line of a terminal: nothing in it ends the line, moves the cursor
+/// or turns the direction of writing.
 pub(crate) fn on_one_line(text: &str) -> String {
     text.chars().map(|letter| if is_plain(letter) { letter } else { '?' }).collect()
 }
 
 /// Whether a character is only itself.
 pub(crate) fn is_plain(letter: char) -> bool {
-    let turns =
-        matches!(letter, '\u{061c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let turns = matches!(letter, '\u{061c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     !letter.is_control() && !turns
 }
 
@@ -154,10 +157,11 @@ impl<T> Context<T> for std::result::Result<T, Errno> {
 
 /// The errno of an [`io::Error`]; [`Errno::EIO`] where the standard library invented the error.
 pub(crate) fn errno(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO))
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// The C library's words for an errno; nix's own differ from glibc's in places, and launchers match glibc's.
+/// The C library's words for an errno; nix's own differ from glibc's in places, and launchers match
+/// glibc's.
 pub(crate) fn describe(errno: Errno) -> String {
     let mut text = io::Error::from_raw_os_error(errno as i32).to_string();
     if let Some(end) = text.rfind(" (os error ") {
@@ -170,8 +174,9 @@ pub(crate) fn describe(errno: Errno) -> String {
 const MOUNT_LIMIT: &[u8] =
     b": Limit exceeded (ENOSPC). (Hint: Check that /proc/sys/fs/mount-max is sufficient, typically 100000)";
 
-/// Whether diagnostics carry their syslog level, as --level-prefix asks. The only static: it changes how an error is
-/// printed that may come from anywhere, and a `Config` is not at hand while one is still being parsed.
+/// Whether diagnostics carry their syslog level, as --level-prefix asks. The only static: it
+/// changes how an error is printed that may come from anywhere, and a `Config` is not at hand while
+/// one is still being parsed.
 static LEVEL_PREFIX: AtomicBool = AtomicBool::new(false);
 
 /// From here on every diagnostic begins with its syslog level.
@@ -204,7 +209,11 @@ fn say(level: u8, text: &[u8]) {
 
 /// The last words of a process that has no memory left, and so they take none.
 pub(crate) fn say_out_of_memory() {
-    let line: &[u8] = if LEVEL_PREFIX.load(Ordering::Relaxed) { b"<3>bwrap: Out of memory\n" } else { b"bwrap: Out of memory\n" };
+    let line: &[u8] = if LEVEL_PREFIX.load(Ordering::Relaxed) {
+        b"<3>bwrap: Out of memory\n"
+    } else {
+        b"bwrap: Out of memory\n"
+    };
     _ = nix::unistd::write(io::stderr(), line);
 }
 

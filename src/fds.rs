@@ -1,7 +1,8 @@
 //! The fds that options name, from the moment of parsing to the moment of use.
 //!
-//! A number on the command line is the caller's claim that this fd is open. Once we open files of our own, the same number
-//! could be one of ours. So every claim is settled before that: what is open becomes owned, and each may be used once.
+//! A number on the command line is the caller's claim that this fd is open. Once we open files of
+//! our own, the same number could be one of ours. So every claim is settled before that: what is
+//! open becomes owned, and each may be used once.
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -28,13 +29,15 @@ pub(crate) struct Fds {
 }
 
 impl Fds {
-    /// Takes over every fd that the command line names. None of them reaches COMMAND by accident: they are close-on-exec from now on.
+    /// Takes over every fd that the command line names. None of them reaches COMMAND by accident:
+    /// they are close-on-exec from now on.
     pub(crate) fn adopt(config: &Config) -> Self {
         let mut fds = Self::default();
         let options = &config.fds;
         // Both documents on one fd is an error as in the reference, where the first one closes it.
         let is_twice = options.json_status == options.info;
-        let each = options.each().into_iter().filter(|(name, ..)| !is_twice || *name != "json-status-fd");
+        let each =
+            options.each().into_iter().filter(|(name, ..)| !is_twice || *name != "json-status-fd");
         let sync: BTreeSet<_> = options.sync.iter().copied().collect();
         let mut repeated = Vec::new();
         for fd in each.filter_map(|(_, fd, _)| fd).chain(sync) {
@@ -45,8 +48,8 @@ impl Fds {
         for fd in config.ops.iter().filter_map(Op::fd) {
             fds.claim(fd);
         }
-        // What waits, informs or is joined may well be one and the same fd; content is read once. Only now: a copy must not become
-        // a number that another option names.
+        // What waits, informs or is joined may well be one and the same fd; content is read once.
+        // Only now: a copy must not become a number that another option names.
         for fd in repeated {
             fds.copy(fd);
         }
@@ -99,8 +102,9 @@ impl Fds {
     }
 }
 
-/// Sees to it that none of our fds is a standard one and takes a diagnostic for data. It gets the first fd that we have opened: the
-/// kernel gives the lowest number that is free, so if that is beyond the standard ones the caller has not closed any.
+/// Sees to it that none of our fds is a standard one and takes a diagnostic for data. It gets the
+/// first fd that we have opened: the kernel gives the lowest number that is free, so if that is
+/// beyond the standard ones the caller has not closed any.
 pub(crate) fn beyond_standard(first: OwnedFd) -> SysResult<OwnedFd> {
     if first.as_raw_fd() > 2 {
         return Ok(first);
@@ -115,16 +119,19 @@ pub(crate) fn beyond_standard(first: OwnedFd) -> SysResult<OwnedFd> {
 fn reserve_standard() {
     for fd in 0..3 {
         if !sys::is_open(fd)
-            && let Ok(placeholder) = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            && let Ok(placeholder) =
+                EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
         {
             std::mem::forget(placeholder);
         }
     }
 }
 
-/// Closes many of our own fds with few calls: one for each run of consecutive numbers. The result is whether there is a call for that.
+/// Closes many of our own fds with few calls: one for each run of consecutive numbers. The result
+/// is whether there is a call for that.
 pub(crate) fn close_all(fds: Vec<OwnedFd>) -> bool {
-    let mut numbers: Vec<RawFd> = fds.into_iter().map(std::os::fd::IntoRawFd::into_raw_fd).collect();
+    let mut numbers: Vec<RawFd> =
+        fds.into_iter().map(std::os::fd::IntoRawFd::into_raw_fd).collect();
     numbers.sort_unstable();
     let mut in_runs = true;
     for run in numbers.chunk_by(|a, b| a + 1 == *b) {
@@ -142,21 +149,32 @@ pub(crate) fn open_numbers(proc: BorrowedFd<'_>) -> SysResult<Vec<RawFd>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut numbers = Vec::new();
     for entry in Dir::openat(proc, c"self/fd", flags, Mode::empty())?.iter() {
-        numbers.extend(std::str::from_utf8(entry?.file_name().to_bytes()).ok().and_then(|name| name.parse::<RawFd>().ok()));
+        numbers.extend(
+            std::str::from_utf8(entry?.file_name().to_bytes())
+                .ok()
+                .and_then(|name| name.parse::<RawFd>().ok()),
+        );
     }
     Ok(numbers)
 }
 
-/// Closes every fd from 3 on but these, so that the other ends of the caller's pipes see when the sandbox is done with them. `open` tells
-/// which there are; it is asked only where close_range(2) is refused.
-pub(crate) fn close_all_but<'a>(keep: impl Iterator<Item = BorrowedFd<'a>>, open: impl FnOnce() -> Option<Vec<RawFd>>) {
+/// Closes every fd from 3 on but these, so that the other ends of the caller's pipes see when the
+/// sandbox is done with them. `open` tells which there are; it is asked only where close_range(2)
+/// is refused.
+pub(crate) fn close_all_but<'a>(
+    keep: impl Iterator<Item = BorrowedFd<'a>>,
+    open: impl FnOnce() -> Option<Vec<RawFd>>,
+) {
     let mut keep: Vec<RawFd> = keep.map(|fd| fd.as_raw_fd()).filter(|&fd| fd > 2).collect();
     keep.sort_unstable();
     let mut first = 3;
     for &fd in keep.iter().chain([&RawFd::MAX]) {
         if first < fd && sys::close_range(first, fd - 1).is_err() {
             let open = open().unwrap_or_else(possible_numbers);
-            return open.into_iter().filter(|fd| *fd > 2 && !keep.contains(fd)).for_each(sys::close);
+            return open
+                .into_iter()
+                .filter(|fd| *fd > 2 && !keep.contains(fd))
+                .for_each(sys::close);
         }
         first = fd.saturating_add(1);
     }

@@ -5,7 +5,6 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::libc;
 use nix::sys::prctl;
 use nix::unistd::{AccessFlags, Pid, faccessat, getppid};
 
@@ -48,8 +47,9 @@ pub(crate) fn start() -> Result<Host> {
         return Err(Error::new("setuid use of bubblewrap is not supported"));
     }
     if caller.uid == 0 {
-        // Another sandbox of root's, without capabilities of its own, must not look into this process once it has dropped its
-        // own: the executable is a file that root may write to. For COMMAND the exec itself takes this back.
+        // Another sandbox of root's, without capabilities of its own, must not look into this
+        // process once it has dropped its own: the executable is a file that root may write to. For
+        // COMMAND the exec itself takes this back.
         become_undumpable()?;
     }
     let (effective, permitted) = sys::capget().context("capget failed")?;
@@ -69,8 +69,11 @@ pub(crate) fn terminal() -> Option<CString> {
 pub(crate) fn userns_offered() -> bool {
     let content = |path: &CStr| read_file(AT_FDCWD, path, 4096).ok();
     // Whatever else goes wrong here, the clone will say.
-    let exists = faccessat(AT_FDCWD, c"/proc/self/ns/user", AccessFlags::F_OK, AtFlags::empty()) != Err(Errno::ENOENT);
-    let off = content(c"/sys/module/user_namespace/parameters/enable").is_some_and(|text| text.first() == Some(&b'N'));
-    let none = content(c"/proc/sys/user/max_user_namespaces").is_some_and(|text| text.trim_ascii() == b"0");
+    let exists = faccessat(AT_FDCWD, c"/proc/self/ns/user", AccessFlags::F_OK, AtFlags::empty())
+        != Err(Errno::ENOENT);
+    let off = content(c"/sys/module/user_namespace/parameters/enable")
+        .is_some_and(|text| text.first() == Some(&b'N'));
+    let none = content(c"/proc/sys/user/max_user_namespaces")
+        .is_some_and(|text| text.trim_ascii() == b"0");
     exists && !off && !none
 }

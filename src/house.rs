@@ -5,8 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The top-level modules, each of which may import from those after it.
-const FLOORS: [&str; 12] =
-    ["launch", "sandbox", "explain", "cli", "fds", "config", "confine", "links", "host", "kernel", "error", "word"];
+const FLOORS: [&str; 12] = [
+    "launch", "sandbox", "explain", "cli", "fds", "config", "confine", "links", "host", "kernel",
+    "error", "word",
+];
 
 /// All Rust files below a directory, without those of tests alone.
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
@@ -106,7 +108,9 @@ fn unsafe_code_has_one_place() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&top, &mut files);
-    for file in files.iter().filter(|file| !file.ends_with("kernel/sys.rs") && !file.ends_with("house.rs")) {
+    for file in
+        files.iter().filter(|file| !file.ends_with("kernel/sys.rs") && !file.ends_with("house.rs"))
+    {
         let text = fs::read_to_string(file).unwrap_or_default();
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         assert!(!code.into_iter().any(|line| line.contains("unsafe ")), "{}", file.display());

@@ -1,9 +1,11 @@
 //! `bwrap`: runs a command in a sandbox that an ordinary user may make.
 //!
-//! argv → [`config::Config`] (plain data) → [`config::Config::check`] → [`launch`], which splits into the
-//! [`launch::monitor`] outside and [`sandbox::enter`] inside, the list of steps that ends with `execvp`.
+//! argv → [`config::Config`] (plain data) → [`config::Config::check`] → [`launch`], which splits
+//! into the [`launch::monitor`] outside and [`sandbox::enter`] inside, the list of steps that ends
+//! with `execvp`.
 //!
-//! The modules below are in the order of who may import whom, the ground floor last; a test holds that.
+//! The modules below are in the order of who may import whom, the ground floor last; a test holds
+//! that.
 #![cfg_attr(not(test), no_main)]
 
 mod cli;
@@ -27,8 +29,8 @@ use cli::record::Request;
 use cli::{options, parse};
 use word::Word;
 
-/// What `--version` says: the version of bubblewrap whose interface this is. Build systems take the second or the last word of it,
-/// so there is nothing else.
+/// What `--version` says: the version of bubblewrap whose interface this is. Build systems take the
+/// second or the last word of it, so there is nothing else.
 const VERSION: &[u8] = b"bubblewrap 0.13.1\n";
 
 #[cfg(not(test))]
@@ -36,7 +38,8 @@ kernel::sys::entry!(run);
 
 /// Does what the command line says; the result is the exit status.
 ///
-/// The only place where an [`error::Error`] is printed. In the process that becomes COMMAND it does not return.
+/// The only place where an [`error::Error`] is printed. In the process that becomes COMMAND it does
+/// not return.
 #[cfg_attr(test, expect(dead_code, reason = "under test the C entry point is the test runner's"))]
 fn run(mut argv: impl ExactSizeIterator<Item = Word>) -> i32 {
     let program = argv.next().unwrap_or_default();

@@ -26,6 +26,7 @@ pub(crate) fn c_number(text: &CStr) -> Option<u64> {
         [b'0', rest @ ..] if !rest.is_empty() => (rest, 8),
         all => (all, 10),
     };
-    let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with(['+', '-']))?;
+    let digits =
+        std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with(['+', '-']))?;
     u64::from_str_radix(digits, radix).ok()
 }

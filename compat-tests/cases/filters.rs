@@ -233,6 +233,13 @@ fn order() -> Vec<Case> {
             .run(["sh", "-c", "unshare -U true 2> /dev/null || echo refused"])
             .ok()
             .stdout("refused\n"),
+        // It may do so where nobody could have foreseen it: by the address that the call comes from, of which nothing is known before.
+        Case::new("prctl_that_seems_to_succeed_by_its_address")
+            .on_host()
+            .options(["--add-seccomp-fd", "9", "--seccomp-default"])
+            .fd(9, Fd::memfd(by_address()))
+            .run(["true"])
+            .fails("bwrap: A filter that is there keeps out the built-in policy"),
         // A profile with flags is installed by another call.
         ran(with("seccomp_is_refused", &without("seccomp"))
             .setup(move |s| s.file("logged.json", &logged))
@@ -309,6 +316,20 @@ fn bytes(otherwise: u32, calls: &[(libc::c_long, u32)]) -> Vec<u8> {
     }
     program.push(step(0x06, otherwise, 0, 0));
     filter::bytes(&program)
+}
+
+/// A program under which prctl does nothing and succeeds, but not if it came from the address 0.
+fn by_address() -> Vec<u8> {
+    let step = |code, k, jt, jf| Instruction { code, jt, jf, k };
+    let prctl = u32::try_from(libc::SYS_prctl).unwrap_or(u32::MAX);
+    filter::bytes(&[
+        step(0x20, 0, 0, 0),
+        step(0x15, prctl, 0, 3),
+        step(0x20, 8, 0, 0),
+        step(0x15, 0, 1, 0),
+        step(0x06, ERRNO, 0, 0),
+        step(0x06, ALLOW, 0, 0),
+    ])
 }
 
 /// The caller's own programs, as the original has them.

@@ -1,7 +1,9 @@
-//! The man page and the completions of three shells, rendered from [`crate::cli::options`]; compiled for tests only.
+//! The man page and the completions of three shells, rendered from [`crate::cli::options`];
+//! compiled for tests only.
 //!
-//! Each of these files is written by hand but for one region between two marker lines, which is the table's. A test
-//! holds the checked-in regions to the rendering, and `BLESS=1 cargo test docs` rewrites them.
+//! Each of these files is written by hand but for one region between two marker lines, which is the
+//! table's. A test holds the checked-in regions to the rendering, and `BLESS=1 cargo test docs`
+//! rewrites them.
 #![expect(clippy::expect_used, reason = "a test says what is wrong by failing")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +22,12 @@ const END: &str = "<<< from src/cli/options.rs";
 type Render = fn() -> String;
 
 /// The files that hold a region, and what renders it.
-const FILES: [(&str, Render); 4] =
-    [("man/bwrap.1", man), ("completions/bwrap.bash", bash), ("completions/_bwrap", zsh), ("completions/bwrap.fish", fish)];
+const FILES: [(&str, Render); 4] = [
+    ("man/bwrap.1", man),
+    ("completions/bwrap.bash", bash),
+    ("completions/_bwrap", zsh),
+    ("completions/bwrap.fish", fish),
+];
 
 /// A widest line of generated text.
 const WIDTH: usize = 78;
@@ -49,8 +55,8 @@ fn minus(name: &str) -> String {
     name.trim_start_matches('-').replace('-', "\\-").replacen("", "\\-", 1)
 }
 
-/// Sentences as mdoc(7), each begun on a line of its own: options, operands, paths, variables and manual pages become
-/// macro lines, all else is filled text.
+/// Sentences as mdoc(7), each begun on a line of its own: options, operands, paths, variables and
+/// manual pages become macro lines, all else is filled text.
 fn prose(text: &mut String, row: &Row, sentences: &str) {
     for sentence in sentences.trim_end().replace(". ", ".\n").lines() {
         let mut line = String::new();
@@ -161,14 +167,21 @@ fn filled<'a>(indent: &str, words: impl IntoIterator<Item = &'a str>, continued:
 /// bash: the kinds of each option's values, and the capabilities.
 fn bash() -> String {
     let operands = lines(|row| format!("    [{}]='{}'\n", row.name, kinds(row)));
-    format!("declare -gA _bwrap_operands=(\n{operands})\n_bwrap_capabilities=(\n{})\n", capabilities())
+    format!(
+        "declare -gA _bwrap_operands=(\n{operands})\n_bwrap_capabilities=(\n{})\n",
+        capabilities()
+    )
 }
 
 /// zsh: each option and what it is, the kinds of its values, and the capabilities.
 fn zsh() -> String {
-    let described = lines(|row| format!("    '{}:{}'\n", row.name, row.help.replace('\'', "'\\''")));
+    let described =
+        lines(|row| format!("    '{}:{}'\n", row.name, row.help.replace('\'', "'\\''")));
     let operands = lines(|row| format!("    {} '{}'\n", row.name, kinds(row)));
-    format!("described=(\n{described})\noperands=(\n{operands})\ncapabilities=(\n{})\n", capabilities())
+    format!(
+        "described=(\n{described})\noperands=(\n{operands})\ncapabilities=(\n{})\n",
+        capabilities()
+    )
 }
 
 /// A text of each option, one after the other.
@@ -179,21 +192,28 @@ fn lines(text: impl Fn(&Row) -> String) -> String {
 /// fish: each option, what follows it, and the capabilities.
 fn fish() -> String {
     let mut text = lines(|row| {
-        let (name, help) = (row.name.trim_start_matches('-'), row.help.replace('\\', "\\\\").replace('\'', "\\'"));
+        let (name, help) =
+            (row.name.trim_start_matches('-'), row.help.replace('\\', "\\\\").replace('\'', "\\'"));
         format!("complete -c bwrap -n '__bwrap_at option' -l {name} -d '{help}'\n")
     });
     let mut followed: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for row in OPTIONS.iter().filter(|row| !row.operands.is_empty()) {
         followed.entry(kinds(row)).or_default().push(row.name);
     }
-    text.push_str("function __bwrap_operands -a option -d 'The kinds of an option\\'s values, one a line'\n");
+    text.push_str(
+        "function __bwrap_operands -a option -d 'The kinds of an option\\'s values, one a line'\n",
+    );
     text.push_str("    switch $option\n");
     for (kinds, names) in followed {
         let names = filled("            ", names, " \\");
         _ = writeln!(text, "        case {}\n            string split ' ' '{kinds}'", names.trim());
     }
     text.push_str("    end\nend\n");
-    _ = writeln!(text, "set -g __bwrap_capabilities \\\n{}", capabilities().trim_end().replace('\n', " \\\n"));
+    _ = writeln!(
+        text,
+        "set -g __bwrap_capabilities \\\n{}",
+        capabilities().trim_end().replace('\n', " \\\n")
+    );
     text
 }
 
@@ -214,7 +234,10 @@ fn files_are_what_the_table_says() {
         if std::env::var_os("BLESS").is_some() {
             fs::write(&path, &rendered).expect(name);
         } else {
-            assert!(file == rendered, "{name} is not what src/cli/options.rs says: run `BLESS=1 cargo test docs`");
+            assert!(
+                file == rendered,
+                "{name} is not what src/cli/options.rs says: run `BLESS=1 cargo test docs`"
+            );
         }
     }
 }
@@ -233,7 +256,11 @@ fn names_are_unique_and_there_are_82() {
     for name in names {
         let word = name.strip_prefix("--").expect(name);
         assert!(word.starts_with(|sign: char| sign.is_ascii_lowercase()), "{name}");
-        assert!(word.bytes().all(|sign| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == b'-'), "{name}");
+        assert!(
+            word.bytes()
+                .all(|sign| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == b'-'),
+            "{name}"
+        );
     }
 }
 
@@ -245,7 +272,11 @@ fn usage_fits_a_terminal() {
     }
     for row in OPTIONS {
         let three = row.operands.len() == 3;
-        assert!(three || row.synopsis().len() <= 28, "the texts of --help are not in one column: {}", row.synopsis());
+        assert!(
+            three || row.synopsis().len() <= 28,
+            "the texts of --help are not in one column: {}",
+            row.synopsis()
+        );
     }
 }
 
@@ -253,10 +284,22 @@ fn usage_fits_a_terminal() {
 fn every_option_is_explained() {
     for row in OPTIONS {
         let sentence = row.help.trim();
-        assert!(!sentence.is_empty() && sentence == row.help && !sentence.ends_with('.'), "--help of {}", row.name);
-        assert!(row.man.is_empty() || row.man.ends_with('.') && row.man == row.man.trim(), "man of {}", row.name);
+        assert!(
+            !sentence.is_empty() && sentence == row.help && !sentence.ends_with('.'),
+            "--help of {}",
+            row.name
+        );
+        assert!(
+            row.man.is_empty() || row.man.ends_with('.') && row.man == row.man.trim(),
+            "man of {}",
+            row.name
+        );
         for (operand, _) in row.operands {
-            assert!(operand.bytes().all(|sign| sign.is_ascii_uppercase()), "{operand} of {}", row.name);
+            assert!(
+                operand.bytes().all(|sign| sign.is_ascii_uppercase()),
+                "{operand} of {}",
+                row.name
+            );
         }
     }
 }
@@ -277,7 +320,6 @@ fn prose_becomes_macros() {
     let row = OPTIONS.iter().find(|row| row.name == "--chdir").expect("--chdir is an option");
     let mut text = String::new();
     prose(&mut text, row, "Like --bind-fd, in DIR (see fcntl(2)), $HOME or / of COMMAND's. 'New.");
-    let expected =
-        "Like\n.Fl \\-bind\\-fd ,\nin\n.Ar DIR\n(see\n.Xr fcntl 2 ) ,\n.Ev HOME\nor\n.Pa /\nof\n.Ar COMMAND Ns 's.\n\\&'New.\n";
+    let expected = "Like\n.Fl \\-bind\\-fd ,\nin\n.Ar DIR\n(see\n.Xr fcntl 2 ) ,\n.Ev HOME\nor\n.Pa /\nof\n.Ar COMMAND Ns 's.\n\\&'New.\n";
     assert_eq!(text, expected);
 }

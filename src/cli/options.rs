@@ -1,7 +1,7 @@
 //! **The table**: one row per option, with its operands, its texts and what it records.
 //!
-//! The parser, `--help`, the man page and the completions of three shells all come from here, so an option is added in
-//! one place. The names are bubblewrap's interface; every sentence is ours.
+//! The parser, `--help`, the man page and the completions of three shells all come from here, so an
+//! option is added in one place. The names are bubblewrap's interface; every sentence is ours.
 
 use std::ffi::{CStr, OsStr};
 use std::fmt::Write as _;
@@ -89,7 +89,10 @@ pub(crate) struct Row {
     /// One line for `--help`.
     pub(crate) help: &'static str,
     /// The rest of what there is to say, for the man page.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only the man page, which a test renders, tells the rest"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "only the man page, which a test renders, tells the rest")
+    )]
     pub(crate) man: &'static str,
     /// How it takes part in the rules about modifiers.
     pub(crate) pending: Pending,
@@ -145,7 +148,13 @@ pub(crate) fn usage(program: &CStr) -> Vec<u8> {
 }
 
 /// A bind's source and destination, and the operation made of them.
-fn bind(recorder: &mut Recorder, values: &mut Values<'_>, access: Access, devices: Devices, missing: Missing) -> Result<()> {
+fn bind(
+    recorder: &mut Recorder,
+    values: &mut Values<'_>,
+    access: Access,
+    devices: Devices,
+    missing: Missing,
+) -> Result<()> {
     let source = Source::Path(values.path()?);
     let dest = values.path()?;
     recorder.push(Op::Bind { source, dest, access, devices, missing });
@@ -156,7 +165,13 @@ fn bind(recorder: &mut Recorder, values: &mut Values<'_>, access: Access, device
 fn bind_fd(recorder: &mut Recorder, values: &mut Values<'_>, access: Access) -> Result<()> {
     let source = Source::Fd(values.fd()?);
     let dest = values.path()?;
-    recorder.push(Op::Bind { source, dest, access, devices: Devices::Refused, missing: Missing::Fatal });
+    recorder.push(Op::Bind {
+        source,
+        dest,
+        access,
+        devices: Devices::Refused,
+        missing: Missing::Fatal,
+    });
     Ok(())
 }
 
@@ -177,7 +192,8 @@ fn unshare_all(recorder: &mut Recorder) {
             *soft = Want::Try;
         }
     }
-    for hard in [&mut namespaces.ipc, &mut namespaces.pid, &mut namespaces.net, &mut namespaces.uts] {
+    for hard in [&mut namespaces.ipc, &mut namespaces.pid, &mut namespaces.net, &mut namespaces.uts]
+    {
         *hard = Want::Yes;
     }
 }
@@ -222,12 +238,13 @@ pub(crate) const OPTIONS: &[Row] = &[
         "The list goes to standard output and the exit status is 0.",
         |p, _| { p.request(Request::Help); Ok(()) }),
     row!(General, "--version", [], "Show the version",
-        "It is the version of bubblewrap whose behaviour this is, and nothing else: build systems read it.",
+        "It is the version of bubblewrap whose behaviour this is, and nothing else: build systems \
+         read it.",
         |p, _| { p.request(Request::Version); Ok(()) }),
     row!(General, "--args", [FD], "Read more options from FD, each ended by a NUL byte",
-        "The options are used at this point of the command line. A final NUL byte may be missing. --args cannot stand in such \
-          a file, but may be repeated on the command line. Words after the options are ignored: COMMAND always comes from the \
-          command line.",
+        "The options are used at this point of the command line. A final NUL byte may be missing. \
+         --args cannot stand in such a file, but may be repeated on the command line. Words after \
+         the options are ignored: COMMAND always comes from the command line.",
         |p, v| { let fd = v.fd()?; p.args_from(fd) }),
     row!(Environment, "--argv0", [("VALUE", Kind::Text)], "Start COMMAND with VALUE as its argv[0]",
         "Without it COMMAND's own name is used. It may be given once.",
@@ -236,26 +253,34 @@ pub(crate) const OPTIONS: &[Row] = &[
             Some(_) => Err(Error::new("--argv0 used multiple times")),
         }),
     row!(General, "--level-prefix", [], "Begin diagnostics with their syslog level, like <3>",
-        "Errors begin with <3> and warnings with <4>, from this option on. A logger such as systemd-cat(1) understands that.",
+        "Errors begin with <3> and warnings with <4>, from this option on. A logger such as \
+         systemd-cat(1) understands that.",
         |_, _| { crate::error::use_level_prefix(); Ok(()) }),
     row!(Namespaces, "--unshare-all", [], "Make every namespace new that can be",
-        "The same as --unshare-user-try --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try.",
+        "The same as --unshare-user-try --unshare-ipc --unshare-pid --unshare-net --unshare-uts \
+         --unshare-cgroup-try.",
         |p, _| { unshare_all(p); Ok(()) }),
     row!(Namespaces, "--share-net", [], "Keep the caller's network namespace after --unshare-all",
-        "It takes back an earlier --unshare-all or --unshare-net; every other namespace stays as it is.",
+        "It takes back an earlier --unshare-all or --unshare-net; every other namespace stays as \
+         it is.",
         |p, _| { p.config.namespaces.net = Want::No; Ok(()) }),
     row!(Namespaces, "--unshare-user", [], "Make a new user namespace (implied for ordinary users)",
-        "An ordinary user always gets one, unless --userns names another: nothing of the set-up is allowed without.",
+        "An ordinary user always gets one, unless --userns names another: nothing of the set-up is \
+         allowed without.",
         |p, _| { p.config.namespaces.user = Want::Yes; Ok(()) }),
-    row!(Namespaces, "--unshare-user-try", [], "Make a new user namespace if the kernel offers them",
+    row!(Namespaces, "--unshare-user-try", [],
+        "Make a new user namespace if the kernel offers them",
         "Where user namespaces are switched off, root goes on without one.",
-        |p, _| { if p.config.namespaces.user == Want::No { p.config.namespaces.user = Want::Try; } Ok(()) }),
+        |p, _| {
+            if p.config.namespaces.user == Want::No { p.config.namespaces.user = Want::Try; }
+            Ok(())
+        }),
     row!(Namespaces, "--unshare-ipc", [], "Make a new ipc namespace",
         "System V IPC and POSIX message queues are the sandbox's own.",
         |p, _| { p.config.namespaces.ipc = Want::Yes; Ok(()) }),
     row!(Namespaces, "--unshare-pid", [], "Make a new pid namespace",
-        "Processes outside cannot be seen or signalled. PID 1 is a small process of bwrap's own that reaps, unless --as-pid-1 \
-          is given.",
+        "Processes outside cannot be seen or signalled. PID 1 is a small process of bwrap's own \
+         that reaps, unless --as-pid-1 is given.",
         |p, _| { p.config.namespaces.pid = Want::Yes; Ok(()) }),
     row!(Namespaces, "--unshare-net", [], "Make a new network namespace with nothing but loopback",
         "The loopback interface is up and has its addresses.",
@@ -266,9 +291,13 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Namespaces, "--unshare-cgroup", [], "Make a new cgroup namespace",
         "It is an error if the kernel has none.",
         |p, _| { p.config.namespaces.cgroup = Want::Yes; Ok(()) }),
-    row!(Namespaces, "--unshare-cgroup-try", [], "Make a new cgroup namespace if the kernel has them",
+    row!(Namespaces, "--unshare-cgroup-try", [],
+        "Make a new cgroup namespace if the kernel has them",
         "",
-        |p, _| { if p.config.namespaces.cgroup == Want::No { p.config.namespaces.cgroup = Want::Try; } Ok(()) }),
+        |p, _| {
+            if p.config.namespaces.cgroup == Want::No { p.config.namespaces.cgroup = Want::Try; }
+            Ok(())
+        }),
     row!(Namespaces, "--userns", [FD], "Join the user namespace FD instead of making one",
         "FD is an open /proc/PID/ns/user. Not together with --unshare-user.",
         |p, v| v.last_wins(&mut p.config.fds.userns, Values::fd)),
@@ -276,14 +305,16 @@ pub(crate) const OPTIONS: &[Row] = &[
         "FD has to be a descendant of the one that was joined or made. COMMAND runs in it.",
         |p, v| v.last_wins(&mut p.config.fds.userns2, Values::fd)),
     row!(Namespaces, "--disable-userns", [], "Let nothing in the sandbox make user namespaces",
-        "The limit of the sandbox's user namespace is set to 1 and used up by one more, in which COMMAND runs. Needs \
-         --unshare-user. Not together with --userns-block-fd.",
+        "The limit of the sandbox's user namespace is set to 1 and used up by one more, in which \
+         COMMAND runs. Needs --unshare-user. Not together with --userns-block-fd.",
         |p, _| { p.config.switches.disable_userns = true; Ok(()) }),
-    row!(Namespaces, "--assert-userns-disabled", [], "Stop if user namespaces can still be made in the sandbox",
+    row!(Namespaces, "--assert-userns-disabled", [],
+        "Stop if user namespaces can still be made in the sandbox",
         "It is found out by trying. For use with --userns, where --disable-userns cannot be given.",
         |p, _| { p.config.switches.assert_userns_disabled = true; Ok(()) }),
     row!(Namespaces, "--pidns", [FD], "Join the pid namespace FD",
-        "FD is an open /proc/PID/ns/pid. With --unshare-pid the new pid namespace is a child of it.",
+        "FD is an open /proc/PID/ns/pid. With --unshare-pid the new pid namespace is a child of \
+         it.",
         |p, v| v.last_wins(&mut p.config.fds.pidns, Values::fd)),
     row!(Namespaces, "--uid", [("UID", Kind::Text)], "Be UID in the sandbox",
         "Needs a user namespace of the sandbox's own, unless it is the real user id.",
@@ -295,27 +326,30 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Needs --unshare-uts.",
         |p, v| v.last_wins(&mut p.config.hostname, |v| Ok(v.text()))),
     row!(Environment, "--chdir", [("DIR", Kind::Dest)], "Start COMMAND in DIR",
-        "Without it COMMAND starts in the caller's working directory if the sandbox has it, else in $HOME, else in /. PWD is \
-         set to it.",
+        "Without it COMMAND starts in the caller's working directory if the sandbox has it, else \
+         in $HOME, else in /. PWD is set to it.",
         |p, v| v.last_wins(&mut p.config.chdir, Values::path)),
     row!(Environment, "--clearenv", [], "Remove every environment variable",
         "PWD is set all the same. Later --setenv options apply.",
         |p, _| { p.config.environment.push(EnvEdit::Clear); Ok(()) }),
-    row!(Environment, "--setenv", [("VAR", Kind::Variable), ("VALUE", Kind::Text)], "Set an environment variable",
+    row!(Environment, "--setenv", [("VAR", Kind::Variable), ("VALUE", Kind::Text)],
+        "Set an environment variable",
         "A PATH that is set here also decides where COMMAND is found.",
         |p, v| p.set_variable(v)),
     row!(Environment, "--unsetenv", [("VAR", Kind::Variable)], "Remove an environment variable",
         "",
         |p, v| p.unset_variable(v)),
     row!(Lifecycle, "--lock-file", [DEST], "Hold a read lock on DEST while the sandbox lives",
-        "The lock is a record lock (see fcntl(2)) on a file inside the sandbox, held by its PID 1. It may be repeated. Not \
-         together with --as-pid-1.",
+        "The lock is a record lock (see fcntl(2)) on a file inside the sandbox, held by its PID 1. \
+         It may be repeated. Not together with --as-pid-1.",
         |p, v| { let dest = v.path()?; p.config.lock_files.push(dest); Ok(()) }),
     row!(Lifecycle, "--sync-fd", [FD], "Keep FD open while the sandbox lives",
-        "It is held by the sandbox's PID 1 and not open in COMMAND, unless --as-pid-1 is given. It may be repeated.",
+        "It is held by the sandbox's PID 1 and not open in COMMAND, unless --as-pid-1 is given. It \
+         may be repeated.",
         |p, v| { let fd = v.fd()?; p.config.fds.sync.push(fd); Ok(()) }),
     row!(Filesystem, "--bind", [SRC, DEST], "Show the host's SRC at DEST, writable",
-        "The mount is recursive, and so are its flags: nosuid and nodev are added to every mount below SRC, none is taken away.",
+        "The mount is recursive, and so are its flags: nosuid and nodev are added to every mount \
+         below SRC, none is taken away.",
         |p, v| bind(p, v, Access::ReadWrite, Devices::Refused, Missing::Fatal)),
     row!(Filesystem, "--bind-try", [SRC, DEST], "Like --bind, but nothing if SRC does not exist",
         "",
@@ -323,20 +357,24 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Filesystem, "--dev-bind", [SRC, DEST], "Like --bind, with access to device nodes",
         "",
         |p, v| bind(p, v, Access::ReadWrite, Devices::Allowed, Missing::Fatal )),
-    row!(Filesystem, "--dev-bind-try", [SRC, DEST], "Like --dev-bind, but nothing if SRC does not exist",
+    row!(Filesystem, "--dev-bind-try", [SRC, DEST],
+        "Like --dev-bind, but nothing if SRC does not exist",
         "",
         |p, v| bind(p, v, Access::ReadWrite, Devices::Allowed, Missing::Skip )),
     row!(Filesystem, "--ro-bind", [SRC, DEST], "Show the host's SRC at DEST, read-only",
         "Every mount below SRC is read-only too.",
         |p, v| bind(p, v, Access::ReadOnly, Devices::Refused, Missing::Fatal)),
-    row!(Filesystem, "--ro-bind-try", [SRC, DEST], "Like --ro-bind, but nothing if SRC does not exist",
+    row!(Filesystem, "--ro-bind-try", [SRC, DEST],
+        "Like --ro-bind, but nothing if SRC does not exist",
         "",
         |p, v| bind(p, v, Access::ReadOnly, Devices::Refused, Missing::Skip )),
-    row!(Filesystem, "--bind-fd", [FD, DEST], "Show the open file or directory FD at DEST, writable",
-        "What is mounted is checked to be the very file that FD is, so that a path swapped in between is an error. An O_PATH \
-         fd will do.",
+    row!(Filesystem, "--bind-fd", [FD, DEST],
+        "Show the open file or directory FD at DEST, writable",
+        "What is mounted is checked to be the very file that FD is, so that a path swapped in \
+         between is an error. An O_PATH fd will do.",
         |p, v| bind_fd(p, v, Access::ReadWrite)),
-    row!(Filesystem, "--ro-bind-fd", [FD, DEST], "Show the open file or directory FD at DEST, read-only",
+    row!(Filesystem, "--ro-bind-fd", [FD, DEST],
+        "Show the open file or directory FD at DEST, read-only",
         "Otherwise like --bind-fd.",
         |p, v| bind_fd(p, v, Access::ReadOnly)),
     row!(Filesystem, "--remount-ro", [DEST], "Make the mount at DEST read-only",
@@ -345,9 +383,10 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Filesystem, "--overlay-src", [SRC], "Add SRC as a layer of the overlay that follows",
         "The first one is the lowest. Only another --overlay-src or an overlay option may follow.",
         Layer, |p, v| { let layer = v.path()?; p.layers.push(layer); Ok(()) }),
-    row!(Filesystem, "--overlay", [("RWSRC", Kind::HostPath), ("WORKDIR", Kind::HostPath), DEST], "Mount an overlay whose changes go to RWSRC",
-        "RWSRC is the topmost layer. WORKDIR is an empty directory on the same file system. Needs at least one --overlay-src \
-         and Linux 5.11 for ordinary users.",
+    row!(Filesystem, "--overlay", [("RWSRC", Kind::HostPath), ("WORKDIR", Kind::HostPath), DEST],
+        "Mount an overlay whose changes go to RWSRC",
+        "RWSRC is the topmost layer. WORKDIR is an empty directory on the same file system. Needs \
+         at least one --overlay-src and Linux 5.11 for ordinary users.",
         |p, v| {
             let layers = p.take_layers(v, 1)?;
             let upper = Upper::Host { rwsrc: v.path()?, workdir: v.path()? };
@@ -355,7 +394,8 @@ pub(crate) const OPTIONS: &[Row] = &[
             p.push(Op::Overlay { upper, layers, dest });
             Ok(())
         }),
-    row!(Filesystem, "--tmp-overlay", [DEST], "Mount an overlay whose changes go to memory and are lost",
+    row!(Filesystem, "--tmp-overlay", [DEST],
+        "Mount an overlay whose changes go to memory and are lost",
         "Needs at least one --overlay-src.",
         |p, v| {
             let layers = p.take_layers(v, 1)?;
@@ -372,22 +412,26 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(Privileges, "--exec-label", [("LABEL", Kind::Text)], "Run COMMAND with this SELinux label",
-        "An error without SELinux, and if the policy does not know LABEL. no_new_privs is set, so the policy has to allow nnp_transition to \
-         it; where COMMAND is on a nosuid mount, as all binds are, nosuid_transition as well.",
+        "An error without SELinux, and if the policy does not know LABEL. no_new_privs is set, so \
+         the policy has to allow nnp_transition to it; where COMMAND is on a nosuid mount, as all \
+         binds are, nosuid_transition as well.",
         |p, v| v.last_wins(&mut p.config.exec_label, label)),
-    row!(Privileges, "--file-label", [("LABEL", Kind::Text)], "Give files that are made this SELinux label",
-        "All that --dir, --file, --symlink, --bind-data and the mount points make, and all there is on a tmpfs. An error without SELinux, and if the \
-         policy does not know LABEL.",
+    row!(Privileges, "--file-label", [("LABEL", Kind::Text)],
+        "Give files that are made this SELinux label",
+        "All that --dir, --file, --symlink, --bind-data and the mount points make, and all there \
+         is on a tmpfs. An error without SELinux, and if the policy does not know LABEL.",
         |p, v| v.last_wins(&mut p.config.file_label, label)),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
-        "A new one with --unshare-pid or --pidns, else the host's. Of its parts that steer the kernel, sys, sysrq-trigger, irq and bus \
-         are read-only if they themselves could be written to. If it is root who calls, the files in them are root's, whatever the user \
-         namespace: they are read-only too, and so are acpi, asound, driver, dynamic_debug, fs and scsi, unless COMMAND has \
-         CAP_SYS_ADMIN over the sandbox's mounts and could make them writable again.",
+        "A new one with --unshare-pid or --pidns, else the host's. Of its parts that steer the \
+         kernel, sys, sysrq-trigger, irq and bus are read-only if they themselves could be written \
+         to. If it is root who calls, the files in them are root's, whatever the user namespace: \
+         they are read-only too, and so are acpi, asound, driver, dynamic_debug, fs and scsi, \
+         unless COMMAND has CAP_SYS_ADMIN over the sandbox's mounts and could make them writable \
+         again.",
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
     row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
-        "The nodes null, zero, full, random, urandom and tty are the host's; pts is new; shm is an empty directory. There is \
-         a console if standard output is a terminal.",
+        "The nodes null, zero, full, random, urandom and tty are the host's; pts is new; shm is an \
+         empty directory. There is a console if standard output is a terminal.",
         |p, v| { let dest = v.path()?; p.push(Op::Dev(dest)); Ok(()) }),
     row!(Filesystem, "--tmpfs", [DEST], "Mount an empty tmpfs at DEST",
         "Its mode is 0755 or that of a --perms before it, its size that of a --size before it.",
@@ -402,7 +446,12 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let dest = v.path()?; p.push(Op::Mqueue(dest)); Ok(()) }),
     row!(Filesystem, "--dir", [DEST], "Make a directory at DEST",
         "Its mode is 0755 or that of a --perms before it. One that exists is left as it is.",
-        |p, v| { let dest = v.path()?; let perms = p.take_perms(0o755); p.push(Op::Dir { dest, perms }); Ok(()) }),
+        |p, v| {
+            let dest = v.path()?;
+            let perms = p.take_perms(0o755);
+            p.push(Op::Dir { dest, perms });
+            Ok(())
+        }),
     row!(Filesystem, "--file", [FD, DEST], "Copy FD to a file at DEST",
         "Its mode is 0666 or that of a --perms before it. FD is read to its end and closed.",
         |p, v| {
@@ -413,132 +462,191 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(Filesystem, "--bind-data", [FD, DEST], "Copy FD to a file in memory and bind it at DEST",
-        "Its mode is 0600 or that of a --perms before it. The file itself is nowhere else to be found.",
+        "Its mode is 0600 or that of a --perms before it. The file itself is nowhere else to be \
+         found.",
         |p, v| bind_data(p, v, Access::ReadWrite)),
     row!(Filesystem, "--ro-bind-data", [FD, DEST], "Like --bind-data, read-only",
         "",
         |p, v| bind_data(p, v, Access::ReadOnly)),
-    row!(Filesystem, "--symlink", [("SRC", Kind::Text), DEST], "Make a symbolic link at DEST with the text SRC",
+    row!(Filesystem, "--symlink", [("SRC", Kind::Text), DEST],
+        "Make a symbolic link at DEST with the text SRC",
         "One that exists with the same text is fine.",
-        |p, v| { let target = v.path()?; let dest = v.path()?; p.push(Op::Symlink { target, dest }); Ok(()) }),
+        |p, v| {
+            let target = v.path()?;
+            let dest = v.path()?;
+            p.push(Op::Symlink { target, dest });
+            Ok(())
+        }),
     row!(Privileges, "--seccomp", [FD], "Install the seccomp program read from FD",
-        "A classic BPF program as the kernel takes it, at most 4096 instructions. It is installed last, in COMMAND and in PID 1.",
+        "A classic BPF program as the kernel takes it, at most 4096 instructions. It is installed \
+         last, in COMMAND and in PID 1.",
         |p, v| p.seccomp(v)),
     row!(Privileges, "--add-seccomp-fd", [FD], "Like --seccomp, and repeatable",
-        "Programs are installed in the order given: a later one is run first, and the strictest answer counts. Not together \
-         with --seccomp.",
+        "Programs are installed in the order given: a later one is run first, and the strictest \
+         answer counts. Not together with --seccomp.",
         |p, v| p.add_seccomp(v)),
     row!(Monitoring, "--block-fd", [FD], "Wait for FD to be readable before COMMAND starts",
         "One byte is read, or the end of the file.",
         |p, v| v.last_wins(&mut p.config.fds.block, Values::fd)),
     row!(Monitoring, "--userns-block-fd", [FD], "Wait for FD while someone else writes the id maps",
-        "For newuidmap(1) and newgidmap(1): read the child's pid from --info-fd, write the maps, then write a byte to FD. \
-         Needs --unshare-user and --info-fd.",
+        "For newuidmap(1) and newgidmap(1): read the child's pid from --info-fd, write the maps, \
+         then write a byte to FD. Needs --unshare-user and --info-fd.",
         |p, v| v.last_wins(&mut p.config.fds.userns_block, Values::fd)),
     row!(Monitoring, "--info-fd", [FD], "Write the sandbox's pid and namespaces to FD",
-        "One JSON object with child-pid and the inode numbers of the new namespaces; then FD is closed.",
+        "One JSON object with child-pid and the inode numbers of the new namespaces; then FD is \
+         closed.",
         |p, v| v.last_wins(&mut p.config.fds.info, Values::fd)),
     row!(Monitoring, "--json-status-fd", [FD], "Write what happens to the sandbox to FD",
-        "One JSON object a line: first child-pid and namespaces; at the end exit-code, if COMMAND was executed at all.",
+        "One JSON object a line: first child-pid and namespaces; at the end exit-code, if COMMAND \
+         was executed at all.",
         |p, v| v.last_wins(&mut p.config.fds.json_status, Values::fd)),
     row!(Lifecycle, "--new-session", [], "Start a new terminal session",
-        "COMMAND has no controlling terminal and so cannot push input into the caller's (CVE-2017-5226). Use it, or refuse \
-         TIOCSTI by seccomp.",
+        "COMMAND has no controlling terminal and so cannot push input into the caller's \
+         (CVE-2017-5226). Use it, or refuse TIOCSTI by seccomp.",
         |p, _| { p.config.switches.new_session = true; Ok(()) }),
     row!(Lifecycle, "--die-with-parent", [], "Kill COMMAND when bwrap or its parent dies",
-        "By SIGKILL. What COMMAND has started dies with it if it is in a pid namespace of its own (--unshare-pid), and may live on without. \
-         Without one, or with --as-pid-1, so does a COMMAND that resets its parent-death signal, which the kernel resets where \
-         --exec-label or --apparmor change its label. A parent that dies before bwrap has begun to run cannot be noticed.",
+        "By SIGKILL. What COMMAND has started dies with it if it is in a pid namespace of its own \
+         (--unshare-pid), and may live on without. Without one, or with --as-pid-1, so does a \
+         COMMAND that resets its parent-death signal, which the kernel resets where --exec-label \
+         or --apparmor change its label. A parent that dies before bwrap has begun to run cannot \
+         be noticed.",
         |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
     row!(Lifecycle, "--as-pid-1", [], "Run COMMAND itself as PID 1",
-        "It has to reap orphans and gets the special treatment of signals of pid_namespaces(7). Needs --unshare-pid.",
+        "It has to reap orphans and gets the special treatment of signals of pid_namespaces(7). \
+         Needs --unshare-pid.",
         |p, _| { p.config.switches.as_pid_1 = true; Ok(()) }),
-    row!(Privileges, "--cap-add", [("CAP", Kind::Capability)], "Give COMMAND the capability CAP, or ALL",
-        "In a new user namespace it counts only for what belongs to that namespace. Names in any case, or numbers; in order \
-         with --cap-drop.",
+    row!(Privileges, "--cap-add", [("CAP", Kind::Capability)],
+        "Give COMMAND the capability CAP, or ALL",
+        "In a new user namespace it counts only for what belongs to that namespace. Names in any \
+         case, or numbers; in order with --cap-drop.",
         |p, v| { let edit = CapEdit::add(v.text())?; p.edit_caps(edit); Ok(()) }),
-    row!(Privileges, "--cap-drop", [("CAP", Kind::Capability)], "Take the capability CAP, or ALL, from COMMAND",
-        "Without these options root without a user namespace keeps what it has, and everybody else starts with none.",
+    row!(Privileges, "--cap-drop", [("CAP", Kind::Capability)],
+        "Take the capability CAP, or ALL, from COMMAND",
+        "Without these options root without a user namespace keeps what it has, and everybody else \
+         starts with none.",
         |p, v| { let edit = CapEdit::drop(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Filesystem, "--perms", [OCTAL], "Set the mode for the next file-making option",
         "At most 07777. It serves --dir, --tmpfs, --file, --bind-data and --ro-bind-data.",
         Perms, |p, v| p.set_perms(v)),
     row!(Filesystem, "--size", [("BYTES", Kind::Text)], "Set the size limit of the next --tmpfs",
-        "Hexadecimal after 0x, octal after 0. For --tmpfs both --size and --perms may be given, in either order.",
+        "Hexadecimal after 0x, octal after 0. For --tmpfs both --size and --perms may be given, in \
+         either order.",
         Size, |p, v| p.set_size(v)),
-    row!(Filesystem, "--chmod", [OCTAL, ("PATH", Kind::Dest)], "Change the mode of PATH in the sandbox",
+    row!(Filesystem, "--chmod", [OCTAL, ("PATH", Kind::Dest)],
+        "Change the mode of PATH in the sandbox",
         "PATH has to exist.",
-        |p, v| { let perms = v.octal()?; let path = v.path()?; p.push(Op::Chmod { perms, path }); Ok(()) }),
+        |p, v| {
+            let perms = v.octal()?;
+            let path = v.path()?;
+            p.push(Op::Chmod { perms, path });
+            Ok(())
+        }),
     row!(General, "--not-a-security-boundary", [], "Go on when a mount's flags cannot be set",
-        "Where the kernel has no mount_setattr(2), a mount below a bind that cannot be made read-only, nosuid or nodev is a warning instead of an error. Only for \
-         sandboxes that are there for convenience.",
+        "Where the kernel has no mount_setattr(2), a mount below a bind that cannot be made \
+         read-only, nosuid or nodev is a warning instead of an error. Only for sandboxes that are \
+         there for convenience.",
         |p, _| { p.config.switches.not_a_security_boundary = true; Ok(()) }),
     row!(Beyond, "--seccomp-default", [], "Filter COMMAND's system calls by the built-in policy",
-        "It refuses what a desktop program or a build never needs, and what the kernel's holes are mostly in; see SECCOMP POLICIES below.",
-        |p, _| { if !p.config.policies.contains(&Policy::BuiltIn) { p.config.policies.push(Policy::BuiltIn); } Ok(()) }),
-    row!(Beyond, "--seccomp-policy", [("FILE", Kind::HostPath)], "Filter COMMAND's system calls by the policy in FILE",
-        "FILE is a seccomp profile in JSON, as Docker and Podman take it with --security-opt seccomp=FILE and as the OCI runtime specification has it; see SECCOMP \
-         POLICIES below. It may be repeated, and combined with the other options for filters; what any of them refuses is refused.",
+        "It refuses what a desktop program or a build never needs, and what the kernel's holes are \
+         mostly in; see SECCOMP POLICIES below.",
+        |p, _| {
+            if !p.config.policies.contains(&Policy::BuiltIn) { p.config.policies.push(Policy::BuiltIn); }
+            Ok(())
+        }),
+    row!(Beyond, "--seccomp-policy", [("FILE", Kind::HostPath)],
+        "Filter COMMAND's system calls by the policy in FILE",
+        "FILE is a seccomp profile in JSON, as Docker and Podman take it with --security-opt \
+         seccomp=FILE and as the OCI runtime specification has it; see SECCOMP POLICIES below. It \
+         may be repeated, and combined with the other options for filters; what any of them \
+         refuses is refused.",
         |p, v| { let file = v.path()?; p.config.policies.push(Policy::File(file)); Ok(()) }),
-    row!(Beyond, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)], "Limit a resource of COMMAND",
-        "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending and \
-         stack, in any case: the limits of setrlimit(2), in its units. VALUE is the soft limit and the hard one with a colon between them, or one \
-         number for both. The word unlimited stands for no limit. It may be repeated; of several for the same limit the last one counts, for both \
-         values. Raising a hard limit takes CAP_SYS_RESOURCE in the initial user namespace.",
+    row!(Beyond, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)],
+        "Limit a resource of COMMAND",
+        "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, \
+         rss, rtprio, rttime, sigpending and stack, in any case: the limits of setrlimit(2), in \
+         its units. VALUE is the soft limit and the hard one with a colon between them, or one \
+         number for both. The word unlimited stands for no limit. It may be repeated; of several \
+         for the same limit the last one counts, for both values. Raising a hard limit takes \
+         CAP_SYS_RESOURCE in the initial user namespace.",
         |p, v| { Limit::parse(v.text(), v.text())?.add_to(&mut p.config.limits); Ok(()) }),
-    row!(Beyond, "--cgroup", [("KEY", Kind::Text), ("VALUE", Kind::Text)], "Limit what the whole sandbox uses",
-        "The sandbox gets a control group of its own, and VALUE is written to its file KEY before anything runs in it: a limit on all of its \
-         processes together. KEY is a file of cgroup version 2 such as memory.max, memory.swap.max, pids.max, cpu.max, cpu.weight, io.max or \
-         cpuset.cpus. The option may be repeated, and values are written in order. The group that bwrap is started in has to be delegated to the \
-         user; how, and what the values mean, is told below, in the part about control groups.",
-        |p, v| { let setting = Setting::parse(v.text(), v.text())?; p.config.cgroup.push(setting); Ok(()) }),
-    row!(Beyond, "--apparmor", [("PROFILE", Kind::Text)], "Run COMMAND under the AppArmor profile PROFILE",
-        "PROFILE is the name of one that is loaded, see apparmor(7). If the caller is confined itself COMMAND has both profiles, and may do what \
-         both allow; the caller's needs a change_profile rule for that. The paths in PROFILE are those of the sandbox. It counts from COMMAND's \
-         first instruction on, and not for PID 1 of the sandbox.",
+    row!(Beyond, "--cgroup", [("KEY", Kind::Text), ("VALUE", Kind::Text)],
+        "Limit what the whole sandbox uses",
+        "The sandbox gets a control group of its own, and VALUE is written to its file KEY before \
+         anything runs in it: a limit on all of its processes together. KEY is a file of cgroup \
+         version 2 such as memory.max, memory.swap.max, pids.max, cpu.max, cpu.weight, io.max or \
+         cpuset.cpus. The option may be repeated, and values are written in order. The group that \
+         bwrap is started in has to be delegated to the user; how, and what the values mean, is \
+         told below, in the part about control groups.",
+        |p, v| {
+            let setting = Setting::parse(v.text(), v.text())?;
+            p.config.cgroup.push(setting);
+            Ok(())
+        }),
+    row!(Beyond, "--apparmor", [("PROFILE", Kind::Text)],
+        "Run COMMAND under the AppArmor profile PROFILE",
+        "PROFILE is the name of one that is loaded, see apparmor(7). If the caller is confined \
+         itself COMMAND has both profiles, and may do what both allow; the caller's needs a \
+         change_profile rule for that. The paths in PROFILE are those of the sandbox. It counts \
+         from COMMAND's first instruction on, and not for PID 1 of the sandbox.",
         |p, v| v.last_wins(&mut p.config.apparmor, |v| Profile::parse(v.text()))),
     row!(Beyond, "--scope-signals", [], "Let no signal leave the sandbox",
-        "Neither kill(2) nor its relatives reach a process outside, also where the pid namespace is shared. By Landlock, which needs Linux 6.12.",
+        "Neither kill(2) nor its relatives reach a process outside, also where the pid namespace \
+         is shared. By Landlock, which needs Linux 6.12.",
         |p, _| { p.config.landlock.signals = true; Ok(()) }),
     row!(Beyond, "--scope-abstract-unix", [], "Let nothing connect to abstract sockets outside",
-        "Abstract unix(7) sockets belong to the network namespace, so --unshare-net does the same and more. By Landlock, which needs \
-         Linux 6.12.",
+        "Abstract unix(7) sockets belong to the network namespace, so --unshare-net does the same \
+         and more. By Landlock, which needs Linux 6.12.",
         |p, _| { p.config.landlock.abstract_unix = true; Ok(()) }),
-    row!(Beyond, "--tcp-connect", [("PORT", Kind::Text)], "Let TCP connect to PORT and no other; UDP is not limited",
-        "Once it or --tcp-bind is given, connecting to and binding every port that is not named is EACCES, over IPv4 and IPv6, whatever the address. \
-         Both may be repeated. This is not a firewall: UDP is not limited. listen(2) without bind(2) still gets a port that the kernel chooses. \
-         A socket or an io_uring that COMMAND inherits, or receives over another socket, may be connected already or speak another protocol; and other \
-         processes, such as a proxy behind a unix(7) socket, may connect for it. With --unshare-net there is no network at all. \
-         By Landlock, which needs Linux 6.7, and by a filter of system calls that closes the ways around it. The filter is for COMMAND and not for PID 1. \
-         Of sockets it leaves TCP, datagrams of IPv4 and IPv6, unix(7) and netlink(7), and so refuses MPTCP, SMC, SCTP, raw and packet sockets and all \
-         other families. It refuses MSG_FASTOPEN, TCP_ULP (and so TLS in the kernel), io_uring, and system calls in the manner of another architecture.",
+    row!(Beyond, "--tcp-connect", [("PORT", Kind::Text)],
+        "Let TCP connect to PORT and no other; UDP is not limited",
+        "Once it or --tcp-bind is given, connecting to and binding every port that is not named is \
+         EACCES, over IPv4 and IPv6, whatever the address. Both may be repeated. This is not a \
+         firewall: UDP is not limited. listen(2) without bind(2) still gets a port that the kernel \
+         chooses. A socket or an io_uring that COMMAND inherits, or receives over another socket, \
+         may be connected already or speak another protocol; and other processes, such as a proxy \
+         behind a unix(7) socket, may connect for it. With --unshare-net there is no network at \
+         all. By Landlock, which needs Linux 6.7, and by a filter of system calls that closes the \
+         ways around it. The filter is for COMMAND and not for PID 1. Of sockets it leaves TCP, \
+         datagrams of IPv4 and IPv6, unix(7) and netlink(7), and so refuses MPTCP, SMC, SCTP, raw \
+         and packet sockets and all other families. It refuses MSG_FASTOPEN, TCP_ULP (and so TLS \
+         in the kernel), io_uring, and system calls in the manner of another architecture.",
         |p, v| { let port = v.port()?; p.config.landlock.connect.push(port); Ok(()) }),
-    row!(Beyond, "--tcp-bind", [("PORT", Kind::Text)], "Let TCP bind PORT and no other; UDP and unbound listen() are free",
-        "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses. Programs that try MPTCP first, as those in Go do, listen by TCP.",
+    row!(Beyond, "--tcp-bind", [("PORT", Kind::Text)],
+        "Let TCP bind PORT and no other; UDP and unbound listen() are free",
+        "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses. Programs \
+         that try MPTCP first, as those in Go do, listen by TCP.",
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
-    row!(Beyond, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)], "Map user ids of the sandbox to ids outside",
-        "One line of uid_map, see user_namespaces(7): the COUNT ids from INSIDE on stand for those from OUTSIDE on. It may be repeated for more ranges. \
-         Needs --unshare-user, and root; an ordinary user may map only the own id, which is what --uid does. COMMAND runs as the id of --uid, \
-         else as what the caller's own id is mapped to, else as the first id INSIDE; where other \
-         ids than the own one are mapped, without supplementary groups. The set-up runs with the same ids: \
-         sources have to be reachable for them. See ID RANGES below.",
+    row!(Beyond, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
+        "Map user ids of the sandbox to ids outside",
+        "One line of uid_map, see user_namespaces(7): the COUNT ids from INSIDE on stand for those \
+         from OUTSIDE on. It may be repeated for more ranges. Needs --unshare-user, and root; an \
+         ordinary user may map only the own id, which is what --uid does. COMMAND runs as the id \
+         of --uid, else as what the caller's own id is mapped to, else as the first id INSIDE; \
+         where other ids than the own one are mapped, without supplementary groups. The set-up \
+         runs with the same ids: sources have to be reachable for them. See ID RANGES below.",
         |p, v| { let range = v.range()?; p.config.maps.uid.push(range); Ok(()) }),
-    row!(Beyond, "--gid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)], "Map group ids of the sandbox to ids outside",
+    row!(Beyond, "--gid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
+        "Map group ids of the sandbox to ids outside",
         "Like --uid-map. Without it there is only one group.",
         |p, v| { let range = v.range()?; p.config.maps.gid.push(range); Ok(()) }),
     row!(Beyond, "--forward-signals", [], "Pass signals on to COMMAND",
-        "What bwrap is sent of HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH goes on to COMMAND, and bwrap ends when COMMAND does, with its exit status. \
-         What COMMAND hears from the terminal by itself is not sent twice. timeout(1) and many CI runners send signals to a whole process group, and COMMAND \
-         then gets them twice, once by itself and once from bwrap. Use --new-session there: it takes COMMAND out of that group. \
-         What comes before COMMAND is executed does to bwrap what it does \
-         to any program, and if that ends bwrap COMMAND is not run. \
-         With --as-pid-1 the kernel keeps signals from COMMAND for which it has no handler.",
+        "What bwrap is sent of HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH goes on to \
+         COMMAND, and bwrap ends when COMMAND does, with its exit status. What COMMAND hears from \
+         the terminal by itself is not sent twice. timeout(1) and many CI runners send signals to \
+         a whole process group, and COMMAND then gets them twice, once by itself and once from \
+         bwrap. Use --new-session there: it takes COMMAND out of that group. What comes before \
+         COMMAND is executed does to bwrap what it does to any program, and if that ends bwrap \
+         COMMAND is not run. With --as-pid-1 the kernel keeps signals from COMMAND for which it \
+         has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
     row!(Beyond, "--dry-run", [], "Show what would be done, and do nothing",
-        "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the names in policies that are no system call's here, \
-         and the file system as a tree. Sources are looked for, and what is missing is said; nothing else is touched, and COMMAND is not run. The exit status is 0.",
+        "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the \
+         names in policies that are no system call's here, and the file system as a tree. Sources \
+         are looked for, and what is missing is said; nothing else is touched, and COMMAND is not \
+         run. The exit status is 0.",
         |p, _| { p.config.switches.dry_run = true; Ok(()) }),
     row!(Beyond, "--dry-run-json", [FD], "Write what would be done as JSON to FD, and do nothing",
-        "The same as one JSON document. Members may be added; readers should ignore what they do not know.",
+        "The same as one JSON document. Members may be added; readers should ignore what they do \
+         not know.",
         |p, v| v.last_wins(&mut p.config.fds.dry_run_json, Values::fd)),
 ];

@@ -1,6 +1,7 @@
 //! argv → [`Config`](crate::config::Config): the loop over the words, which lexopt hands out.
 //!
-//! What each option is stands in [`crate::cli::options`], and what it records in [`crate::cli::record`].
+//! What each option is stands in [`crate::cli::options`], and what it records in
+//! [`crate::cli::record`].
 
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -24,7 +25,8 @@ pub(crate) fn parse(words: impl ExactSizeIterator<Item = Word>) -> Result<Reques
 /// Reads options until the first word that is none, or `--`. The words that remain are a command.
 fn read_options(recorder: &mut Recorder, words: &mut Parser) -> Result<()> {
     while let Some(row) = next_option(words)? {
-        let values: std::result::Result<Vec<Word>, _> = row.operands.iter().map(|_| words.value().map(word::keep)).collect();
+        let values: std::result::Result<Vec<Word>, _> =
+            row.operands.iter().map(|_| words.value().map(word::keep)).collect();
         let values = values.map_err(|_| Error::new(row.arity_error()))?;
         (row.record)(recorder, &mut Values { option: row.name, words: values.iter() })?;
         recorder.read_file(read_options)?;

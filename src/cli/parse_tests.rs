@@ -77,7 +77,10 @@ fn numbers_are_read_like_the_reference_reads_them() {
     refused(&["--sync-fd", "2147483648"], "Invalid fd: 2147483648");
     refused(&["--uid", "4294967295"], "Invalid uid: 4294967295");
     refused(&["--gid", "x"], "Invalid gid: x");
-    assert_eq!(config(&["--uid", "4294967294", "c"]).map(|config| config.uid).unwrap_or_default(), Some(u32::MAX - 1));
+    assert_eq!(
+        config(&["--uid", "4294967294", "c"]).map(|config| config.uid).unwrap_or_default(),
+        Some(u32::MAX - 1)
+    );
 }
 
 #[test]
@@ -89,13 +92,18 @@ fn sizes_have_c_notation_and_a_limit() {
             _ => None,
         })
     };
-    for (text, number) in [("1", 1), ("0x10", 16), ("010", 8), ("9223372036854775807", i64::MAX.unsigned_abs())] {
+    for (text, number) in
+        [("1", 1), ("0x10", 16), ("010", 8), ("9223372036854775807", i64::MAX.unsigned_abs())]
+    {
         assert_eq!(size(text).ok(), Some(Some(number)), "{text}");
     }
     for text in ["", "0", "0x", "08", "-1", "+1", " 1", "1k", "0x+1", "99999999999999999999999"] {
         refused(&["--size", text], "--size takes a non-zero number of bytes");
     }
-    refused(&["--size", "9223372036854775808"], "--size (for tmpfs) is limited to 9223372036854775807");
+    refused(
+        &["--size", "9223372036854775808"],
+        "--size (for tmpfs) is limited to 9223372036854775807",
+    );
 }
 
 #[test]
@@ -108,19 +116,27 @@ fn modifiers_wait_for_their_option() {
     refused(&["--overlay-src", "/x", "--dir", "/y"], layers);
     refused(&["--overlay-src", "/x"], layers);
     refused(&["--tmp-overlay", "/x"], "--tmp-overlay requires at least one --overlay-src");
-    refused(&["--overlay-src", "/x", "--ro-overlay", "/y"], "--ro-overlay requires at least two --overlay-src");
+    refused(
+        &["--overlay-src", "/x", "--ro-overlay", "/y"],
+        "--ro-overlay requires at least two --overlay-src",
+    );
     refused(&["--perms", "8"], "--perms takes an octal argument <= 07777");
     refused(&["--perms", "10000"], "--perms takes an octal argument <= 07777");
-    let both = config(&["--size", "9", "--perms", "700", "--tmpfs", "/x", "c"]).map(|config| config.ops).unwrap_or_default();
+    let both = config(&["--size", "9", "--perms", "700", "--tmpfs", "/x", "c"])
+        .map(|config| config.ops)
+        .unwrap_or_default();
     assert_eq!(both, [Op::Tmpfs { dest: c"/x", perms: 0o700, size: Some(9) }]);
     assert!(config(&["--perms", "700", "c"]).is_ok(), "a modifier that waits in vain is ignored");
 }
 
 #[test]
 fn data_is_private_unless_told_otherwise() {
-    let ops = config(&["--ro-bind-data", "5", "/x", "--perms", "644", "--bind-data", "6", "/y", "c"]).map(|config| config.ops);
+    let ops =
+        config(&["--ro-bind-data", "5", "/x", "--perms", "644", "--bind-data", "6", "/y", "c"])
+            .map(|config| config.ops);
     let data = |fd, dest, perms, access| Op::Data { fd, dest, perms, access };
-    let wanted = [data(5, c"/x", 0o600, Access::ReadOnly), data(6, c"/y", 0o644, Access::ReadWrite)];
+    let wanted =
+        [data(5, c"/x", 0o600, Access::ReadOnly), data(6, c"/y", 0o644, Access::ReadWrite)];
     assert_eq!(ops.unwrap_or_default(), wanted);
 }
 
@@ -135,18 +151,37 @@ fn a_required_namespace_stays_required() {
 #[test]
 fn rules_between_options_have_an_order() {
     let caller = Caller { uid: 1000, gid: 1000 };
-    let check = |words: &[&str]| match config(words).and_then(|config| config.check(caller, || true)) {
-        Ok(_) => "fine".to_owned(),
-        Err(error) if error.wants_usage() => "usage".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    assert_eq!(check(&["--userns-block-fd", "3", "--hostname", "x"]), "--userns-block-fd requires --unshare-user");
-    assert_eq!(check(&["--userns-block-fd", "3", "--unshare-user"]), "--userns-block-fd requires --info-fd");
-    assert_eq!(check(&["--userns", "3", "--unshare-user"]), "--userns is not compatible with --unshare-user");
-    assert_eq!(check(&["--userns", "3", "--unshare-all"]), "--userns is not compatible with --unshare-user-try");
-    assert_eq!(check(&["--disable-userns", "--unshare-all"]), "--disable-userns requires --unshare-user");
+    let check =
+        |words: &[&str]| match config(words).and_then(|config| config.check(caller, || true)) {
+            Ok(_) => "fine".to_owned(),
+            Err(error) if error.wants_usage() => "usage".to_owned(),
+            Err(error) => error.to_string(),
+        };
+    assert_eq!(
+        check(&["--userns-block-fd", "3", "--hostname", "x"]),
+        "--userns-block-fd requires --unshare-user"
+    );
+    assert_eq!(
+        check(&["--userns-block-fd", "3", "--unshare-user"]),
+        "--userns-block-fd requires --info-fd"
+    );
+    assert_eq!(
+        check(&["--userns", "3", "--unshare-user"]),
+        "--userns is not compatible with --unshare-user"
+    );
+    assert_eq!(
+        check(&["--userns", "3", "--unshare-all"]),
+        "--userns is not compatible with --unshare-user-try"
+    );
+    assert_eq!(
+        check(&["--disable-userns", "--unshare-all"]),
+        "--disable-userns requires --unshare-user"
+    );
     assert_eq!(check(&["--hostname", "x"]), "usage");
-    assert_eq!(check(&["--hostname", "x", "--as-pid-1", "c"]), "Specifying --hostname requires --unshare-uts");
+    assert_eq!(
+        check(&["--hostname", "x", "--as-pid-1", "c"]),
+        "Specifying --hostname requires --unshare-uts"
+    );
     assert_eq!(check(&["--as-pid-1", "c"]), "Specifying --as-pid-1 requires --unshare-pid");
     let both = ["--as-pid-1", "--unshare-pid", "--lock-file", "/x", "c"];
     assert_eq!(check(&both), "Specifying --as-pid-1 and --lock-file is not permitted");

@@ -21,8 +21,7 @@ use crate::word::{self, Word};
 const MAX_ARGS: usize = 9000;
 
 /// What is said about an `--overlay-src` that no overlay follows, or nothing at all.
-pub(crate) const OVERLAY_RULE: &str =
-    "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay";
+pub(crate) const OVERLAY_RULE: &str = "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -108,7 +107,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// `--args FD`: options from a file. Words after the options are not a command there and count for nothing.
+    /// `--args FD`: options from a file. Words after the options are not a command there and count
+    /// for nothing.
     pub(crate) fn args_from(&mut self, fd: RawFd) -> Result<()> {
         if self.in_file {
             return Err(Error::new("--args not supported in arguments file"));
@@ -117,14 +117,18 @@ impl Recorder {
         sys::close(fd);
         // The last word may do without its NUL byte.
         let words = data.split_inclusive(|&byte| byte == 0).take(MAX_ARGS + 1);
-        let words: Vec<OsString> = words.map(|word| word::unread(word.strip_suffix(&[0]).unwrap_or(word))).collect();
+        let words: Vec<OsString> =
+            words.map(|word| word::unread(word.strip_suffix(&[0]).unwrap_or(word))).collect();
         self.count(words.len())?;
         self.from_file = Some(Parser::from_args(words));
         Ok(())
     }
 
     /// Goes through the words of an `--args` that has just been read.
-    pub(crate) fn read_file(&mut self, read: impl FnOnce(&mut Self, &mut Parser) -> Result<()>) -> Result<()> {
+    pub(crate) fn read_file(
+        &mut self,
+        read: impl FnOnce(&mut Self, &mut Parser) -> Result<()>,
+    ) -> Result<()> {
         let Some(mut words) = self.from_file.take() else { return Ok(()) };
         self.in_file = true;
         read(self, &mut words)?;
@@ -166,7 +170,10 @@ impl Recorder {
     pub(crate) fn take_layers(&mut self, values: &Values<'_>, least: usize) -> Result<Vec<Word>> {
         if self.layers.len() < least {
             let number = if least == 1 { "one" } else { "two" };
-            return Err(Error::new(format!("{} requires at least {number} --overlay-src", values.option)));
+            return Err(Error::new(format!(
+                "{} requires at least {number} --overlay-src",
+                values.option
+            )));
         }
         Ok(std::mem::take(&mut self.layers))
     }

@@ -26,7 +26,10 @@ impl Values<'_> {
     pub(crate) fn path(&mut self) -> Result<Word> {
         let path = self.text();
         if path.is_empty() {
-            return Err(Error::new(format!("{} does not take an empty path argument", self.option)));
+            return Err(Error::new(format!(
+                "{} does not take an empty path argument",
+                self.option
+            )));
         }
         Ok(path)
     }
@@ -34,7 +37,9 @@ impl Values<'_> {
     /// The number of an fd.
     pub(crate) fn fd(&mut self) -> Result<RawFd> {
         let text = self.text();
-        parse_number(text, 10).and_then(|n| RawFd::try_from(n).ok()).ok_or_else(|| Error::about("Invalid fd:", text))
+        parse_number(text, 10)
+            .and_then(|n| RawFd::try_from(n).ok())
+            .ok_or_else(|| Error::about("Invalid fd:", text))
     }
 
     /// A user or group id; `(uid_t) -1` is none.
@@ -54,14 +59,18 @@ impl Values<'_> {
             // The last 32-bit number is no id.
             count > 0 && [inside, outside].iter().all(|&first| first.checked_add(count).is_some())
         });
-        let count = count.ok_or_else(|| Error::about(&format!("Invalid count of ids for {}:", self.option), text))?;
+        let count = count.ok_or_else(|| {
+            Error::about(&format!("Invalid count of ids for {}:", self.option), text)
+        })?;
         Ok(Range { inside, outside, count })
     }
 
     /// A TCP port.
     pub(crate) fn port(&mut self) -> Result<u16> {
         let text = self.text();
-        parse_number(text, 10).and_then(|n| u16::try_from(n).ok()).ok_or_else(|| Error::about("Invalid port:", text))
+        parse_number(text, 10)
+            .and_then(|n| u16::try_from(n).ok())
+            .ok_or_else(|| Error::about("Invalid port:", text))
     }
 
     /// A file mode.
@@ -76,14 +85,23 @@ impl Values<'_> {
     pub(crate) fn size(&mut self) -> Result<u64> {
         const LIMIT: u64 = i64::MAX.cast_unsigned();
         match c_number(self.text()) {
-            None | Some(0) => Err(Error::new(format!("{} takes a non-zero number of bytes", self.option))),
-            Some(size) if size > LIMIT => Err(Error::new(format!("--size (for tmpfs) is limited to {LIMIT}"))),
+            None | Some(0) => {
+                Err(Error::new(format!("{} takes a non-zero number of bytes", self.option)))
+            }
+            Some(size) if size > LIMIT => {
+                Err(Error::new(format!("--size (for tmpfs) is limited to {LIMIT}")))
+            }
             Some(size) => Ok(size),
         }
     }
 
-    /// Records a modifier, which may be given once for an action; that is looked at before the value is.
-    pub(crate) fn once<T>(&mut self, slot: &mut Option<T>, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<()> {
+    /// Records a modifier, which may be given once for an action; that is looked at before the
+    /// value is.
+    pub(crate) fn once<T>(
+        &mut self,
+        slot: &mut Option<T>,
+        read: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<()> {
         if slot.is_some() {
             return Err(Error::new(format!("{} given twice for the same action", self.option)));
         }
@@ -91,8 +109,13 @@ impl Values<'_> {
         Ok(())
     }
 
-    /// Records a value of which only the last counts, with a warning if it is not the first, also where it then turns out to be wrong.
-    pub(crate) fn last_wins<T>(&mut self, slot: &mut Option<T>, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<()> {
+    /// Records a value of which only the last counts, with a warning if it is not the first, also
+    /// where it then turns out to be wrong.
+    pub(crate) fn last_wins<T>(
+        &mut self,
+        slot: &mut Option<T>,
+        read: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<()> {
         if slot.is_some() {
             warn(format_args!("Only the last {} option will take effect", self.option));
         }

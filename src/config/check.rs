@@ -6,10 +6,15 @@ use crate::host::Caller;
 use crate::kernel::idmap::{self, Maps, Range};
 
 impl Config {
-    /// Applies the rules between options, in the reference's order, and settles what is wanted only if possible.
+    /// Applies the rules between options, in the reference's order, and settles what is wanted only
+    /// if possible.
     ///
     /// `userns_offered` is asked only if its answer matters: it reads files in /proc.
-    pub(crate) fn check(mut self, caller: Caller, userns_offered: impl FnOnce() -> bool) -> Result<Self> {
+    pub(crate) fn check(
+        mut self,
+        caller: Caller,
+        userns_offered: impl FnOnce() -> bool,
+    ) -> Result<Self> {
         self.check_user_namespace()?;
         if caller.uid != 0 && self.fds.userns.is_none() {
             self.namespaces.user = Want::Yes;
@@ -65,7 +70,8 @@ impl Config {
         Ok(())
     }
 
-    /// The rules about id maps. One line for the caller's own id says the same as `--uid` or `--gid`, and is taken for that.
+    /// The rules about id maps. One line for the caller's own id says the same as `--uid` or
+    /// `--gid`, and is taken for that.
     fn check_maps(&mut self, caller: Caller) -> Result<()> {
         if !self.has_ranges() {
             return Ok(());
@@ -74,11 +80,14 @@ impl Config {
             return Err(Error::new("--uid-map and --gid-map require --unshare-user"));
         }
         if self.fds.userns_block.is_some() || self.fds.userns2.is_some() {
-            return Err(Error::new("--uid-map and --gid-map are not compatible with --userns-block-fd and --userns2"));
+            return Err(Error::new(
+                "--uid-map and --gid-map are not compatible with --userns-block-fd and --userns2",
+            ));
         }
         let Maps { uid, gid } = std::mem::take(&mut self.maps);
         let own = |ranges: &[Range], id| {
-            matches!(ranges, [] | [Range { count: 1, .. }]) && ranges.iter().all(|range| range.outside == id)
+            matches!(ranges, [] | [Range { count: 1, .. }])
+                && ranges.iter().all(|range| range.outside == id)
         };
         let several = !own(&uid, caller.uid) || !own(&gid, caller.gid);
         if several && caller.uid != 0 {
@@ -86,8 +95,10 @@ impl Config {
                 "Only root may map other ids than its own: have newuidmap do it, with --userns-block-fd, see ID RANGES in bwrap(1)",
             ));
         }
-        let maps =
-            Maps { uid: complete("uid", uid, &mut self.uid, caller.uid)?, gid: complete("gid", gid, &mut self.gid, caller.gid)? };
+        let maps = Maps {
+            uid: complete("uid", uid, &mut self.uid, caller.uid)?,
+            gid: complete("gid", gid, &mut self.gid, caller.gid)?,
+        };
         if several {
             self.maps = maps;
         }
@@ -95,9 +106,14 @@ impl Config {
     }
 }
 
-/// Completes one map: without any line it is the caller's id alone. The id in the sandbox is the one asked for, or what the caller's own
-/// has become, or the first one there is.
-fn complete(kind: &str, mut ranges: Vec<Range>, wanted: &mut Option<u32>, caller: u32) -> Result<Vec<Range>> {
+/// Completes one map: without any line it is the caller's id alone. The id in the sandbox is the
+/// one asked for, or what the caller's own has become, or the first one there is.
+fn complete(
+    kind: &str,
+    mut ranges: Vec<Range>,
+    wanted: &mut Option<u32>,
+    caller: u32,
+) -> Result<Vec<Range>> {
     if ranges.is_empty() {
         ranges.push(Range::one(wanted.unwrap_or(caller), caller));
     }
@@ -105,11 +121,18 @@ fn complete(kind: &str, mut ranges: Vec<Range>, wanted: &mut Option<u32>, caller
         return Err(Error::new(format!("An id may be in one --{kind}-map only")));
     }
     if !idmap::fits(&ranges) {
-        return Err(Error::new(format!("Too many lines of --{kind}-map: the kernel takes 340, in less than 4096 bytes")));
+        return Err(Error::new(format!(
+            "Too many lines of --{kind}-map: the kernel takes 340, in less than 4096 bytes"
+        )));
     }
-    let id = wanted.or_else(|| idmap::inside_of(&ranges, caller)).or_else(|| ranges.first().map(|first| first.inside));
+    let id = wanted
+        .or_else(|| idmap::inside_of(&ranges, caller))
+        .or_else(|| ranges.first().map(|first| first.inside));
     match id.filter(|&id| idmap::outside_of(&ranges, id).is_some()) {
-        None => Err(Error::new(format!("The {kind} in the sandbox, {}, is in no --{kind}-map", id.unwrap_or(caller)))),
+        None => Err(Error::new(format!(
+            "The {kind} in the sandbox, {}, is in no --{kind}-map",
+            id.unwrap_or(caller)
+        ))),
         known => {
             *wanted = known;
             Ok(ranges)

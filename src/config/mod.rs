@@ -1,7 +1,7 @@
 //! What was asked for, as plain data: [`Config`] with its list of [`Op`]s.
 //!
-//! Nothing in here acts. The parser fills a `Config`, [`check`] holds it to the rules, and [`settle`] adds what follows from it for this
-//! caller; from then on all of it is read only.
+//! Nothing in here acts. The parser fills a `Config`, [`check`] holds it to the rules, and
+//! [`settle`] adds what follows from it for this caller; from then on all of it is read only.
 
 pub(crate) mod check;
 pub(crate) mod op;
@@ -10,7 +10,7 @@ pub(crate) mod settle;
 
 use std::os::fd::RawFd;
 
-use nix::libc::{self, c_int};
+use libc::c_int;
 
 use crate::config::op::Op;
 use crate::confine::apparmor::Profile;
@@ -36,7 +36,8 @@ pub(crate) enum Want {
     Yes,
 }
 
-/// A change to the environment; they apply in order, to our own environment, because a changed PATH decides where COMMAND is found.
+/// A change to the environment; they apply in order, to our own environment, because a changed PATH
+/// decides where COMMAND is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EnvEdit {
     /// `--clearenv`
@@ -65,8 +66,8 @@ pub(crate) struct Namespaces {
 }
 
 impl Namespaces {
-    /// Every kind of namespace: what it is called in /proc/PID/ns, its flag, and whether a new one is
-    /// wanted.
+    /// Every kind of namespace: what it is called in /proc/PID/ns, its flag, and whether a new one
+    /// is wanted.
     pub(crate) const fn each(self) -> [(&'static str, c_int, Want); 7] {
         [
             ("mnt", libc::CLONE_NEWNS, Want::Yes),
@@ -82,7 +83,10 @@ impl Namespaces {
 
 /// Yes or no, for the options that are plain switches.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one switch of the command line, independent of the others")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one switch of the command line, independent of the others"
+)]
 pub(crate) struct Switches {
     /// `--disable-userns`
     pub(crate) disable_userns: bool,
@@ -181,7 +185,8 @@ pub(crate) struct Config {
     pub(crate) uid: Option<u32>,
     /// `--gid GID`
     pub(crate) gid: Option<u32>,
-    /// `--uid-map` and `--gid-map`, each in order. Once checked, only if they are more than one id of the caller's.
+    /// `--uid-map` and `--gid-map`, each in order. Once checked, only if they are more than one id
+    /// of the caller's.
     pub(crate) maps: Maps,
     /// `--hostname NAME`
     pub(crate) hostname: Option<Word>,
@@ -231,7 +236,8 @@ impl Config {
 
     /// Which links the monitor and the sandbox need.
     pub(crate) fn links(&self) -> Needs {
-        // What is told about a sandbox is told when that is true, and by itself where the monitor could not look.
+        // What is told about a sandbox is told when that is true, and by itself where the monitor
+        // could not look.
         let tells_itself = self.has_own_cgroup_root() || self.fds.userns.is_some();
         Needs {
             tether: self.has_gate() || self.dies_in_setup(),
@@ -254,18 +260,23 @@ impl Config {
         self.ops.iter().any(|op| matches!(op, Op::Dev(_)))
     }
 
-    /// Whether COMMAND gets a parent of ours inside the sandbox, which reaps and holds locks and fds.
+    /// Whether COMMAND gets a parent of ours inside the sandbox, which reaps and holds locks and
+    /// fds.
     pub(crate) fn has_init(&self) -> bool {
-        let needed = self.namespaces.pid == Want::Yes || !self.lock_files.is_empty() || !self.fds.sync.is_empty();
+        let needed = self.namespaces.pid == Want::Yes
+            || !self.lock_files.is_empty()
+            || !self.fds.sync.is_empty();
         needed && !self.switches.as_pid_1
     }
 
-    /// Whether a set-up has to end with the monitor: always, or because signals are for the monitor to pass on and it may be ended by one.
+    /// Whether a set-up has to end with the monitor: always, or because signals are for the monitor
+    /// to pass on and it may be ended by one.
     pub(crate) const fn dies_in_setup(&self) -> bool {
         self.switches.die_with_parent || self.switches.forward_signals
     }
 
-    /// Whether the process is inside a pid namespace that is not the caller's, so that a procfs of our own shows the right one.
+    /// Whether the process is inside a pid namespace that is not the caller's, so that a procfs of
+    /// our own shows the right one.
     pub(crate) const fn has_own_pidns(&self) -> bool {
         matches!(self.namespaces.pid, Want::Yes) || self.fds.pidns.is_some()
     }

@@ -59,7 +59,8 @@ pub(crate) enum Op {
     Bind { source: Source, dest: Word, access: Access, devices: Devices, missing: Missing },
     /// `--remount-ro DEST`
     RemountRo(Word),
-    /// `--overlay`, `--tmp-overlay`, `--ro-overlay`, with the `--overlay-src` layers, the lowest first.
+    /// `--overlay`, `--tmp-overlay`, `--ro-overlay`, with the `--overlay-src` layers, the lowest
+    /// first.
     Overlay { upper: Upper, layers: Vec<Word>, dest: Word },
     /// `--proc DEST`
     Proc(Word),
@@ -103,14 +104,20 @@ impl Op {
     /// The open file that it takes something from.
     pub(crate) fn fd(&self) -> Option<RawFd> {
         match self {
-            Self::File { fd, .. } | Self::Data { fd, .. } | Self::Bind { source: Source::Fd(fd), .. } => Some(*fd),
+            Self::File { fd, .. }
+            | Self::Data { fd, .. }
+            | Self::Bind { source: Source::Fd(fd), .. } => Some(*fd),
             _ => None,
         }
     }
 
     /// Whether it is a bind on `/`, by its mere text.
     pub(crate) fn is_root_bind(&self) -> bool {
-        let up = |dest: &Word| dest.to_bytes().split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b".."));
+        let up = |dest: &Word| {
+            dest.to_bytes()
+                .split(|&byte| byte == b'/')
+                .all(|part| matches!(part, b"" | b"." | b".."))
+        };
         matches!(self, Self::Bind { dest, .. } if up(dest))
     }
 }

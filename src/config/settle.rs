@@ -50,8 +50,8 @@ pub(crate) struct Settled {
     pub(crate) id_layers: Option<Layers>,
     /// What COMMAND may do.
     pub(crate) privileges: Privileges,
-    /// COMMAND's filters in the order of their installation, but for the program of `--seccomp`, which
-    /// is not read yet.
+    /// COMMAND's filters in the order of their installation, but for the program of `--seccomp`,
+    /// which is not read yet.
     pub(crate) filters: Vec<Filter>,
     /// The names in policies that are no system call's here.
     pub(crate) unknown_calls: BTreeSet<Box<str>>,
@@ -70,7 +70,8 @@ impl Settled {
     /// settled before.
     pub(crate) fn new(config: Config, host: Host) -> Result<Self> {
         let ranges = config.has_ranges().then_some(&config.maps);
-        let layers = ranges.map(|maps| maps.layers(config.has_dev(), config.switches.disable_userns));
+        let layers =
+            ranges.map(|maps| maps.layers(config.has_dev(), config.switches.disable_userns));
         let mut settled = Self {
             identity: Identity::of(&config, host.caller, layers.as_ref()),
             privileges: Privileges::of(&config, &host),

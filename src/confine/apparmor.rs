@@ -1,4 +1,5 @@
-//! `--apparmor`: the AppArmor profile of COMMAND, by plain file operations; no library is needed. See apparmor(7), proc_pid_attr(5).
+//! `--apparmor`: the AppArmor profile of COMMAND, by plain file operations; no library is needed.
+//! See apparmor(7), proc_pid_attr(5).
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,11 +23,15 @@ pub(crate) struct Profile(Word);
 const UNCONFINED: &[u8] = b"unconfined";
 
 impl Profile {
-    /// A name that the kernel takes as it is: it strips blanks around it, and what is printed has to stay one line.
+    /// A name that the kernel takes as it is: it strips blanks around it, and what is printed has
+    /// to stay one line.
     pub(crate) fn parse(name: Word) -> Result<Self> {
         let bytes = name.to_bytes();
-        if bytes.is_empty() || bytes.trim_ascii() != bytes || bytes.iter().any(u8::is_ascii_control) {
-            return Err(Error::new("--apparmor takes the name of a profile, without control characters and blanks around it"));
+        if bytes.is_empty() || bytes.trim_ascii() != bytes || bytes.iter().any(u8::is_ascii_control)
+        {
+            return Err(Error::new(
+                "--apparmor takes the name of a profile, without control characters and blanks around it",
+            ));
         }
         Ok(Self(name))
     }
@@ -36,12 +41,15 @@ impl Profile {
         self.0
     }
 
-    /// Gives the next exec of this process, or of a child of its that has not executed anything, this profile.
+    /// Gives the next exec of this process, or of a child of its that has not executed anything,
+    /// this profile.
     ///
-    /// Whoever is confined stays so: COMMAND then has both profiles. Nothing else is allowed under no_new_privs.
+    /// Whoever is confined stays so: COMMAND then has both profiles. Nothing else is allowed under
+    /// no_new_privs.
     pub(crate) fn set(self, proc: BorrowedFd<'_>) -> Result<()> {
         let attributes = attributes(proc)?;
-        let current = read(attributes.as_fd(), c"current").context("Can't read the caller's AppArmor profile")?;
+        let current = read(attributes.as_fd(), c"current")
+            .context("Can't read the caller's AppArmor profile")?;
         let current = current.trim_ascii_end();
         let verb = if current == UNCONFINED { "exec" } else { "stack" };
         match write_file(attributes.as_fd(), c"exec", &join(verb, self.0)) {
@@ -51,7 +59,8 @@ impl Profile {
         }
         // A caller in complain mode is given an empty profile in the place of one that is missing.
         if current != UNCONFINED {
-            let next = read(attributes.as_fd(), c"exec").context("Can't read COMMAND's AppArmor profile")?;
+            let next = read(attributes.as_fd(), c"exec")
+                .context("Can't read COMMAND's AppArmor profile")?;
             if is_made_up(&next) {
                 return Err(self.not_loaded());
             }
@@ -69,13 +78,20 @@ impl Profile {
             return Error::os(what, errno);
         }
         Error::os(
-            [&what, b" in addition to the caller's, ".as_slice(), current, b" (see change_profile in apparmor.d(5))"].concat(),
+            [
+                &what,
+                b" in addition to the caller's, ".as_slice(),
+                current,
+                b" (see change_profile in apparmor.d(5))",
+            ]
+            .concat(),
             errno,
         )
     }
 }
 
-/// Finds out whether the kernel can do it at all, before anything is done. Which profiles are loaded only root may list.
+/// Finds out whether the kernel can do it at all, before anything is done. Which profiles are
+/// loaded only root may list.
 pub(crate) fn check(proc: BorrowedFd<'_>) -> Result<()> {
     let kernel = sys::kernel_release();
     let needs = "--apparmor needs AppArmor,";
@@ -83,9 +99,13 @@ pub(crate) fn check(proc: BorrowedFd<'_>) -> Result<()> {
         Ok(text) if text.first() == Some(&b'Y') => attributes(proc).map(drop),
         Ok(_) => {
             let off = "which is switched off in this kernel";
-            Err(Error::new(format!("{needs} {off}, {kernel} (see its parameters lsm= and apparmor=)")))
+            Err(Error::new(format!(
+                "{needs} {off}, {kernel} (see its parameters lsm= and apparmor=)"
+            )))
         }
-        Err(Errno::ENOENT) => Err(Error::new(format!("{needs} and this kernel, {kernel}, has none (or /sys is not mounted)"))),
+        Err(Errno::ENOENT) => Err(Error::new(format!(
+            "{needs} and this kernel, {kernel}, has none (or /sys is not mounted)"
+        ))),
         Err(errno) => Err(Error::os("Can't find out whether AppArmor is enabled", errno)),
     }
 }
@@ -96,9 +116,12 @@ fn is_made_up(profile: &[u8]) -> bool {
     profile.windows(MARK.len()).any(|part| part == MARK)
 }
 
-/// This process's AppArmor attributes in an open /proc. Before Linux 5.8 they are where the only security module has its own.
+/// This process's AppArmor attributes in an open /proc. Before Linux 5.8 they are where the only
+/// security module has its own.
 fn attributes(proc: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let open = |path: &CStr| openat(proc, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+    let open = |path: &CStr| {
+        openat(proc, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+    };
     let directory = match open(c"thread-self/attr/apparmor") {
         Err(Errno::ENOENT) if !selinux::selinux_enabled() => open(c"thread-self/attr"),
         other => other,

@@ -1,11 +1,12 @@
-//! Capability sets: what `--cap-add` and `--cap-drop` say, and how the sets of COMMAND come about, see capabilities(7).
+//! Capability sets: what `--cap-add` and `--cap-drop` say, and how the sets of COMMAND come about,
+//! see capabilities(7).
 
 use std::ffi::CStr;
 use std::str::FromStr;
 
 use ::caps::Capability;
+use libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP};
 use nix::errno::Errno;
-use nix::libc::{PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP};
 use nix::sys::prctl;
 
 use crate::error::{Context, Error, Result};
@@ -21,9 +22,10 @@ pub(crate) const SYS_CHROOT: u64 = 1 << Capability::CAP_SYS_CHROOT as u8;
 /// What root needs to change what somebody else owns.
 pub(crate) const DAC_OVERRIDE: u64 = 1 << Capability::CAP_DAC_OVERRIDE as u8;
 
-/// What PID 1 keeps, permitted and not effective. The kernel lets nobody look into a process who has less than it: neither at the
-/// environment that `--clearenv` has cleared for COMMAND, nor at its fds, nor at its executable, a file of the host's. Outside of the
-/// initial user namespace this capability allows nothing.
+/// What PID 1 keeps, permitted and not effective. The kernel lets nobody look into a process who
+/// has less than it: neither at the environment that `--clearenv` has cleared for COMMAND, nor at
+/// its fds, nor at its executable, a file of the host's. Outside of the initial user namespace this
+/// capability allows nothing.
 const GUARD: u64 = 1 << Capability::CAP_WAKE_ALARM as u8;
 
 /// One `--cap-add` or `--cap-drop`.
@@ -62,14 +64,22 @@ fn bits(name: &CStr) -> Result<u64> {
     if text.eq_ignore_ascii_case("ALL") {
         return Ok(u64::MAX);
     }
-    let by_number = || c_number(name).and_then(|number| u8::try_from(number).ok()).filter(|&number| number < 64);
-    let number = Capability::from_str(&text.to_ascii_uppercase()).map(|capability| capability.index()).ok().or_else(by_number);
+    let by_number = || {
+        c_number(name).and_then(|number| u8::try_from(number).ok()).filter(|&number| number < 64)
+    };
+    let number = Capability::from_str(&text.to_ascii_uppercase())
+        .map(|capability| capability.index())
+        .ok()
+        .or_else(by_number);
     number.map(|number| 1 << number).ok_or_else(unknown)
 }
 
 /// The names of a set's capabilities, in their order.
 pub(crate) fn names(set: u64) -> Vec<String> {
-    let mut all: Vec<Capability> = ::caps::all().into_iter().filter(|capability| set & (1 << capability.index()) != 0).collect();
+    let mut all: Vec<Capability> = ::caps::all()
+        .into_iter()
+        .filter(|capability| set & (1 << capability.index()) != 0)
+        .collect();
     all.sort_unstable_by_key(Capability::index);
     all.iter().map(ToString::to_string).collect()
 }
@@ -92,8 +102,9 @@ pub(crate) fn limit_bounding_set(keep: u64) -> Result<()> {
     Ok(())
 }
 
-/// Makes permitted, effective, inheritable and ambient the same set, so that COMMAND has it whatever file it executes. What is more
-/// than that is permitted only, and does not outlast an exec.
+/// Makes permitted, effective, inheritable and ambient the same set, so that COMMAND has it
+/// whatever file it executes. What is more than that is permitted only, and does not outlast an
+/// exec.
 pub(crate) fn become_set(set: u64, more: u64) -> Result<()> {
     sys::capset(set, more).context("capset failed")?;
     for number in 0..64 {
@@ -101,7 +112,8 @@ pub(crate) fn become_set(set: u64, more: u64) -> Result<()> {
             continue;
         }
         match sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE.cast_unsigned().into(), number) {
-            // EINVAL: the kernel does not know it. EPERM: it is not permitted, which capset has settled.
+            // EINVAL: the kernel does not know it. EPERM: it is not permitted, which capset has
+            // settled.
             Ok(_) | Err(Errno::EINVAL | Errno::EPERM) => {}
             other => {
                 other.context("Adding ambient capability")?;
@@ -142,13 +154,14 @@ pub(crate) fn guard(command: u64) -> Result<u64> {
     Ok(GUARD & permitted & !command)
 }
 
-/// Gives up every capability but what is to stay permitted. Root without CAP_SETPCAP may be refused that, and then keeps what it was
-/// given.
+/// Gives up every capability but what is to stay permitted. Root without CAP_SETPCAP may be refused
+/// that, and then keeps what it was given.
 pub(crate) fn drop_all_but(keep: u64, root: bool) -> Result<()> {
     become_only(0, keep, root)
 }
 
-/// The same for a monitor that passes signals on: COMMAND may have become somebody else, whom the host's root may signal all the same.
+/// The same for a monitor that passes signals on: COMMAND may have become somebody else, whom the
+/// host's root may signal all the same.
 pub(crate) fn drop_all_but_signals(keep: u64, root: bool) -> Result<()> {
     let (_, permitted) = sys::capget().context("capget failed")?;
     let kill = permitted & (1 << Capability::CAP_KILL as u8);

@@ -1,7 +1,9 @@
-//! Landlock: what COMMAND may not reach although it shares namespaces with the host, see landlock(7).
+//! Landlock: what COMMAND may not reach although it shares namespaces with the host, see
+//! landlock(7).
 //!
-//! Scopes keep signals and abstract sockets inside the sandbox, and network rules leave TCP nothing but some ports. Landlock's rules for
-//! files are not used: what the sandbox sees is what is mounted.
+//! Scopes keep signals and abstract sockets inside the sandbox, and network rules leave TCP nothing
+//! but some ports. Landlock's rules for files are not used: what the sandbox sees is what is
+//! mounted.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -28,7 +30,8 @@ const ACCESS_NET_CONNECT_TCP: u64 = 2;
 const SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1;
 const SCOPE_SIGNAL: u64 = 2;
 
-/// A feature that a kernel may lack: the option, the ABI it came with, and the kernel that brought that.
+/// A feature that a kernel may lack: the option, the ABI it came with, and the kernel that brought
+/// that.
 type Feature = (&'static str, i32, &'static str);
 
 impl Wanted {
@@ -43,18 +46,27 @@ impl Wanted {
         all.into_iter().filter(|(given, _)| *given).map(|(_, feature)| feature)
     }
 
-    /// Finds out whether the kernel has all that is asked for, before anything is done. No question is asked if nothing is.
+    /// Finds out whether the kernel has all that is asked for, before anything is done. No question
+    /// is asked if nothing is.
     pub(crate) fn check(&self) -> Result<()> {
-        let Some((option, needed, since)) = self.features().max_by_key(|(_, needed, _)| *needed) else { return Ok(()) };
+        let Some((option, needed, since)) = self.features().max_by_key(|(_, needed, _)| *needed)
+        else {
+            return Ok(());
+        };
         let kernel = sys::kernel_release();
         let needs = format!("{option} needs Landlock ABI {needed} (Linux {since})");
         match sys::landlock_abi() {
             Ok(abi) if abi >= needed => Ok(()),
-            Ok(abi) => Err(Error::new(format!("{needs}, and this kernel, {kernel}, has ABI {abi}"))),
-            Err(Errno::EOPNOTSUPP) => {
-                Err(Error::new(format!("{needs}, which is switched off in this kernel, {kernel} (see its parameter lsm=)")))
+            Ok(abi) => {
+                Err(Error::new(format!("{needs}, and this kernel, {kernel}, has ABI {abi}")))
             }
-            Err(errno) => Err(Error::os(format!("{needs}, and this kernel, {kernel}, has no Landlock"), errno)),
+            Err(Errno::EOPNOTSUPP) => Err(Error::new(format!(
+                "{needs}, which is switched off in this kernel, {kernel} (see its parameter lsm=)"
+            ))),
+            Err(errno) => Err(Error::os(
+                format!("{needs}, and this kernel, {kernel}, has no Landlock"),
+                errno,
+            )),
         }
     }
 
@@ -77,9 +89,12 @@ impl Wanted {
         let ruleset: OwnedFd = sys::landlock_create(LandlockRuleset {
             handled_access_fs: 0,
             handled_access_net: flag(net, ACCESS_NET_BIND_TCP | ACCESS_NET_CONNECT_TCP),
-            scoped: flag(self.signals, SCOPE_SIGNAL) | flag(self.abstract_unix, SCOPE_ABSTRACT_UNIX_SOCKET),
+            scoped: flag(self.signals, SCOPE_SIGNAL)
+                | flag(self.abstract_unix, SCOPE_ABSTRACT_UNIX_SOCKET),
         })?;
-        for (ports, access) in [(&self.connect, ACCESS_NET_CONNECT_TCP), (&self.bind, ACCESS_NET_BIND_TCP)] {
+        for (ports, access) in
+            [(&self.connect, ACCESS_NET_CONNECT_TCP), (&self.bind, ACCESS_NET_BIND_TCP)]
+        {
             for &port in ports {
                 sys::landlock_allow_port(ruleset.as_fd(), port, access)?;
             }

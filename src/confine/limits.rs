@@ -40,14 +40,26 @@ pub(crate) struct Limit {
 impl Limit {
     /// A limit from its name, in any case, and `SOFT[:HARD]`. One value is both.
     pub(crate) fn parse(name: &CStr, value: &CStr) -> Result<Self> {
-        let known = |name: &CStr| NAMES.into_iter().find(|(known, _)| name.to_bytes().eq_ignore_ascii_case(known.as_bytes()));
+        let known = |name: &CStr| {
+            NAMES
+                .into_iter()
+                .find(|(known, _)| name.to_bytes().eq_ignore_ascii_case(known.as_bytes()))
+        };
         let (name, resource) = known(name).ok_or_else(|| Error::about("unknown limit:", name))?;
-        let wrong = || Error::about("--rlimit takes SOFT or SOFT:HARD, each a number or unlimited, and not", value);
+        let wrong = || {
+            Error::about(
+                "--rlimit takes SOFT or SOFT:HARD, each a number or unlimited, and not",
+                value,
+            )
+        };
         let text = value.to_str().map_err(|_| wrong())?;
         let (soft, hard) = text.split_once(':').unwrap_or((text, text));
         let (soft, hard) = (number(soft).ok_or_else(wrong)?, number(hard).ok_or_else(wrong)?);
         if soft > hard {
-            return Err(Error::about("--rlimit takes a soft limit that is not above the hard one, and not", value));
+            return Err(Error::about(
+                "--rlimit takes a soft limit that is not above the hard one, and not",
+                value,
+            ));
         }
         Ok(Self { name, resource, soft, hard })
     }

@@ -10,15 +10,19 @@ use nix::sys::statvfs::FsFlags;
 use crate::error::{Context, Result};
 use crate::kernel::files::write_file;
 
-/// Whether SELinux is there: its file system is mounted. Where that is read-only, as in a sandbox, labels are not for us to give.
+/// Whether SELinux is there: its file system is mounted. Where that is read-only, as in a sandbox,
+/// labels are not for us to give.
 pub(crate) fn selinux_enabled() -> bool {
-    let is_there = |fs: Statfs| fs.filesystem_type() == SELINUX_MAGIC && !fs.flags().contains(FsFlags::ST_RDONLY);
+    let is_there = |fs: Statfs| {
+        fs.filesystem_type() == SELINUX_MAGIC && !fs.flags().contains(FsFlags::ST_RDONLY)
+    };
     statfs(c"/sys/fs/selinux").is_ok_and(is_there)
 }
 
 /// Asks the policy whether it knows a label, in selinuxfs, before anything is done.
 pub(crate) fn check(label: &CStr) -> Result<()> {
-    write_file(AT_FDCWD, c"/sys/fs/selinux/context", label.to_bytes_with_nul()).at("invalid label", label)
+    write_file(AT_FDCWD, c"/sys/fs/selinux/context", label.to_bytes_with_nul())
+        .at("invalid label", label)
 }
 
 /// Gives the next exec of this process a label.

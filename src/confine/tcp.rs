@@ -1,10 +1,12 @@
-//! The filter beside Landlock's rules for TCP: Landlock looks at connect(2) and bind(2) of sockets that call themselves TCP, and the
-//! kernel has other doors to TCP, see `--tcp-connect` in bwrap(1). They are closed here.
+//! The filter beside Landlock's rules for TCP: Landlock looks at connect(2) and bind(2) of sockets
+//! that call themselves TCP, and the kernel has other doors to TCP, see `--tcp-connect` in
+//! bwrap(1). They are closed here.
 //!
-//! It knows the calls of this architecture only. Those of x32 fail with ENOSYS and those of 32-bit programs kill the process, as under
-//! every filter that [`crate::confine::seccomp::bpf`] makes: by socketcall(2) they would be free to do all that is refused here.
+//! It knows the calls of this architecture only. Those of x32 fail with ENOSYS and those of 32-bit
+//! programs kill the process, as under every filter that [`crate::confine::seccomp::bpf`] makes: by
+//! socketcall(2) they would be free to do all that is refused here.
 
-use nix::libc::{self, c_int, c_long};
+use libc::{c_int, c_long};
 use seccompiler::{BackendError, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition};
 
 use crate::confine::seccomp::Filter;
@@ -37,34 +39,36 @@ fn rules() -> std::result::Result<Rules, BackendError> {
         Ok(())
     };
 
-    // As where the kernel lacks the family: sockets of SMC, RDS or KCM carry TCP under another name,
-    // and packet sockets carry anything.
+    // As where the kernel lacks the family: sockets of SMC, RDS or KCM carry TCP under another
+    // name, and packet sockets carry anything.
     let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
     let other_family = families.into_iter().map(|family| is_not(0, family)).collect();
     refuse(libc::SYS_socket, libc::EAFNOSUPPORT, other_family)?;
     for family in [libc::AF_INET, libc::AF_INET6] {
         let kind = |mask: u32, value: c_int| Ok(vec![is(0, family)?, masked(1, mask, value)?]);
-        // MPTCP, SMC and SCTP are streams too. Programs that try MPTCP take this for a kernel without
-        // it, and go on with TCP.
+        // MPTCP, SMC and SCTP are streams too. Programs that try MPTCP take this for a kernel
+        // without it, and go on with TCP.
         let mut other_stream = kind(TYPE, libc::SOCK_STREAM)?;
         other_stream.extend([is_not(2, 0)?, is_not(2, libc::IPPROTO_TCP)?]);
         refuse(libc::SYS_socket, libc::EPROTONOSUPPORT, Ok(other_stream))?;
         // Who may send raw packets can speak TCP without the kernel.
         refuse(libc::SYS_socket, libc::EPERM, kind(TYPE, libc::SOCK_RAW))?;
-        // Streams, datagrams and raw sockets are 1, 2 and 3; any other type is 0 or has a higher bit.
+        // Streams, datagrams and raw sockets are 1, 2 and 3; any other type is 0 or has a higher
+        // bit.
         for other in [kind(TYPE, 0), kind(4, 4), kind(8, 8)] {
             refuse(libc::SYS_socket, libc::ESOCKTNOSUPPORT, other)?;
         }
     }
 
-    // As where fast open is switched off. It connects with the first data, past the check of connect(2).
+    // As where fast open is switched off. It connects with the first data, past the check of
+    // connect(2).
     for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
         let fast = masked(flags, libc::MSG_FASTOPEN.cast_unsigned(), libc::MSG_FASTOPEN);
         refuse(call, libc::EOPNOTSUPP, fast.map(|fast| vec![fast]))?;
     }
 
-    // One of the protocols that can be put on top of a TCP socket makes it one of SMC. As where there
-    // is none.
+    // One of the protocols that can be put on top of a TCP socket makes it one of SMC. As where
+    // there is none.
     let on_top = [is(1, libc::IPPROTO_TCP), is(2, libc::TCP_ULP)];
     refuse(libc::SYS_setsockopt, libc::ENOENT, on_top.into_iter().collect())?;
 
@@ -154,7 +158,11 @@ mod tests {
         ] {
             for high in [0, 0xffff_ffff_0000_0000, 0x1_0000_0000] {
                 let args = [family | high, kind | high, protocol | high, 0, 0, 0];
-                assert_eq!(errno(libc::SYS_socket, args), expected, "{family} {kind:#o} {protocol} {high:#x}");
+                assert_eq!(
+                    errno(libc::SYS_socket, args),
+                    expected,
+                    "{family} {kind:#o} {protocol} {high:#x}"
+                );
             }
         }
     }
@@ -174,21 +182,45 @@ mod tests {
         const NOSIGNAL: u64 = 0x4000;
         const FAST: u64 = 0x2000_0000;
         for high in [0, 0xffff_ffff_0000_0000] {
-            for (flags, expected) in [(NOSIGNAL, 0), (FAST, libc::EOPNOTSUPP), (FAST | NOSIGNAL, libc::EOPNOTSUPP)] {
+            for (flags, expected) in
+                [(NOSIGNAL, 0), (FAST, libc::EOPNOTSUPP), (FAST | NOSIGNAL, libc::EOPNOTSUPP)]
+            {
                 // All other arguments have the bit.
                 let flags = flags | high;
-                assert_eq!(errno(libc::SYS_sendto, [FAST, FAST, FAST, flags, FAST, FAST]), expected);
-                assert_eq!(errno(libc::SYS_sendmsg, [FAST, FAST, flags, FAST, FAST, FAST]), expected);
-                assert_eq!(errno(libc::SYS_sendmmsg, [FAST, FAST, FAST, flags, FAST, FAST]), expected);
+                assert_eq!(
+                    errno(libc::SYS_sendto, [FAST, FAST, FAST, flags, FAST, FAST]),
+                    expected
+                );
+                assert_eq!(
+                    errno(libc::SYS_sendmsg, [FAST, FAST, flags, FAST, FAST, FAST]),
+                    expected
+                );
+                assert_eq!(
+                    errno(libc::SYS_sendmmsg, [FAST, FAST, FAST, flags, FAST, FAST]),
+                    expected
+                );
             }
-            for (level, option, expected) in [(6, 31, libc::ENOENT), (6, 30, 0), (1, 31, 0), (0, 31, 0)] {
-                assert_eq!(errno(libc::SYS_setsockopt, [3, high + level, high + option, 0, 0, 0]), expected);
+            for (level, option, expected) in
+                [(6, 31, libc::ENOENT), (6, 30, 0), (1, 31, 0), (0, 31, 0)]
+            {
+                assert_eq!(
+                    errno(libc::SYS_setsockopt, [3, high + level, high + option, 0, 0, 0]),
+                    expected
+                );
             }
         }
-        for call in [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register] {
+        for call in
+            [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register]
+        {
             assert_eq!(errno(call, [0; 6]), libc::EPERM);
         }
-        for call in [libc::SYS_execve, libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_socketpair] {
+        for call in [
+            libc::SYS_execve,
+            libc::SYS_connect,
+            libc::SYS_bind,
+            libc::SYS_listen,
+            libc::SYS_socketpair,
+        ] {
             assert_eq!(errno(call, [FAST; 6]), 0);
         }
     }

@@ -1,7 +1,8 @@
 //! Second lines for failures that people really meet: what is probably behind them, and what to do.
 //!
-//! They are looked for only after a failure and only if somebody reads them, on a terminal or with --level-prefix: launchers match the
-//! first line, and expect no second one. Nothing in here changes what is done, so whatever cannot be found out is left unsaid.
+//! They are looked for only after a failure and only if somebody reads them, on a terminal or with
+//! --level-prefix: launchers match the first line, and expect no second one. Nothing in here
+//! changes what is done, so whatever cannot be found out is left unsaid.
 
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -9,7 +10,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
-use nix::sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, fstatfs, statfs};
+use nix::sys::statfs::{
+    FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, fstatfs, statfs,
+};
 use nix::unistd::{AccessFlags, access};
 
 use crate::config::op::{Access, Op, Source, components};
@@ -115,7 +118,8 @@ fn unreadable(path: &CStr) -> Option<String> {
         if let Ok(found) = statfs(place) {
             break found.filesystem_type();
         }
-        place = place.rsplit_once('/').map(|(parent, _)| parent).filter(|parent| !parent.is_empty())?;
+        place =
+            place.rsplit_once('/').map(|(parent, _)| parent).filter(|parent| !parent.is_empty())?;
     };
     match kind {
         FUSE_SUPER_MAGIC => Some(format!(
@@ -136,7 +140,17 @@ fn mount_limit() -> Option<String> {
 /// What may be wrong with the directories that an overlay writes to.
 pub(crate) fn overlay(upper: Option<&(OwnedFd, OwnedFd)>, errno: Option<Errno>) -> Option<String> {
     let (upper, work) = upper?;
-    if !matches!(errno, Some(Errno::EINVAL | Errno::EPERM | Errno::EXDEV | Errno::EROFS | Errno::EOPNOTSUPP | Errno::ENOTDIR)) {
+    if !matches!(
+        errno,
+        Some(
+            Errno::EINVAL
+                | Errno::EPERM
+                | Errno::EXDEV
+                | Errno::EROFS
+                | Errno::EOPNOTSUPP
+                | Errno::ENOTDIR
+        )
+    ) {
         return None;
     }
     let device = |fd: &OwnedFd| fstat(fd).ok().map(|status| status.st_dev);
@@ -172,7 +186,9 @@ pub(crate) fn read_only(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<
         _ => return None,
     };
     let place = place.to_string_lossy();
-    Some(format!("{option} at {place} comes before it: make the mount point in its source, or put a --tmpfs in between"))
+    Some(format!(
+        "{option} at {place} comes before it: make the mount point in its source, or put a --tmpfs in between"
+    ))
 }
 
 /// Why a file cannot be executed that is there: what it needs is not.
@@ -197,7 +213,11 @@ const INTERPRETER: u64 = 3;
 fn interpreter(head: &[u8]) -> Option<Vec<u8>> {
     if let Some(rest) = head.strip_prefix(b"#!") {
         let line = rest.split(|&byte| byte == b'\n').next()?.trim_ascii_start();
-        return line.split(u8::is_ascii_whitespace).next().filter(|name| !name.is_empty()).map(<[u8]>::to_vec);
+        return line
+            .split(u8::is_ascii_whitespace)
+            .next()
+            .filter(|name| !name.is_empty())
+            .map(<[u8]>::to_vec);
     }
     let number = |at: usize, length: usize| {
         let bytes = head.get(at..at.checked_add(length)?)?;
@@ -208,7 +228,8 @@ fn interpreter(head: &[u8]) -> Option<Vec<u8>> {
     if !head.starts_with(b"\x7fELF\x02\x01") {
         return None;
     }
-    let (table, size, count) = (index(number(32, 8)?)?, index(number(54, 2)?)?, index(number(56, 2)?)?);
+    let (table, size, count) =
+        (index(number(32, 8)?)?, index(number(54, 2)?)?, index(number(56, 2)?)?);
     let starts = (0..count).filter_map(|row| table.checked_add(row.checked_mul(size)?));
     let row = starts.into_iter().find(|&row| number(row, 4) == Some(INTERPRETER))?;
     let (offset, length) = (index(number(row + 8, 8)?)?, index(number(row + 32, 8)?)?);

@@ -1,4 +1,5 @@
-//! What bwrap says about itself: what a command line comes to, and what is probably behind a failure.
+//! What bwrap says about itself: what a command line comes to, and what is probably behind a
+//! failure.
 
 pub(crate) mod hints;
 pub(crate) mod plan;

@@ -1,6 +1,8 @@
-//! `--dry-run`: what the command line comes to, as data. Nothing of it is done; sources are looked at, and that is all.
+//! `--dry-run`: what the command line comes to, as data. Nothing of it is done; sources are looked
+//! at, and that is all.
 //!
-//! The same [`Plan`] is a text for people ([`crate::explain::render`]) and a JSON document for tools.
+//! The same [`Plan`] is a text for people ([`crate::explain::render`]) and a JSON document for
+//! tools.
 
 use std::ffi::CStr;
 
@@ -79,7 +81,10 @@ pub(crate) struct OpenFile {
 }
 
 /// Pairs as a JSON object.
-fn object<S: Serializer>(pairs: &[(&str, &str)], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+fn object<S: Serializer>(
+    pairs: &[(&str, &str)],
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().copied())
 }
 
@@ -125,7 +130,8 @@ impl<'a> Plan<'a> {
         let (uid_map, gid_map) = maps(config);
         let own = |id| move || (!config.has_foreign_ids()).then_some(id);
         let host = &config.host;
-        // What the ids asked for are called in a namespace that is joined last, only that one's maps tell.
+        // What the ids asked for are called in a namespace that is joined last, only that one's
+        // maps tell.
         let given = |id: Option<u32>| id.filter(|_| config.fds.userns2.is_none());
         Self {
             namespaces: namespaces(config),
@@ -173,11 +179,16 @@ fn namespaces(config: &Config) -> Vec<(&'static str, &'static str)> {
 type Lines = Vec<(u32, u32, u32)>;
 
 fn maps(config: &Settled) -> (Lines, Lines) {
-    let lines = |ranges: &[Range]| ranges.iter().map(|range| (range.inside, range.outside, range.count)).collect();
+    let lines = |ranges: &[Range]| {
+        ranges.iter().map(|range| (range.inside, range.outside, range.count)).collect()
+    };
     if config.has_ranges() {
         return (lines(&config.maps.uid), lines(&config.maps.gid));
     }
-    if config.namespaces.user != Want::Yes || config.fds.userns_block.is_some() || config.fds.userns2.is_some() {
+    if config.namespaces.user != Want::Yes
+        || config.fds.userns_block.is_some()
+        || config.fds.userns2.is_some()
+    {
         return (Vec::new(), Vec::new());
     }
     let one = |inside, outside| vec![(inside, outside, 1)];
@@ -198,15 +209,17 @@ fn restrictions(config: &Config) -> Vec<String> {
             all.push(text);
         }
     };
-    let ports = |ports: &[u16]| ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let ports =
+        |ports: &[u16]| ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let or_none = |text: String| if text.is_empty() { "no port".to_owned() } else { text };
     add(landlock.signals, "no signals to processes outside (Landlock)".to_owned());
     add(landlock.abstract_unix, "no abstract sockets of processes outside (Landlock)".to_owned());
     let net = landlock.limits_tcp();
     add(net, format!("TCP connects to {} only (Landlock)", or_none(ports(&landlock.connect))));
     add(net, format!("TCP binds {} only (Landlock)", or_none(ports(&landlock.bind))));
-    let group =
-        config.cgroup.iter().map(|setting| format!("{} {} (control group)", setting.name(), setting.value.to_string_lossy()));
+    let group = config.cgroup.iter().map(|setting| {
+        format!("{} {} (control group)", setting.name(), setting.value.to_string_lossy())
+    });
     all.extend(group);
     let mut label = |what: &str, name: Option<&CStr>| {
         if let Some(name) = name {
@@ -230,7 +243,10 @@ fn processes(config: &Config) -> Vec<&'static str> {
         (switches.new_session, "COMMAND has a session of its own"),
         (switches.forward_signals, "signals are passed on to COMMAND"),
         (switches.disable_userns, "no further user namespaces"),
-        (switches.assert_userns_disabled && !switches.disable_userns, "further user namespaces have to be disabled"),
+        (
+            switches.assert_userns_disabled && !switches.disable_userns,
+            "further user namespaces have to be disabled",
+        ),
         (switches.not_a_security_boundary, "flags of mounts that cannot be set are no error"),
         (!config.lock_files.is_empty(), "lock files are held"),
     ];
@@ -266,13 +282,17 @@ fn filesystem(config: &Config) -> Vec<Entry<'_>> {
         entries.push(entry);
     }
     // What the first option binds on `/` is the root; else that is an empty tmpfs.
-    let bound = config.ops.first().is_some_and(Op::is_root_bind) && entries.first().is_some_and(|entry| !entry.left_out);
+    let bound = config.ops.first().is_some_and(Op::is_root_bind)
+        && entries.first().is_some_and(|entry| !entry.left_out);
     if !bound {
         entries.insert(0, Entry::new(0, c"/", "tmpfs").flags(["mode 0755"]));
     }
     for index in 0..entries.len() {
         let covering = |later: &&Entry<'_>| {
-            later.is_mount() && entries.get(index).is_some_and(|entry| entry.parts.starts_with(&later.parts) && entry.is_placed())
+            later.is_mount()
+                && entries
+                    .get(index)
+                    .is_some_and(|entry| entry.parts.starts_with(&later.parts) && entry.is_placed())
         };
         let cover = entries.iter().skip(index + 1).find(covering).map(|later| later.number);
         if let Some(entry) = entries.get_mut(index) {
@@ -317,12 +337,16 @@ impl<'a> Entry<'a> {
     fn on_host(self, source: &CStr) -> Self {
         let mut entry = self.of_source(source);
         let problem = match stat(source) {
-            Ok(status) if entry.parts.is_empty() && status.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFDIR.bits() => {
+            Ok(status)
+                if entry.parts.is_empty()
+                    && status.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFDIR.bits() =>
+            {
                 Some("what is mounted on / has to be a directory".to_owned())
             }
             Ok(_) => None,
             Err(errno) => {
-                entry.left_out = errno == Errno::ENOENT && entry.flags.iter().any(|flag| flag == IF_EXISTS);
+                entry.left_out =
+                    errno == Errno::ENOENT && entry.flags.iter().any(|flag| flag == IF_EXISTS);
                 Some(format!("{}: {}", source.to_string_lossy(), describe(errno)))
             }
         };
@@ -340,7 +364,8 @@ impl<'a> Entry<'a> {
 
     /// Whether it hides what was there before.
     fn is_mount(&self) -> bool {
-        !matches!(self.kind, "directory" | "file" | "symlink" | "chmod" | "read-only") && self.is_placed()
+        !matches!(self.kind, "directory" | "file" | "symlink" | "chmod" | "read-only")
+            && self.is_placed()
     }
 
     /// Whether it is not left out.
@@ -351,10 +376,14 @@ impl<'a> Entry<'a> {
     fn of(number: usize, op: &'a Op, config: &Config) -> Self {
         let new = |dest: &'a CStr, kind| Self::new(number, dest, kind);
         match op {
-            Op::Bind { source, dest, access, devices, missing } => bind(new(dest, "bind"), (source, *access, *devices, *missing)),
+            Op::Bind { source, dest, access, devices, missing } => {
+                bind(new(dest, "bind"), (source, *access, *devices, *missing))
+            }
             Op::RemountRo(dest) => new(dest, "read-only"),
             Op::Overlay { upper, layers, dest } => overlay(new(dest, "overlay"), upper, layers),
-            Op::Proc(dest) => new(dest, "proc").flags([if config.has_own_pidns() { "new" } else { "the host's" }]),
+            Op::Proc(dest) => {
+                new(dest, "proc").flags([if config.has_own_pidns() { "new" } else { "the host's" }])
+            }
             Op::Dev(dest) => new(dest, "devices").flags(["mode 0755"]),
             Op::Mqueue(dest) => new(dest, "mqueue"),
             Op::Tmpfs { dest, perms, size } => {
@@ -363,9 +392,10 @@ impl<'a> Entry<'a> {
             }
             Op::Dir { dest, perms } => new(dest, "directory").mode(*perms),
             Op::File { fd, dest, perms } => new(dest, "file").mode(*perms).open_file(*fd),
-            Op::Data { fd, dest, perms, access } => {
-                new(dest, "data").mode(*perms).flags([read_only(*access), "nosuid", "nodev"]).open_file(*fd)
-            }
+            Op::Data { fd, dest, perms, access } => new(dest, "data")
+                .mode(*perms)
+                .flags([read_only(*access), "nosuid", "nodev"])
+                .open_file(*fd),
             Op::Symlink { target, dest } => new(dest, "symlink").of_source(target),
             Op::Chmod { perms, path } => new(path, "chmod").mode(*perms),
         }
@@ -379,9 +409,17 @@ fn read_only(access: Access) -> &'static str {
     if access == Access::ReadOnly { "read-only" } else { "" }
 }
 
-fn bind<'a>(entry: Entry<'a>, (source, access, devices, missing): (&Source, Access, Devices, Missing)) -> Entry<'a> {
+fn bind<'a>(
+    entry: Entry<'a>,
+    (source, access, devices, missing): (&Source, Access, Devices, Missing),
+) -> Entry<'a> {
     let nodev = if devices == Devices::Refused { "nodev" } else { "" };
-    let entry = entry.flags([read_only(access), "nosuid", nodev, if missing == Missing::Skip { IF_EXISTS } else { "" }]);
+    let entry = entry.flags([
+        read_only(access),
+        "nosuid",
+        nodev,
+        if missing == Missing::Skip { IF_EXISTS } else { "" },
+    ]);
     match source {
         Source::Path(path) => entry.on_host(path),
         Source::Fd(fd) => entry.open_file(*fd),

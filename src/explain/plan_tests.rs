@@ -1,4 +1,5 @@
-//! What `--dry-run` shows of each option, held to `plan-snapshots.txt`. `BLESS=1 cargo test --bin bwrap dry_run` rewrites it.
+//! What `--dry-run` shows of each option, held to `plan-snapshots.txt`. `BLESS=1 cargo test --bin
+//! bwrap dry_run` rewrites it.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what is wrong by failing")]
 
 use std::ffi::CString;
@@ -26,7 +27,8 @@ const LINES: &[&str] = &[
     "--unshare-user --uid-map 0 100000 65536 --uid-map 65536 5 1 --gid-map 0 100000 65536",
 ];
 
-/// Options that need others or particular values; all others stand alone, with values by their kind.
+/// Options that need others or particular values; all others stand alone, with values by their
+/// kind.
 const WORDS: &[(&str, &str)] = &[
     ("--add-seccomp-fd", "--add-seccomp-fd {null}"),
     ("--args", "--args {null}"),
@@ -80,14 +82,26 @@ fn shown(line: &str) -> String {
     let null = std::fs::File::open("/dev/null").expect("/dev/null");
     let line = line.replace("{null}", &null.into_raw_fd().to_string());
     let command = ["sh", "-c", "echo hi"];
-    let words =
-        line.split(' ').filter(|word| !word.is_empty()).map(|word| word.replace("\\t", "\t")).chain(command.map(str::to_owned));
-    let words: Vec<&'static CStr> =
-        words.map(|word| &*Box::leak(CString::new(word).expect("no NUL").into_boxed_c_str())).collect();
-    let Ok(Request::Run(config)) = parse::parse(words.iter().copied()) else { return format!("refused: {line}\n") };
+    let words = line
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .map(|word| word.replace("\\t", "\t"))
+        .chain(command.map(str::to_owned));
+    let words: Vec<&'static CStr> = words
+        .map(|word| &*Box::leak(CString::new(word).expect("no NUL").into_boxed_c_str()))
+        .collect();
+    let Ok(Request::Run(config)) = parse::parse(words.iter().copied()) else {
+        return format!("refused: {line}\n");
+    };
     // Ranges are root's.
     let id = if line.contains("65536 5 1") { 0 } else { 1000 };
-    let host = Host { caller: Caller { uid: id, gid: id }, caps: 0, permitted: 0, parent: getppid(), tty: None };
+    let host = Host {
+        caller: Caller { uid: id, gid: id },
+        caps: 0,
+        permitted: 0,
+        parent: getppid(),
+        tty: None,
+    };
     match config.check(host.caller, || true).and_then(|config| Settled::new(config, host)) {
         Ok(settled) => render(&Plan::of(&settled), false),
         Err(error) => format!("refused: {line}: {error}\n"),
@@ -96,7 +110,10 @@ fn shown(line: &str) -> String {
 
 #[test]
 fn dry_run_shows_every_option() {
-    let options = OPTIONS.iter().filter(|row| !WITHOUT.contains(&row.name)).map(|row| words(row.name, row.operands));
+    let options = OPTIONS
+        .iter()
+        .filter(|row| !WITHOUT.contains(&row.name))
+        .map(|row| words(row.name, row.operands));
     let mut text = String::new();
     for line in LINES.iter().map(|line| (*line).to_owned()).chain(options) {
         let shown = shown(&line);
@@ -109,7 +126,10 @@ fn dry_run_shows_every_option() {
     }
     let expected = std::fs::read_to_string(&path).expect("it is there");
     let differs = text.lines().zip(expected.lines()).find(|(shown, expected)| shown != expected);
-    assert!(text == expected, "{differs:?}: look, and run `BLESS=1 cargo test --bin bwrap dry_run` if it is meant");
+    assert!(
+        text == expected,
+        "{differs:?}: look, and run `BLESS=1 cargo test --bin bwrap dry_run` if it is meant"
+    );
 }
 
 #[test]
@@ -132,10 +152,21 @@ fn lines_fit_a_terminal() {
 #[test]
 fn the_document_is_json() {
     let line = "--unshare-pid --setenv A b --ro-bind / / --tmpfs /tmp --block-fd 1000";
-    let words: Vec<&'static CStr> =
-        line.split(' ').chain(["true"]).map(|word| &*Box::leak(CString::new(word).expect("no NUL").into_boxed_c_str())).collect();
-    let Ok(Request::Run(config)) = parse::parse(words.iter().copied()) else { panic!("it is a command line") };
-    let host = Host { caller: Caller { uid: 1000, gid: 1000 }, caps: 0, permitted: 0, parent: getppid(), tty: None };
+    let words: Vec<&'static CStr> = line
+        .split(' ')
+        .chain(["true"])
+        .map(|word| &*Box::leak(CString::new(word).expect("no NUL").into_boxed_c_str()))
+        .collect();
+    let Ok(Request::Run(config)) = parse::parse(words.iter().copied()) else {
+        panic!("it is a command line")
+    };
+    let host = Host {
+        caller: Caller { uid: 1000, gid: 1000 },
+        caps: 0,
+        permitted: 0,
+        parent: getppid(),
+        tty: None,
+    };
     let config = config.check(host.caller, || true).expect("it is a good one");
     let settled = Settled::new(config, host).expect("there are no policies");
     let json = serde_json::to_value(Plan::of(&settled)).expect("it is JSON");

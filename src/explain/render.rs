@@ -1,4 +1,5 @@
-//! A [`Plan`] for people: plain text of at most 80 columns where paths allow it, in colours on a terminal.
+//! A [`Plan`] for people: plain text of at most 80 columns where paths allow it, in colours on a
+//! terminal.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -42,11 +43,14 @@ pub(crate) fn render(plan: &Plan<'_>, colour: bool) -> String {
 
 fn facts(page: &mut Page, plan: &Plan<'_>) {
     for state in ["new", "joined", "shared"] {
-        let names: Vec<_> = plan.namespaces.iter().filter(|(_, is)| *is == state).map(|(name, _)| *name).collect();
+        let names: Vec<_> =
+            plan.namespaces.iter().filter(|(_, is)| *is == state).map(|(name, _)| *name).collect();
         let label = if state == "new" { "namespaces" } else { "" };
         page.fact(label, names.is_empty(), &format!("{state}: {}", names.join(", ")));
     }
-    let id = |id: Option<u32>| id.map_or_else(|| "as others have mapped it".to_owned(), |id| id.to_string());
+    let id = |id: Option<u32>| {
+        id.map_or_else(|| "as others have mapped it".to_owned(), |id| id.to_string())
+    };
     page.fact("ids", false, &format!("uid {}, gid {}", id(plan.uid), id(plan.gid)));
     let lines = |lines: &[(u32, u32, u32)]| {
         let shown = lines.iter().map(|(inside, outside, count)| match count {
@@ -60,20 +64,28 @@ fn facts(page: &mut Page, plan: &Plan<'_>) {
     page.fact("capabilities", false, &capabilities(&plan.capabilities));
     page.list("limits", &plan.limits);
     page.list("filters", &plan.filters);
-    page.fact("", plan.unknown_calls.is_empty(), &format!("no system calls here: {}", plan.unknown_calls.join(", ")));
+    page.fact(
+        "",
+        plan.unknown_calls.is_empty(),
+        &format!("no system calls here: {}", plan.unknown_calls.join(", ")),
+    );
     page.list("restrictions", &plan.restrictions);
     let processes: Vec<_> = plan.processes.iter().map(|&text| text.to_owned()).collect();
     page.list("processes", &processes);
     page.list("host name", &plan.hostname.iter().map(quoted).collect::<Vec<_>>());
     page.list("environment", &plan.environment.iter().map(edit).collect::<Vec<_>>());
-    page.list("open files", &plan.files.iter().map(|file| format!("{} {}", file.option, file.fd)).collect::<Vec<_>>());
+    page.list(
+        "open files",
+        &plan.files.iter().map(|file| format!("{} {}", file.option, file.fd)).collect::<Vec<_>>(),
+    );
     page.list("directory", &plan.directory.iter().map(quoted).collect::<Vec<_>>());
 }
 
 /// A set of capabilities, or what it lacks, if that is less.
 fn capabilities(held: &[String]) -> String {
     let all = caps::names(u64::MAX);
-    let missing: Vec<&str> = all.iter().filter(|name| !held.contains(name)).map(String::as_str).collect();
+    let missing: Vec<&str> =
+        all.iter().filter(|name| !held.contains(name)).map(String::as_str).collect();
     match (held, missing.as_slice()) {
         ([], _) => "none".to_owned(),
         (_, []) => "all".to_owned(),
@@ -101,12 +113,15 @@ fn shortened(value: &Text<'_>) -> String {
     format!("{}... ({} bytes)", quoted_text(&beginning), value.0.count_bytes())
 }
 
-/// The entries that lie in each entry: it is the last one before them whose destination they are at or below.
+/// The entries that lie in each entry: it is the last one before them whose destination they are at
+/// or below.
 fn children(entries: &[Entry<'_>]) -> Vec<Vec<usize>> {
     let mut children = vec![Vec::new(); entries.len()];
     for (index, entry) in entries.iter().enumerate().skip(1) {
-        let around =
-            entries.iter().take(index).rposition(|earlier| entry.parts.starts_with(&earlier.parts) && earlier.is_placed());
+        let around = entries
+            .iter()
+            .take(index)
+            .rposition(|earlier| entry.parts.starts_with(&earlier.parts) && earlier.is_placed());
         if let Some(list) = children.get_mut(around.unwrap_or(0)) {
             list.push(index);
         }
@@ -115,14 +130,20 @@ fn children(entries: &[Entry<'_>]) -> Vec<Vec<usize>> {
 }
 
 /// An entry and all that lies in it.
-fn tree(page: &mut Page, (entries, children): (&[Entry<'_>], &[Vec<usize>]), index: usize, lines: &str) {
+fn tree(
+    page: &mut Page,
+    (entries, children): (&[Entry<'_>], &[Vec<usize>]),
+    index: usize,
+    lines: &str,
+) {
     let Some(entry) = entries.get(index) else { return };
     if index == 0 {
         page.entry("", entry);
     }
     let list = children.get(index).map(Vec::as_slice).unwrap_or_default();
     for (place, &child) in list.iter().enumerate() {
-        let (branch, below) = if place + 1 == list.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        let (branch, below) =
+            if place + 1 == list.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
         if let Some(entry) = entries.get(child) {
             page.entry(&format!("{lines}{branch}"), entry);
         }
@@ -188,7 +209,11 @@ impl Page {
         let number = if entry.number == 0 { String::new() } else { entry.number.to_string() };
         let destination = quoted(&entry.destination);
         let width = 5 + lines.chars().count() + destination.chars().count();
-        let shown = if entry.covered_by.is_some() || !entry.is_placed() { self.paint(DIM, &destination) } else { destination };
+        let shown = if entry.covered_by.is_some() || !entry.is_placed() {
+            self.paint(DIM, &destination)
+        } else {
+            destination
+        };
         _ = write!(self.text, "{number:>4} {lines}{shown}");
         if width + 2 > DESCRIPTION {
             _ = write!(self.text, "\n{:DESCRIPTION$}", "");
@@ -234,7 +259,14 @@ fn describe(entry: &Entry<'_>) -> String {
     let mut text = entry.kind.to_owned();
     if !entry.sources.is_empty() {
         text.push_str(if entry.kind == "symlink" { " to " } else { " of " });
-        text.push_str(&entry.sources.iter().map(|source| quoted_text(source)).collect::<Vec<_>>().join(" over "));
+        text.push_str(
+            &entry
+                .sources
+                .iter()
+                .map(|source| quoted_text(source))
+                .collect::<Vec<_>>()
+                .join(" over "),
+        );
     }
     for flag in &entry.flags {
         text.push_str(", ");

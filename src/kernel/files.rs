@@ -19,7 +19,11 @@ pub(crate) fn write_file(dir: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> SysRe
 }
 
 /// What a file below a directory says. More than `limit` bytes are EFBIG.
-pub(crate) fn read_file(dir: BorrowedFd<'_>, path: &(impl NixPath + ?Sized), limit: usize) -> SysResult<Vec<u8>> {
+pub(crate) fn read_file(
+    dir: BorrowedFd<'_>,
+    path: &(impl NixPath + ?Sized),
+    limit: usize,
+) -> SysResult<Vec<u8>> {
     let file = openat(dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     read_all(file.as_raw_fd(), limit)
 }

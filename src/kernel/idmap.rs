@@ -61,10 +61,14 @@ pub(crate) fn inside_of(ranges: &[Range], id: u32) -> Option<u32> {
     ranges.iter().find_map(|range| range.reversed().outside_of(id))
 }
 
-/// Whether two lines of a map are about the same id, inside or outside: the kernel would say no more than that something is wrong.
+/// Whether two lines of a map are about the same id, inside or outside: the kernel would say no
+/// more than that something is wrong.
 pub(crate) fn overlap(ranges: &[Range]) -> bool {
     let meets = |a: Range, b: Range| a.meets(b) || a.reversed().meets(b.reversed());
-    ranges.iter().enumerate().any(|(at, &range)| ranges.iter().skip(at + 1).any(|&other| meets(range, other)))
+    ranges
+        .iter()
+        .enumerate()
+        .any(|(at, &range)| ranges.iter().skip(at + 1).any(|&other| meets(range, other)))
 }
 
 /// The maps of both kinds.
@@ -94,16 +98,22 @@ impl Layers {
 }
 
 impl Maps {
-    /// The maps as they are, and inside of them, if asked for, the same ranges once more. With `root` there has to be a root for the
-    /// mounts: where nobody is one the ids are counted from 0 at first.
+    /// The maps as they are, and inside of them, if asked for, the same ranges once more. With
+    /// `root` there has to be a root for the mounts: where nobody is one the ids are counted from 0
+    /// at first.
     pub(crate) fn layers(&self, root: bool, nested: bool) -> Layers {
         let is_root = |ranges: &[Range]| outside_of(ranges, 0).is_some();
         if root && !(is_root(&self.uid) && is_root(&self.gid)) {
             let (uid_by_number, uid) = counted(&self.uid);
             let (gid_by_number, gid) = counted(&self.gid);
-            return Layers { first: Self { uid: uid_by_number, gid: gid_by_number }, nested: Some(Self { uid, gid }) };
+            return Layers {
+                first: Self { uid: uid_by_number, gid: gid_by_number },
+                nested: Some(Self { uid, gid }),
+            };
         }
-        let same = |ranges: &[Range]| ranges.iter().map(|range| Range { outside: range.inside, ..*range }).collect();
+        let same = |ranges: &[Range]| {
+            ranges.iter().map(|range| Range { outside: range.inside, ..*range }).collect()
+        };
         let again = Self { uid: same(&self.uid), gid: same(&self.gid) };
         Layers { first: self.clone(), nested: nested.then_some(again) }
     }
@@ -129,7 +139,8 @@ pub(crate) fn fits(ranges: &[Range]) -> bool {
     ranges.len() <= 340 && text(ranges).len() < 4096
 }
 
-/// The lines of a map whose ids are counted from 0, and of one inside of it that makes the wanted ids of them.
+/// The lines of a map whose ids are counted from 0, and of one inside of it that makes the wanted
+/// ids of them.
 fn counted(ranges: &[Range]) -> (Ranges, Ranges) {
     let mut next = 0;
     let pairs = ranges.iter().map(|range| {
@@ -140,7 +151,8 @@ fn counted(ranges: &[Range]) -> (Ranges, Ranges) {
     pairs.unzip()
 }
 
-/// Whether setgroups(2) is still to be given up, which has to come before a group map by an ordinary user.
+/// Whether setgroups(2) is still to be given up, which has to come before a group map by an
+/// ordinary user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Groups {
     /// Give it up.
@@ -150,7 +162,12 @@ pub(crate) enum Groups {
 }
 
 /// Writes this process's own maps through an open /proc.
-pub(crate) fn write_maps(proc: BorrowedFd<'_>, uid: Range, gid: Range, groups: Groups) -> Result<()> {
+pub(crate) fn write_maps(
+    proc: BorrowedFd<'_>,
+    uid: Range,
+    gid: Range,
+    groups: Groups,
+) -> Result<()> {
     write_file(proc, c"self/uid_map", uid.line().as_bytes()).context("setting up uid map")?;
     if groups == Groups::Deny {
         match write_file(proc, c"self/setgroups", b"deny\n") {
@@ -162,12 +179,15 @@ pub(crate) fn write_maps(proc: BorrowedFd<'_>, uid: Range, gid: Range, groups: G
     write_file(proc, c"self/gid_map", gid.line().as_bytes()).context("setting up gid map")
 }
 
-/// Checks that somebody else has written the maps. Without them every id would be the overflow id, and not the one that was meant.
+/// Checks that somebody else has written the maps. Without them every id would be the overflow id,
+/// and not the one that was meant.
 pub(crate) fn assert_mapped(proc: BorrowedFd<'_>) -> Result<()> {
     for path in [c"self/uid_map", c"self/gid_map"] {
         let map = read_file(proc, path, 64 * 1024).context("Can't read the id maps")?;
         if map.is_empty() {
-            return Err(Error::new("The id maps were not written before --userns-block-fd was readable"));
+            return Err(Error::new(
+                "The id maps were not written before --userns-block-fd was readable",
+            ));
         }
     }
     Ok(())
@@ -175,15 +195,19 @@ pub(crate) fn assert_mapped(proc: BorrowedFd<'_>) -> Result<()> {
 
 /// Makes the current user namespace's limit one more namespace, which is about to be used up.
 pub(crate) fn limit_user_namespaces(proc: BorrowedFd<'_>) -> Result<()> {
-    write_file(proc, c"sys/user/max_user_namespaces", b"1").context("cannot set /proc/sys/user/max_user_namespaces")
+    write_file(proc, c"sys/user/max_user_namespaces", b"1")
+        .context("cannot set /proc/sys/user/max_user_namespaces")
 }
 
-/// Finds out by trying that no further user namespace can be made. If it can, this process is of no more use.
+/// Finds out by trying that no further user namespace can be made. If it can, this process is of no
+/// more use.
 pub(crate) fn assert_disabled() -> Result<()> {
     match unshare(CloneFlags::CLONE_NEWUSER) {
         Ok(()) => Err(Error::new("creation of new user namespaces was not disabled as requested")),
         // That is no answer: with more memory it might have been made.
-        Err(Errno::ENOMEM) => Err(Errno::ENOMEM).context("Can't find out whether user namespaces are disabled"),
+        Err(Errno::ENOMEM) => {
+            Err(Errno::ENOMEM).context("Can't find out whether user namespaces are disabled")
+        }
         Err(_) => Ok(()),
     }
 }
@@ -217,9 +241,14 @@ mod tests {
     #[test]
     fn overlaps_are_seen_on_both_sides() {
         let overlapping = |second| overlap(&[range(10, 100, 10), second]);
-        for second in
-            [range(19, 0, 1), range(0, 0, 11), range(12, 0, 2), range(0, 109, 1), range(50, 90, 11), range(0, 0, u32::MAX)]
-        {
+        for second in [
+            range(19, 0, 1),
+            range(0, 0, 11),
+            range(12, 0, 2),
+            range(0, 109, 1),
+            range(50, 90, 11),
+            range(0, 0, u32::MAX),
+        ] {
             assert!(overlapping(second), "{second:?}");
         }
         for second in [range(0, 0, 10), range(20, 110, 10), range(9, 99, 1)] {
@@ -237,6 +266,9 @@ mod tests {
         assert_eq!(nested.uid, [range(5, 0, 2), range(1, 2, 1)]);
         assert_eq!(nested.gid, [range(0, 0, 1)]);
         assert_eq!(maps.layers(false, false), Layers { first: maps.clone(), nested: None });
-        assert_eq!(maps.layers(false, true).nested.unwrap_or_default().uid, [range(5, 5, 2), range(1, 1, 1)]);
+        assert_eq!(
+            maps.layers(false, true).nested.unwrap_or_default().uid,
+            [range(5, 5, 2), range(1, 1, 1)]
+        );
     }
 }

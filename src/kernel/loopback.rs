@@ -5,8 +5,9 @@
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
-use nix::libc;
-use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
+};
 
 use crate::error::{Context, Result};
 use crate::kernel::sys::{SysResult, uninterrupted};
@@ -50,11 +51,18 @@ fn answer(reply: &[u8]) -> SysResult<()> {
 
 /// Brings `lo` up in the current network namespace.
 pub(crate) fn set_up() -> Result<()> {
-    let netlink = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)
-        .context("loopback: Failed to create netlink socket")?;
+    let netlink = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkRoute,
+    )
+    .context("loopback: Failed to create netlink socket")?;
     let request = request();
-    uninterrupted(|| sendto(netlink.as_raw_fd(), &request, &NetlinkAddr::new(0, 0), MsgFlags::empty()))
-        .context("loopback: Failed to send to the kernel")?;
+    uninterrupted(|| {
+        sendto(netlink.as_raw_fd(), &request, &NetlinkAddr::new(0, 0), MsgFlags::empty())
+    })
+    .context("loopback: Failed to send to the kernel")?;
     let mut reply = [0; 1024];
     let count = uninterrupted(|| recv(netlink.as_raw_fd(), &mut reply, MsgFlags::empty()))
         .context("loopback: Failed to hear from the kernel")?;

@@ -1,15 +1,16 @@
 //! The mount API's calls, typed: clone a tree, set attributes, make a fresh file system, attach.
 //!
-//! What is cloned or made here is detached: nothing can see it until it is attached, and its flags are set before that.
-//! The one exception is a kernel (before 5.12) or filter without mount_setattr(2); then [`remount_below`](crate::kernel::remount::remount_below) sets the flags
+//! What is cloned or made here is detached: nothing can see it until it is attached, and its flags
+//! are set before that. The one exception is a kernel (before 5.12) or filter without
+//! mount_setattr(2); then [`remount_below`](crate::kernel::remount::remount_below) sets the flags
 //! right after attaching. See open_tree(2), mount_setattr(2), fsopen(2), move_mount(2).
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use libc::c_int;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
-use nix::libc::{self, c_int};
 use nix::sys::stat::{SFlag, fstat};
 
 use crate::error::Error;
@@ -96,7 +97,8 @@ impl Call {
         }
     }
 
-    /// Makes the call with an fd that cannot be right. The kernel says so; a filter says what it always says.
+    /// Makes the call with an fd that cannot be right. The kernel says so; a filter says what it
+    /// always says.
     fn probe(self) -> Errno {
         let bad = sys::bad_fd();
         let result = match self {
@@ -116,7 +118,8 @@ impl Call {
 }
 
 impl Failure {
-    /// The error for a step, in the step's words. Where the call as such is refused, that is what the user has to know.
+    /// The error for a step, in the step's words. Where the call as such is refused, that is what
+    /// the user has to know.
     pub(crate) fn explain(self, what: impl Into<Vec<u8>>) -> Error {
         let refused = match self.errno {
             Errno::ENOSYS => true,
@@ -197,7 +200,8 @@ impl Fresh<'_> {
         for &(key, value) in self.parameters {
             set(key, value)?;
         }
-        sys::fsconfig(fs.as_fd(), FSCONFIG_CMD_CREATE, None, None).map_err(Call::Fsconfig.failed())?;
+        sys::fsconfig(fs.as_fd(), FSCONFIG_CMD_CREATE, None, None)
+            .map_err(Call::Fsconfig.failed())?;
         sys::fsmount(fs.as_fd(), self.attributes.0).map_err(Call::Fsmount.failed())
     }
 }
@@ -208,13 +212,23 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, point: BorrowedFd<'_>) -> MountResul
 }
 
 /// Attaches a detached mount at a path, relative to an fd or to the working directory.
-pub(crate) fn attach_at(mount: BorrowedFd<'_>, dir: Option<BorrowedFd<'_>>, path: &CStr) -> MountResult<()> {
-    sys::move_mount(mount, dir.unwrap_or(AT_FDCWD), path, MOVE_MOUNT_F_EMPTY_PATH).map_err(Call::MoveMount.failed())
+pub(crate) fn attach_at(
+    mount: BorrowedFd<'_>,
+    dir: Option<BorrowedFd<'_>>,
+    path: &CStr,
+) -> MountResult<()> {
+    sys::move_mount(mount, dir.unwrap_or(AT_FDCWD), path, MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(Call::MoveMount.failed())
 }
 
 /// Adds attributes to a mount.
-pub(crate) fn add_attributes(mount: BorrowedFd<'_>, attributes: Attributes, depth: Depth) -> MountResult<()> {
-    sys::mount_setattr(mount, libc::AT_EMPTY_PATH | depth.flag(), attributes.0).map_err(Call::MountSetattr.failed())
+pub(crate) fn add_attributes(
+    mount: BorrowedFd<'_>,
+    attributes: Attributes,
+    depth: Depth,
+) -> MountResult<()> {
+    sys::mount_setattr(mount, libc::AT_EMPTY_PATH | depth.flag(), attributes.0)
+        .map_err(Call::MountSetattr.failed())
 }
 
 /// The id of the mount that an fd is on, as mountinfo counts.

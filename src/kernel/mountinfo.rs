@@ -1,10 +1,10 @@
-//! The table of mounts, /proc/self/mountinfo, as far as [`crate::kernel::remount::remount_below`] needs it, see proc_pid_mountinfo(5).
+//! The table of mounts, /proc/self/mountinfo, as far as [`crate::kernel::remount::remount_below`]
+//! needs it, see proc_pid_mountinfo(5).
 //!
-//! Pure text in, plain data out: nothing in here touches the system, so all of it can be tested and fuzzed.
+//! Pure text in, plain data out: nothing in here touches the system, so all of it can be tested and
+//! fuzzed.
 
 use std::ffi::{CStr, CString};
-
-use nix::libc;
 
 /// One line of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,14 +26,19 @@ impl Line {
         let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
         let (id, parent) = (number()?, number()?);
         let point = CString::new(unescape(fields.nth(2)?)).ok()?;
-        let flags = fields.next()?.split(|&byte| byte == b',').map(mount_flag).fold(0, std::ops::BitOr::bitor);
+        let flags = fields
+            .next()?
+            .split(|&byte| byte == b',')
+            .map(mount_flag)
+            .fold(0, std::ops::BitOr::bitor);
         Some(Self { id, parent, point, flags })
     }
 }
 
-/// The `MS_*` flag of an option that belongs to the mount and that a remount would lose if it were not repeated. How times of access
-/// are kept is not among them: a remount that says nothing about that leaves it, and one that says `nodiratime` would make a
-/// strictatime mount a relatime one, which a user namespace may not do.
+/// The `MS_*` flag of an option that belongs to the mount and that a remount would lose if it were
+/// not repeated. How times of access are kept is not among them: a remount that says nothing about
+/// that leaves it, and one that says `nodiratime` would make a strictatime mount a relatime one,
+/// which a user namespace may not do.
 fn mount_flag(option: &[u8]) -> u64 {
     match option {
         b"ro" => libc::MS_RDONLY,
@@ -66,8 +71,10 @@ pub(crate) fn unescape(text: &[u8]) -> Vec<u8> {
 
 /// A mount and all mounts below it, with the flags they have, in any order.
 pub(crate) fn tree_of(mountinfo: &[u8], root: u64) -> Vec<Line> {
-    let (mut tree, mut others): (Vec<_>, Vec<_>) =
-        mountinfo.split(|&byte| byte == b'\n').filter_map(Line::parse).partition(|line| line.id == root);
+    let (mut tree, mut others): (Vec<_>, Vec<_>) = mountinfo
+        .split(|&byte| byte == b'\n')
+        .filter_map(Line::parse)
+        .partition(|line| line.id == root);
     // The table is in the order of ids, and a mount may be older than the one it is mounted on.
     loop {
         let (below, rest): (Vec<_>, Vec<_>) =
@@ -85,16 +92,21 @@ pub(crate) fn lines(mountinfo: &[u8]) -> Vec<Line> {
     mountinfo.split(|&byte| byte == b'\n').filter_map(Line::parse).collect()
 }
 
-/// The mount that is uppermost at a path, going down from a mount that is the root of whoever reads the table.
+/// The mount that is uppermost at a path, going down from a mount that is the root of whoever reads
+/// the table.
 pub(crate) fn mount_at(table: &[Line], top: u64, path: &CStr) -> u64 {
     let path = path.to_bytes();
-    let names = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    let names =
+        path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     let mut here = top;
-    // Lines that were read at different moments may go round in circles; a way has no more steps than the table has lines.
+    // Lines that were read at different moments may go round in circles; a way has no more steps
+    // than the table has lines.
     let mut steps = table.len();
     for end in [1].into_iter().chain(names).chain([path.len()]) {
         let place = path.get(..end).unwrap_or_default();
-        while let Some(next) = table.iter().find(|line| line.parent == here && line.id != here && line.point.to_bytes() == place)
+        while let Some(next) = table
+            .iter()
+            .find(|line| line.parent == here && line.id != here && line.point.to_bytes() == place)
         {
             let Some(fewer) = steps.checked_sub(1) else { return here };
             (here, steps) = (next.id, fewer);

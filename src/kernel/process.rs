@@ -1,6 +1,5 @@
 //! How processes end: death signals, see PR_SET_PDEATHSIG(2const), and wait(2) statuses.
 
-use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
@@ -37,8 +36,9 @@ pub(crate) const fn exit_code(status: i32) -> Option<i32> {
     }
 }
 
-/// Makes this process an ordinary one again for /proc and ptrace(2), as it was before its credentials changed: whoever watches the
-/// sandbox from outside looks at its files there. Only once nothing of the host can be reached through it.
+/// Makes this process an ordinary one again for /proc and ptrace(2), as it was before its
+/// credentials changed: whoever watches the sandbox from outside looks at its files there. Only
+/// once nothing of the host can be reached through it.
 pub(crate) fn become_dumpable() -> Result<()> {
     prctl::set_dumpable(true).context("prctl(libc::PR_SET_DUMPABLE) failed")
 }

@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::libc::{self};
 use nix::mount::MsFlags;
 use nix::sys::stat::Mode;
 
@@ -16,7 +15,8 @@ use crate::kernel::mount::{Attributes, Depth, mount_id};
 use crate::kernel::mountinfo::{Line, lines, mount_at, tree_of};
 use crate::kernel::sys::SysResult;
 
-/// How often a mount has to be out of reach, one reading of the table after the other, before it is left as it is.
+/// How often a mount has to be out of reach, one reading of the table after the other, before it is
+/// left as it is.
 const READINGS: usize = 16;
 
 /// How often the table is read at most.
@@ -26,7 +26,8 @@ const MOST_READINGS: usize = 4 * READINGS;
 enum Outcome {
     /// It is remounted, or was not to be.
     Done,
-    /// No path leads to it: another mount covers it, or a directory on the way must not be searched.
+    /// No path leads to it: another mount covers it, or a directory on the way must not be
+    /// searched.
     OutOfReach,
     /// The way to it is another one by now, or the mount is gone.
     Moved(Errno),
@@ -36,9 +37,10 @@ enum Outcome {
 
 /// Adds attributes to an attached mount by mount(2), for where mount_setattr(2) is missing.
 ///
-/// Somebody may move directories between the reading of the table and the use of a path in it. So the table is read until it shows
-/// the attributes on every mount, or the others out of reach in the same place many times in a row: then COMMAND cannot reach them
-/// either. `on_failure` decides about every failure, and is told the mount point.
+/// Somebody may move directories between the reading of the table and the use of a path in it. So
+/// the table is read until it shows the attributes on every mount, or the others out of reach in
+/// the same place many times in a row: then COMMAND cannot reach them either. `on_failure` decides
+/// about every failure, and is told the mount point.
 pub(crate) fn remount_below(
     proc: BorrowedFd<'_>,
     mount: BorrowedFd<'_>,
@@ -46,7 +48,9 @@ pub(crate) fn remount_below(
     depth: Depth,
     mut on_failure: impl FnMut(&CStr, Errno) -> crate::error::Result<()>,
 ) -> crate::error::Result<()> {
-    let ids = || Ok((mount_id(proc, mount)?, mount_id(proc, open(c"/", PATH_ONLY, Mode::empty())?.as_fd())?));
+    let ids = || {
+        Ok((mount_id(proc, mount)?, mount_id(proc, open(c"/", PATH_ONLY, Mode::empty())?.as_fd())?))
+    };
     let (root, top) = match ids() {
         Ok(found) => found,
         Err(errno) => return on_failure(c"/", errno),
@@ -70,12 +74,14 @@ pub(crate) fn remount_below(
         tree.retain(|line| depth == Depth::Recursive || line.id == root);
         for line in tree {
             // The first one is always tried: what is no mount is refused only then.
-            let has_all = line.id != root && line.flags & flags_of(attributes) == flags_of(attributes);
+            let has_all =
+                line.id != root && line.flags & flags_of(attributes) == flags_of(attributes);
             if has_all || settled.contains(&line.id) {
                 continue;
             }
             let outcome = if line.id == root {
-                remount(proc, mount, &line, attributes).map_or_else(Outcome::Refused, |()| Outcome::Done)
+                remount(proc, mount, &line, attributes)
+                    .map_or_else(Outcome::Refused, |()| Outcome::Done)
             } else {
                 remount_point(proc, (&all, top), &line, attributes)
             };
@@ -83,8 +89,10 @@ pub(crate) fn remount_below(
                 Outcome::Done if line.id == root => _ = settled.insert(root),
                 Outcome::Done => {}
                 Outcome::OutOfReach => {
-                    let before =
-                        unreachable.get(&line.id).filter(|(point, _)| *point == line.point).map_or(0, |(_, times)| *times);
+                    let before = unreachable
+                        .get(&line.id)
+                        .filter(|(point, _)| *point == line.point)
+                        .map_or(0, |(_, times)| *times);
                     last.insert(line.id, (line.point, before + 1));
                 }
                 Outcome::Moved(errno) => left.push((line.point, errno)),
@@ -99,22 +107,32 @@ pub(crate) fn remount_below(
             return Ok(());
         }
     }
-    let unsettled = unreachable.into_values().filter(|(_, times)| *times < READINGS).map(|(point, _)| (point, Errno::EAGAIN));
+    let unsettled = unreachable
+        .into_values()
+        .filter(|(_, times)| *times < READINGS)
+        .map(|(point, _)| (point, Errno::EAGAIN));
     left.into_iter().chain(unsettled).try_for_each(|(point, errno)| on_failure(&point, errno))
 }
 
 const PATH_ONLY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
-/// Remounts what lies at a mount point, if it is the mount that the table means. Whether that one is covered only the table tells: what
-/// is found instead may have been moved there. One that may not be looked for is not COMMAND's to find, which has no more rights than this
-/// process has now.
-fn remount_point(proc: BorrowedFd<'_>, (table, top): (&[Line], u64), line: &Line, attributes: Attributes) -> Outcome {
+/// Remounts what lies at a mount point, if it is the mount that the table means. Whether that one
+/// is covered only the table tells: what is found instead may have been moved there. One that may
+/// not be looked for is not COMMAND's to find, which has no more rights than this process has now.
+fn remount_point(
+    proc: BorrowedFd<'_>,
+    (table, top): (&[Line], u64),
+    line: &Line,
+    attributes: Attributes,
+) -> Outcome {
     if mount_at(table, top, &line.point) != line.id {
         return Outcome::OutOfReach;
     }
     let fd = match open(line.point.as_c_str(), PATH_ONLY, Mode::empty()) {
         Err(Errno::EACCES) => return Outcome::OutOfReach,
-        Err(errno @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG)) => return Outcome::Moved(errno),
+        Err(errno @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG)) => {
+            return Outcome::Moved(errno);
+        }
         Err(errno) => return Outcome::Refused(errno),
         Ok(fd) => fd,
     };
@@ -133,28 +151,42 @@ fn remount_point(proc: BorrowedFd<'_>, (table, top): (&[Line], u64), line: &Line
 
 /// The flags of mount(2) for those attributes that binds have.
 fn flags_of(attributes: Attributes) -> u64 {
-    let known =
-        [(Attributes::RDONLY, libc::MS_RDONLY), (Attributes::NOSUID, libc::MS_NOSUID), (Attributes::NODEV, libc::MS_NODEV)];
-    known.into_iter().filter(|(attribute, _)| attributes.0 & attribute.0 != 0).fold(0, |flags, (_, flag)| flags | flag)
+    let known = [
+        (Attributes::RDONLY, libc::MS_RDONLY),
+        (Attributes::NOSUID, libc::MS_NOSUID),
+        (Attributes::NODEV, libc::MS_NODEV),
+    ];
+    known
+        .into_iter()
+        .filter(|(attribute, _)| attributes.0 & attribute.0 != 0)
+        .fold(0, |flags, (_, flag)| flags | flag)
 }
 
 /// Remounts the mount whose root an fd is; anything else is EINVAL.
-fn remount(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>, line: &Line, attributes: Attributes) -> SysResult<()> {
+fn remount(
+    proc: BorrowedFd<'_>,
+    fd: BorrowedFd<'_>,
+    line: &Line,
+    attributes: Attributes,
+) -> SysResult<()> {
     let flags = MsFlags::from_bits_retain(line.flags | flags_of(attributes));
     let flags = flags | MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_SILENT;
     mount_on(proc, fd, flags)
 }
 
-/// Sees to it that recursive binds leave out a mount, whose root an fd is. The working directory is `/` afterwards.
+/// Sees to it that recursive binds leave out a mount, whose root an fd is. The working directory is
+/// `/` afterwards.
 pub(crate) fn make_unbindable(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<()> {
     mount_on(proc, fd, MsFlags::MS_UNBINDABLE | MsFlags::MS_SILENT)
 }
 
-/// mount(2) that changes a mount. There may be no /proc at hand in the new root: the host's is, by the working directory.
+/// mount(2) that changes a mount. There may be no /proc at hand in the new root: the host's is, by
+/// the working directory.
 fn mount_on(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>, flags: MsFlags) -> SysResult<()> {
     let path = format!("self/fd/{}", fd.as_raw_fd());
     nix::unistd::fchdir(proc)?;
-    let result = nix::mount::mount(None::<&CStr>, path.as_str(), None::<&CStr>, flags, None::<&CStr>);
+    let result =
+        nix::mount::mount(None::<&CStr>, path.as_str(), None::<&CStr>, flags, None::<&CStr>);
     nix::unistd::chdir(c"/")?;
     result
 }

@@ -1,7 +1,8 @@
-//! System calls that nix does not offer, the C entry point and the raw clone: the only file with `unsafe`.
+//! System calls that nix does not offer, the C entry point and the raw clone: the only file with
+//! `unsafe`.
 //!
-//! Each function is one call, typed: borrowed fds in, owned fds out, [`Errno`] for what the kernel refuses. Nothing in
-//! here decides anything.
+//! Each function is one call, typed: borrowed fds in, owned fds out, [`Errno`] for what the kernel
+//! refuses. Nothing in here decides anything.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -12,9 +13,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::AtomicBool;
 
+use libc::{c_long, c_short};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc::{self, c_long, c_short};
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
@@ -30,7 +31,10 @@ macro_rules! entry {
     ($run:path) => {
         #[allow(unsafe_code, reason = "the C runtime looks for this name")]
         #[unsafe(no_mangle)]
-        extern "C" fn main(count: std::ffi::c_int, argv: *const *const std::ffi::c_char) -> std::ffi::c_int {
+        extern "C" fn main(
+            count: std::ffi::c_int,
+            argv: *const *const std::ffi::c_char,
+        ) -> std::ffi::c_int {
             $run($crate::kernel::sys::words(count, argv))
         }
     };
@@ -40,7 +44,10 @@ pub(crate) use entry;
 
 /// The words that the C runtime passes to `main`.
 #[cfg(not(test))]
-pub(crate) fn words(count: c_int, argv: *const *const c_char) -> impl ExactSizeIterator<Item = &'static CStr> {
+pub(crate) fn words(
+    count: c_int,
+    argv: *const *const c_char,
+) -> impl ExactSizeIterator<Item = &'static CStr> {
     let count = usize::try_from(count).unwrap_or(0);
     (0..count).map(move |index| {
         // SAFETY: the C runtime passes an array of `count` pointers.
@@ -52,7 +59,8 @@ pub(crate) fn words(count: c_int, argv: *const *const c_char) -> impl ExactSizeI
     })
 }
 
-/// The C library's allocator. Rust's answer to its refusal would be a crash with a trace; ours is a diagnostic and status 1.
+/// The C library's allocator. Rust's answer to its refusal would be a crash with a trace; ours is a
+/// diagnostic and status 1.
 struct Allocator;
 
 #[global_allocator]
@@ -126,11 +134,25 @@ pub(crate) fn open_tree(dir: BorrowedFd<'_>, path: &CStr, flags: u32) -> SysResu
 }
 
 /// `move_mount(2)`: attaches the mount that `from` is, or lies at, to the place that `to` is.
-pub(crate) fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>, to_path: &CStr, flags: u32) -> SysResult<()> {
+pub(crate) fn move_mount(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    to_path: &CStr,
+    flags: u32,
+) -> SysResult<()> {
     let empty = c"".as_ptr();
     // SAFETY: both paths are NUL-terminated and only read.
-    check(unsafe { libc::syscall(libc::SYS_move_mount, from.as_raw_fd(), empty, to.as_raw_fd(), to_path.as_ptr(), flags) })
-        .map(drop)
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            from.as_raw_fd(),
+            empty,
+            to.as_raw_fd(),
+            to_path.as_ptr(),
+            flags,
+        )
+    })
+    .map(drop)
 }
 
 /// `fsopen(2)`: a new file system that is still to be configured.
@@ -141,9 +163,17 @@ pub(crate) fn fsopen(kind: &CStr) -> SysResult<OwnedFd> {
 }
 
 /// `fsconfig(2)` with a command, and a key and value where it takes them.
-pub(crate) fn fsconfig(fs: BorrowedFd<'_>, command: u32, key: Option<&CStr>, value: Option<&CStr>) -> SysResult<()> {
+pub(crate) fn fsconfig(
+    fs: BorrowedFd<'_>,
+    command: u32,
+    key: Option<&CStr>,
+    value: Option<&CStr>,
+) -> SysResult<()> {
     // SAFETY: key and value are null or NUL-terminated, and only read.
-    check(unsafe { libc::syscall(libc::SYS_fsconfig, fs.as_raw_fd(), command, pointer(key), pointer(value), 0) }).map(drop)
+    check(unsafe {
+        libc::syscall(libc::SYS_fsconfig, fs.as_raw_fd(), command, pointer(key), pointer(value), 0)
+    })
+    .map(drop)
 }
 
 /// `fsmount(2)`: the configured file system as a detached mount.
@@ -170,28 +200,44 @@ pub(crate) fn mount_setattr(mount: BorrowedFd<'_>, flags: c_int, set: u64) -> Sy
     let size = size_of::<MountAttr>();
     let path = c"".as_ptr();
     // SAFETY: the structure has the size that is passed with it and is only read.
-    check(unsafe { libc::syscall(libc::SYS_mount_setattr, mount.as_raw_fd(), path, flags, &raw const attr, size) }).map(drop)
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            path,
+            flags,
+            &raw const attr,
+            size,
+        )
+    })
+    .map(drop)
 }
 
-/// The id of the mount at a path, by `statx(2)`; ENOSYS where the kernel (before 5.8) does not tell.
+/// The id of the mount at a path, by `statx(2)`; ENOSYS where the kernel (before 5.8) does not
+/// tell.
 pub(crate) fn mount_id(dir: BorrowedFd<'_>, path: &CStr, flags: c_int) -> SysResult<u64> {
     // SAFETY: the structure is plain integers, for which zero is valid.
     let mut info: libc::statx = unsafe { std::mem::zeroed() };
     // SAFETY: the path is NUL-terminated and only read, and the kernel writes one such structure.
-    Errno::result(unsafe { libc::statx(dir.as_raw_fd(), path.as_ptr(), flags, libc::STATX_MNT_ID, &raw mut info) })?;
+    Errno::result(unsafe {
+        libc::statx(dir.as_raw_fd(), path.as_ptr(), flags, libc::STATX_MNT_ID, &raw mut info)
+    })?;
     if info.stx_mask & libc::STATX_MNT_ID == 0 { Err(Errno::ENOSYS) } else { Ok(info.stx_mnt_id) }
 }
 
 /// `close_range(2)`: closes every fd from `first` to `last`.
 pub(crate) fn close_range(first: RawFd, last: RawFd) -> SysResult<()> {
     let (first, last) = (first.cast_unsigned(), last.cast_unsigned());
-    // SAFETY: the callers own every fd in the range, or are about to do nothing else with any of them.
+    // SAFETY: the callers own every fd in the range, or are about to do nothing else with any of
+    // them.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) }).map(drop)
 }
 
-/// `close(2)` by number, for fds that the caller left to us. Errors mean that it was closed already.
+/// `close(2)` by number, for fds that the caller left to us. Errors mean that it was closed
+/// already.
 pub(crate) fn close(fd: RawFd) {
-    // SAFETY: numbers come from argv or from a list of our own open fds; none is owned by an object.
+    // SAFETY: numbers come from argv or from a list of our own open fds; none is owned by an
+    // object.
     _ = unsafe { libc::close(fd) };
 }
 
@@ -209,8 +255,8 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
 
 /// Makes an fd ours that the caller left open or that was sent to us.
 pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
-    // SAFETY: `Fds` adopts each number once, right after parsing and before we open anything, and what a message brings is new, so nobody
-    // else owns it.
+    // SAFETY: `Fds` adopts each number once, right after parsing and before we open anything, and
+    // what a message brings is new, so nobody else owns it.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
@@ -237,12 +283,13 @@ pub(crate) fn read_all(fd: RawFd, limit: usize) -> SysResult<Vec<u8>> {
 
 /// `clone(2)` with a null stack: fork's semantics, plus namespaces. `None` in the child.
 ///
-/// There is only ever one thread, so the child may allocate and do all else that a forked process may.
-/// `ends` is what its end tells the parent.
+/// There is only ever one thread, so the child may allocate and do all else that a forked process
+/// may. `ends` is what its end tells the parent.
 pub(crate) fn clone_process(flags: c_int, ends: End) -> SysResult<Option<Pid>> {
     let flags = c_long::from(flags | ends.signal());
     let null = ptr::null::<c_void>();
-    // SAFETY: without CLONE_VM the child has its own copy of all memory, as after fork, and a null stack means the same one.
+    // SAFETY: without CLONE_VM the child has its own copy of all memory, as after fork, and a null
+    // stack means the same one.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, null, null, null, 0) })?;
     let pid = c_int::try_from(pid).map_err(|_| Errno::EOVERFLOW)?;
     Ok((pid != 0).then(|| Pid::from_raw(pid)))
@@ -253,8 +300,8 @@ pub(crate) fn clone_process(flags: c_int, ends: End) -> SysResult<Option<Pid>> {
 pub(crate) enum End {
     /// Like that of every forked process.
     Usual,
-    /// Without a signal, by [`wait_ours`], until it executes something: whoever has executed us may have
-    /// left us children of the usual kind.
+    /// Without a signal, by [`wait_ours`], until it executes something: whoever has executed us may
+    /// have left us children of the usual kind.
     Ours,
 }
 
@@ -284,8 +331,12 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// `clone3(2)` with fork's semantics, plus namespaces, into the control group that the directory is. `None` in the child.
-pub(crate) fn clone_into_cgroup(namespaces: c_int, group: BorrowedFd<'_>) -> SysResult<Option<Pid>> {
+/// `clone3(2)` with fork's semantics, plus namespaces, into the control group that the directory
+/// is. `None` in the child.
+pub(crate) fn clone_into_cgroup(
+    namespaces: c_int,
+    group: BorrowedFd<'_>,
+) -> SysResult<Option<Pid>> {
     // The C library's constant is too narrow for its value, and so is 0.
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
     let number = |value: c_int| u64::try_from(value).map_err(|_| Errno::EINVAL);
@@ -295,9 +346,10 @@ pub(crate) fn clone_into_cgroup(namespaces: c_int, group: BorrowedFd<'_>) -> Sys
         cgroup: number(group.as_raw_fd())?,
         ..CloneArgs::default()
     };
-    // SAFETY: the structure has the size that is passed with it and is only read; without CLONE_VM the child has its own copy of all
-    // memory, as after fork, and no stack means the same one.
-    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })?;
+    // SAFETY: the structure has the size that is passed with it and is only read; without CLONE_VM
+    // the child has its own copy of all memory, as after fork, and no stack means the same one.
+    let pid =
+        check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })?;
     let pid = c_int::try_from(pid).map_err(|_| Errno::EOVERFLOW)?;
     Ok((pid != 0).then(|| Pid::from_raw(pid)))
 }
@@ -309,21 +361,48 @@ pub(crate) fn prctl(option: c_int, argument: c_ulong, argument3: c_ulong) -> Sys
     Errno::result(unsafe { libc::prctl(option, argument, argument3, zero, zero) })
 }
 
-/// Installs a seccomp program on this thread, as it is: by `prctl(2)`, or with flags by `seccomp(2)`.
-pub(crate) fn install_filter(program: &[libc::sock_filter], flags: c_ulong) -> SysResult<()> {
+/// Installs a seccomp program on this thread, as it is: by `prctl(2)`, or with flags by
+/// `seccomp(2)`.
+///
+/// A filter that is there already may say that the call has succeeded without letting it through:
+/// ECANCELED, if that is to be found out. A program without instructions is EINVAL for the kernel,
+/// and looks the same to every filter.
+pub(crate) fn install_filter(
+    program: &[libc::sock_filter],
+    flags: c_ulong,
+    is_checked: bool,
+) -> SysResult<()> {
     let len = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
-    let fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let mut fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    if is_checked {
+        fprog.len = 0;
+        match set_filter(&fprog, flags) {
+            Err(Errno::EINVAL) => {}
+            Ok(()) => return Err(Errno::ECANCELED),
+            other => return other,
+        }
+        fprog.len = len;
+    }
+    set_filter(&fprog, flags)
+}
+
+#[inline(never)]
+fn set_filter(fprog: &libc::sock_fprog, flags: c_ulong) -> SysResult<()> {
     if flags != 0 {
         let operation = libc::SECCOMP_SET_MODE_FILTER;
         // SAFETY: the kernel copies `len` instructions from the slice and keeps no pointer.
-        return check(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const fprog) }).map(drop);
+        return check(unsafe {
+            libc::syscall(libc::SYS_seccomp, operation, flags, &raw const *fprog)
+        })
+        .map(drop);
     }
     let mode = libc::SECCOMP_MODE_FILTER;
     // SAFETY: the kernel copies `len` instructions from the slice and keeps no pointer.
-    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const fprog) }).map(drop)
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const *fprog) }).map(drop)
 }
 
-/// `struct landlock_ruleset_attr` of `landlock_create_ruleset(2)`: what is refused unless a rule allows it, and what does not leave.
+/// `struct landlock_ruleset_attr` of `landlock_create_ruleset(2)`: what is refused unless a rule
+/// allows it, and what does not leave.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LandlockRuleset {
@@ -347,7 +426,12 @@ pub(crate) fn landlock_abi() -> SysResult<c_int> {
     const CREATE_RULESET_VERSION: u32 = 1;
     // SAFETY: with this flag there is no structure.
     let abi = check(unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<c_void>(), 0_usize, CREATE_RULESET_VERSION)
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            ptr::null::<c_void>(),
+            0_usize,
+            CREATE_RULESET_VERSION,
+        )
     })?;
     c_int::try_from(abi).map_err(|_| Errno::EOVERFLOW)
 }
@@ -356,22 +440,37 @@ pub(crate) fn landlock_abi() -> SysResult<c_int> {
 pub(crate) fn landlock_create(ruleset: LandlockRuleset) -> SysResult<OwnedFd> {
     let size = size_of::<LandlockRuleset>();
     // SAFETY: the structure has the size that is passed with it and is only read.
-    owned(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const ruleset, size, 0_u32) })
+    owned(unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, &raw const ruleset, size, 0_u32)
+    })
 }
 
 /// `landlock_add_rule(2)` for a TCP port.
-pub(crate) fn landlock_allow_port(ruleset: BorrowedFd<'_>, port: u16, allowed_access: u64) -> SysResult<()> {
+pub(crate) fn landlock_allow_port(
+    ruleset: BorrowedFd<'_>,
+    port: u16,
+    allowed_access: u64,
+) -> SysResult<()> {
     const RULE_NET_PORT: c_int = 2;
     let rule = LandlockPort { allowed_access, port: port.into() };
     // SAFETY: the structure is the one of this kind of rule and is only read.
-    check(unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), RULE_NET_PORT, &raw const rule, 0_u32) })
-        .map(drop)
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_landlock_add_rule,
+            ruleset.as_raw_fd(),
+            RULE_NET_PORT,
+            &raw const rule,
+            0_u32,
+        )
+    })
+    .map(drop)
 }
 
 /// `landlock_restrict_self(2)`
 pub(crate) fn landlock_restrict(ruleset: BorrowedFd<'_>) -> SysResult<()> {
     // SAFETY: integers only.
-    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0_u32) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0_u32) })
+        .map(drop)
 }
 
 /// The kernel's version, as `uname(2)` gives it.
@@ -413,7 +512,10 @@ pub(crate) fn pidfd_open(pid: Pid) -> SysResult<OwnedFd> {
 pub(crate) fn pidfd_send_signal(process: BorrowedFd<'_>, signal: c_int) -> SysResult<()> {
     let null = ptr::null::<c_void>();
     // SAFETY: a null pointer stands for what kill(2) says about the sender.
-    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, null, 0_u32) }).map(drop)
+    check(unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, null, 0_u32)
+    })
+    .map(drop)
 }
 
 /// Effective and permitted capabilities of this process.
@@ -440,7 +542,8 @@ pub(crate) fn raise(set: u64) -> SysResult<()> {
 /// `capset(2)`
 pub(crate) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> SysResult<()> {
     let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
-    let [(e_high, e_low), (p_high, p_low), (i_high, i_low)] = [effective, permitted, inheritable].map(halves);
+    let [(e_high, e_low), (p_high, p_low), (i_high, i_low)] =
+        [effective, permitted, inheritable].map(halves);
     let half = |effective, permitted, inheritable| CapData { effective, permitted, inheritable };
     let data = [half(e_low, p_low, i_low), half(e_high, p_high, i_high)];
     // SAFETY: version 3 has two halves, and `data` is only read.
@@ -453,13 +556,15 @@ pub(crate) fn auxiliary(kind: c_ulong) -> c_ulong {
     unsafe { libc::getauxval(kind) }
 }
 
-/// `malloc_trim(3)`: gives memory that is free back to the kernel. Where it was shared with a forked process it is just unmapped.
+/// `malloc_trim(3)`: gives memory that is free back to the kernel. Where it was shared with a
+/// forked process it is just unmapped.
 pub(crate) fn trim_heap() {
     // SAFETY: it moves no allocation.
     _ = unsafe { libc::malloc_trim(0) };
 }
 
-/// `madvise(2)`: unmaps the pages of the program's code. A process that does little from now on gets those few back from the page cache.
+/// `madvise(2)`: unmaps the pages of the program's code. A process that does little from now on
+/// gets those few back from the page cache.
 pub(crate) fn trim_code() {
     unsafe extern "C" {
         /// Where the linker has put the first byte of the program, at the beginning of a page.
@@ -519,18 +624,22 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// `execvp(3)`: looks for the program in our own PATH, and returns only if it cannot be executed. Nothing but exec itself is called.
+/// `execvp(3)`: looks for the program in our own PATH, and returns only if it cannot be executed.
+/// Nothing but exec itself is called.
 pub(crate) fn execvp(file: &CStr, arguments: &Arguments<'_>) -> Errno {
     // SAFETY: the array ends with a null pointer and each string with NUL; exec copies them.
     unsafe { libc::execvp(file.as_ptr(), arguments.pointers.as_ptr()) };
     Errno::last()
 }
 
-/// A flag, not set, in memory that this process shares with all that it forks. It stays until they execute something else or end.
+/// A flag, not set, in memory that this process shares with all that it forks. It stays until they
+/// execute something else or end.
 pub(crate) fn shared_flag() -> SysResult<&'static AtomicBool> {
-    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    let (access, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping takes nobody's place.
-    let memory = unsafe { libc::mmap(ptr::null_mut(), size_of::<AtomicBool>(), access, flags, -1, 0) };
+    let memory =
+        unsafe { libc::mmap(ptr::null_mut(), size_of::<AtomicBool>(), access, flags, -1, 0) };
     if memory == libc::MAP_FAILED {
         return Err(Errno::last());
     }
@@ -544,7 +653,8 @@ pub(crate) fn exit_now(status: c_int) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// `waitpid(2)` for any child: which one, and its status as the kernel gives it. nix's cannot tell of real-time signals.
+/// `waitpid(2)` for any child: which one, and its status as the kernel gives it. nix's cannot tell
+/// of real-time signals.
 pub(crate) fn wait_any() -> SysResult<(Pid, c_int)> {
     let mut status = 0;
     // SAFETY: the kernel writes one integer.
@@ -599,7 +709,8 @@ pub(crate) fn lock_open_file(file: BorrowedFd<'_>, operation: c_int) -> SysResul
 /// A read lock on a whole file, without waiting, see `F_SETLK` in fcntl(2).
 pub(crate) fn lock_shared(file: BorrowedFd<'_>) -> SysResult<()> {
     let [l_type, l_whence] = [libc::F_RDLCK, libc::SEEK_SET].map(c_short::try_from);
-    let (l_type, l_whence) = (l_type.map_err(|_| Errno::EINVAL)?, l_whence.map_err(|_| Errno::EINVAL)?);
+    let (l_type, l_whence) =
+        (l_type.map_err(|_| Errno::EINVAL)?, l_whence.map_err(|_| Errno::EINVAL)?);
     let lock = libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 };
     fcntl(file, FcntlArg::F_SETLK(&lock)).map(drop)
 }

@@ -4,7 +4,6 @@ use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::libc;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{AccessFlags, Pid, faccessat};
 
@@ -26,20 +25,27 @@ pub(crate) fn join_user_namespace(fds: &mut Fds, number: i32) -> Result<()> {
 }
 
 /// The clone that makes the namespaces. `None` in the child.
-pub(crate) fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>, leaf: Option<&mut Leaf>) -> Result<Option<Pid>> {
+pub(crate) fn clone_sandbox(
+    config: &Config,
+    proc: BorrowedFd<'_>,
+    leaf: Option<&mut Leaf>,
+) -> Result<Option<Pid>> {
     let wanted = config.namespaces;
     let is_made = |&(kind, _, want): &(&str, _, Want)| {
         // A pid namespace that is joined comes first, and cgroup namespaces are looked for below.
         want == Want::Yes && kind != "cgroup" && (kind != "pid" || config.fds.pidns.is_none())
     };
-    let mut flags = wanted.each().iter().filter(|kind| is_made(kind)).fold(0, |all, kind| all | kind.1);
+    let mut flags =
+        wanted.each().iter().filter(|kind| is_made(kind)).fold(0, |all, kind| all | kind.1);
     if wanted.cgroup != Want::No && !config.has_own_cgroup_root() {
         let there = faccessat(proc, c"self/ns/cgroup", AccessFlags::F_OK, AtFlags::empty());
         match (there, wanted.cgroup) {
             (Ok(()), _) => flags |= libc::CLONE_NEWCGROUP,
             (Err(Errno::ENOENT), Want::Try) => {}
             (Err(Errno::ENOENT), _) => {
-                return Err(Error::new("Cannot create new cgroup namespace because the kernel does not support it"));
+                return Err(Error::new(
+                    "Cannot create new cgroup namespace because the kernel does not support it",
+                ));
             }
             (Err(other), _) => return Err(Error::os("Can't look for cgroup namespaces", other)),
         }
@@ -50,22 +56,24 @@ pub(crate) fn clone_sandbox(config: &Config, proc: BorrowedFd<'_>, leaf: Option<
     };
     cloned.map_err(|errno| match errno {
         Errno::EAGAIN => fork_failure("Creating new namespace failed", errno, &config.cgroup),
-        other => clone_failure(other, wanted.user == Want::Yes).hinted(|_| hints::namespaces(config, Some(other))),
+        other => clone_failure(other, wanted.user == Want::Yes)
+            .hinted(|_| hints::namespaces(config, Some(other))),
     })
 }
 
-/// The words for a clone that failed; programs look for them to decide whether to go on without a sandbox.
+/// The words for a clone that failed; programs look for them to decide whether to go on without a
+/// sandbox.
 fn clone_failure(errno: Errno, user: bool) -> Error {
     match errno {
-        Errno::EINVAL if user => {
-            Error::new("Creating new namespace failed, likely because the kernel does not support user namespaces.")
-        }
+        Errno::EINVAL if user => Error::new(
+            "Creating new namespace failed, likely because the kernel does not support user namespaces.",
+        ),
         Errno::EPERM if user => Error::new(
             "No permissions to create a new namespace, likely because the kernel does not allow non-privileged user namespaces.",
         ),
-        Errno::ENOSPC => {
-            Error::new("Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces exceeded (ENOSPC)")
-        }
+        Errno::ENOSPC => Error::new(
+            "Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces exceeded (ENOSPC)",
+        ),
         other => Error::os("Creating new namespace failed", other),
     }
 }

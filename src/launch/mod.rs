@@ -1,4 +1,5 @@
-//! The parent, before and after the clone: what may start at all, which namespaces, whose id maps, and who waits for whom.
+//! The parent, before and after the clone: what may start at all, which namespaces, whose id maps,
+//! and who waits for whom.
 
 pub(crate) mod clone;
 pub(crate) mod monitor;
@@ -8,7 +9,6 @@ pub(crate) mod watch;
 use std::os::fd::AsFd;
 
 use nix::fcntl::{OFlag, open};
-use nix::libc;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::stat::Mode;
 
@@ -48,7 +48,8 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
         return show_plan(&config, &mut fds, colour);
     }
 
-    // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal unblocked.
+    // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal
+    // unblocked.
     sys::default_signal(libc::SIGCHLD);
     SigSet::from(Signal::SIGCHLD).thread_unblock().context("sigprocmask")?;
     if config.switches.die_with_parent {
@@ -86,13 +87,15 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
 fn show_plan(config: &Settled, fds: &mut Fds, colour: bool) -> Result<i32> {
     let plan = Plan::of(config);
     if let Some(fd) = fds.take_optional(config.fds.dry_run_json).context("Can't write the plan")? {
-        let mut text = serde_json::to_vec_pretty(&plan).map_err(|error| Error::new(format!("Can't write the plan: {error}")))?;
+        let mut text = serde_json::to_vec_pretty(&plan)
+            .map_err(|error| Error::new(format!("Can't write the plan: {error}")))?;
         text.push(b'\n');
         files::write_all(fd.as_fd(), &text).context("Can't write the plan")?;
     }
     if config.switches.dry_run {
         let text = render::render(&plan, colour);
-        files::write_all(std::io::stdout().as_fd(), text.as_bytes()).context("Can't write the plan")?;
+        files::write_all(std::io::stdout().as_fd(), text.as_bytes())
+            .context("Can't write the plan")?;
     }
     Ok(0)
 }

@@ -43,7 +43,12 @@ impl Monitor<'_> {
         let json_status = self.json_status.as_ref().map(AsFd::as_fd);
         let kept = links.chain(json_status).chain(self.kept.iter().copied());
         // What was the caller's /proc is still that.
-        close_all_but(kept, || open_numbers(open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?.as_fd()).ok());
+        close_all_but(kept, || {
+            open_numbers(
+                open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?.as_fd(),
+            )
+            .ok()
+        });
         if let Some(forwarder) = self.forwarder.take() {
             self.forward(&forwarder)?;
         }
@@ -78,11 +83,12 @@ impl Monitor<'_> {
         }
     }
 
-    /// The exit status of the first process. Other children may be the caller's, from before it executed us, or those that led
-    /// into another pid namespace.
+    /// The exit status of the first process. Other children may be the caller's, from before it
+    /// executed us, or those that led into another pid namespace.
     fn wait(&self) -> Result<i32> {
         loop {
-            let (pid, status) = sys::uninterrupted(sys::wait_any).context("Can't wait for the sandbox")?;
+            let (pid, status) =
+                sys::uninterrupted(sys::wait_any).context("Can't wait for the sandbox")?;
             if pid == self.child
                 && let Some(code) = exit_code(status)
             {

@@ -1,9 +1,9 @@
-//! The JSON documents of `--info-fd` and `--json-status-fd`. Programs read them byte by byte, so this is their exact form.
+//! The JSON documents of `--info-fd` and `--json-status-fd`. Programs read them byte by byte, so
+//! this is their exact form.
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::libc;
 use nix::unistd::Pid;
 
 use crate::config::Namespaces;
@@ -30,7 +30,9 @@ pub(crate) fn name_in(proc: BorrowedFd<'_>, child: Pid) -> Result<String> {
         Err(other) => Err(other),
     };
     match name {
-        Err(Errno::ENOENT | Errno::ESRCH) => Err(Error::new("/proc is of another pid namespace and does not show the sandbox")),
+        Err(Errno::ENOENT | Errno::ESRCH) => {
+            Err(Error::new("/proc is of another pid namespace and does not show the sandbox"))
+        }
         other => other.context("Can't find the sandbox in /proc"),
     }
 }
@@ -45,8 +47,13 @@ fn name_of_handle(proc: BorrowedFd<'_>, handle: &OwnedFd) -> SysResult<String> {
 
 /// Our own number, if this process has only one in that /proc: then both count alike.
 fn name_of_ours(proc: BorrowedFd<'_>, child: Pid) -> SysResult<String> {
-    let numbers = field(&read_file(proc, c"self/status", usize::MAX)?, b"NSpid:").ok_or(Errno::EIO)?;
-    if numbers.split_ascii_whitespace().count() == 1 { Ok(child.to_string()) } else { Err(Errno::ESRCH) }
+    let numbers =
+        field(&read_file(proc, c"self/status", usize::MAX)?, b"NSpid:").ok_or(Errno::EIO)?;
+    if numbers.split_ascii_whitespace().count() == 1 {
+        Ok(child.to_string())
+    } else {
+        Err(Errno::ESRCH)
+    }
 }
 
 /// What stands behind a name at the beginning of a line.
@@ -62,7 +69,8 @@ impl Info {
     }
 
     fn members(&self) -> Vec<String> {
-        let namespaces = self.namespaces.iter().map(|(name, id)| format!("\"{name}-namespace\": {id}"));
+        let namespaces =
+            self.namespaces.iter().map(|(name, id)| format!("\"{name}-namespace\": {id}"));
         [format!("\"child-pid\": {}", self.pid)].into_iter().chain(namespaces).collect()
     }
 
@@ -87,8 +95,8 @@ impl Info {
     }
 }
 
-/// Writes the last line of `--json-status-fd`. COMMAND has ended by then, and nothing that goes wrong
-/// here may take the place of its status: not even a signal.
+/// Writes the last line of `--json-status-fd`. COMMAND has ended by then, and nothing that goes
+/// wrong here may take the place of its status: not even a signal.
 pub(crate) fn write_exit_code(fd: BorrowedFd<'_>, code: i32) {
     let text = format!("{{ \"exit-code\": {code} }}\n");
     let write = || write_all(fd, text.as_bytes());
@@ -109,7 +117,13 @@ mod tests {
     #[test]
     fn documents_have_the_exact_form() {
         let info = Info { pid: 7, namespaces: vec![("mnt", 10), ("pid", 11)] };
-        assert_eq!(info.document(), "{\n    \"child-pid\": 7,\n    \"mnt-namespace\": 10,\n    \"pid-namespace\": 11\n}\n");
-        assert_eq!(info.line(), "{ \"child-pid\": 7, \"mnt-namespace\": 10, \"pid-namespace\": 11 }\n");
+        assert_eq!(
+            info.document(),
+            "{\n    \"child-pid\": 7,\n    \"mnt-namespace\": 10,\n    \"pid-namespace\": 11\n}\n"
+        );
+        assert_eq!(
+            info.line(),
+            "{ \"child-pid\": 7, \"mnt-namespace\": 10, \"pid-namespace\": 11 }\n"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The parent after the clone, up to where the monitor only waits: who tells whom what, and who waits for whom.
+//! The parent after the clone, up to where the monitor only waits: who tells whom what, and who
+//! waits for whom.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -23,7 +24,8 @@ use crate::links::signals::Forwarder;
 use crate::links::{Ends, Link, wait_for_byte};
 use crate::sandbox::introduce;
 
-/// The parent after the clone, up to COMMAND's end. `child` is the first process, and may become another one.
+/// The parent after the clone, up to COMMAND's end. `child` is the first process, and may become
+/// another one.
 pub(crate) fn watch(
     config: Box<Settled>,
     (proc, mut fds, outer, leaf): (OwnedFd, Fds, Ends, Option<&Leaf>),
@@ -40,11 +42,13 @@ pub(crate) fn watch(
         Ok(found) => found,
     };
     if let Some(userns2) = config.fds.userns2 {
-        fds.take(userns2).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)).context("Setting userns2 failed")?;
+        fds.take(userns2)
+            .and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER))
+            .context("Setting userns2 failed")?;
     }
     if config.moves() {
-        // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities. This process's /proc/PID/root would be
-        // a way to the host.
+        // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities.
+        // This process's /proc/PID/root would be a way to the host.
         become_undumpable()?;
     }
     if let (Some(layers), Some(name)) = (&config.id_layers, &name) {
@@ -65,7 +69,9 @@ pub(crate) fn watch(
         Some(info) => write_info(&config, &mut fds, info)?,
         None => None,
     };
-    if let Some(fd) = fds.take_optional(config.fds.userns_block).context("Can't read userns-block-fd")? {
+    if let Some(fd) =
+        fds.take_optional(config.fds.userns_block).context("Can't read userns-block-fd")?
+    {
         wait_for_byte(&fd).context("Can't read userns-block-fd")?;
     }
     if let Some(tether) = &outer.tether {
@@ -83,9 +89,14 @@ pub(crate) fn watch(
     Monitor { child, report, json_status, executed, tether, forwarder, kept }.run()
 }
 
-/// What the child is called in /proc, and what is told about it, as far as either is needed. What it
-/// has said of itself is not looked up.
-fn look_up(config: &Config, proc: BorrowedFd<'_>, child: Pid, told: Option<Vec<u64>>) -> Result<(Option<String>, Option<Info>)> {
+/// What the child is called in /proc, and what is told about it, as far as either is needed. What
+/// it has said of itself is not looked up.
+fn look_up(
+    config: &Config,
+    proc: BorrowedFd<'_>,
+    child: Pid,
+    told: Option<Vec<u64>>,
+) -> Result<(Option<String>, Option<Info>)> {
     let looks = config.tells() && told.is_none();
     let name = (looks || config.has_ranges()).then(|| status::name_in(proc, child)).transpose()?;
     let ids = match &name {
@@ -108,18 +119,19 @@ fn write_info(config: &Config, fds: &mut Fds, info: &Info) -> Result<Option<Owne
     Ok(json_status)
 }
 
-/// The status of the process of ours that has failed: it has said why, unless it was killed. Those that led into another pid namespace have
-/// ended well.
+/// The status of the process of ours that has failed: it has said why, unless it was killed. Those
+/// that led into another pid namespace have ended well.
 pub(crate) fn first_failure() -> i32 {
     let statuses = std::iter::from_fn(|| sys::uninterrupted(sys::wait_ours).ok());
     statuses.filter_map(exit_code).find(|&code| code != 0).unwrap_or(1)
 }
 
-/// The status of a process that waits at the gate, if it has ended by itself: then it has said why. Else it is killed, and left to be
-/// reaped with all others: until then its pid is nobody else's.
+/// The status of a process that waits at the gate, if it has ended by itself: then it has said why.
+/// Else it is killed, and left to be reaped with all others: until then its pid is nobody else's.
 fn failure_at_gate(child: Pid) -> Option<i32> {
     _ = kill(child, Signal::SIGKILL);
-    match waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL) {
+    match waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL)
+    {
         Ok(WaitStatus::Exited(_, code)) => {
             _ = sys::wait_for(child);
             Some(code)
@@ -128,13 +140,19 @@ fn failure_at_gate(child: Pid) -> Option<i32> {
     }
 }
 
-/// The pid of the process that shows itself on the socket, as this pid namespace counts, and the namespaces that it tells of.
+/// The pid of the process that shows itself on the socket, as this pid namespace counts, and the
+/// namespaces that it tells of.
 fn receive_pid(socket: &Link) -> Result<(Pid, Vec<u64>)> {
     let mut bytes = [0; 128];
     let mut buffer = [std::io::IoSliceMut::new(&mut bytes)];
     let mut space = nix::cmsg_space!(UnixCredentials);
     let message = loop {
-        match recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut buffer, Some(&mut space), MsgFlags::empty()) {
+        match recvmsg::<()>(
+            socket.as_fd().as_raw_fd(),
+            &mut buffer,
+            Some(&mut space),
+            MsgFlags::empty(),
+        ) {
             Err(Errno::EINTR) => {}
             other => break other.context("Can't read pid from socket")?,
         }
@@ -145,7 +163,9 @@ fn receive_pid(socket: &Link) -> Result<(Pid, Vec<u64>)> {
         _ => None,
     });
     match (pid, bytes.get(1..count)) {
-        (Some(pid), Some(told)) => Ok((pid, told.as_chunks().0.iter().copied().map(u64::from_ne_bytes).collect())),
+        (Some(pid), Some(told)) => {
+            Ok((pid, told.as_chunks().0.iter().copied().map(u64::from_ne_bytes).collect()))
+        }
         // The process on the other side has failed and has said so.
         _ => Err(Error::reported()),
     }

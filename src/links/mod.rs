@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicBool;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, setsockopt, socketpair, sockopt};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, send, setsockopt, socketpair, sockopt,
+};
 use nix::unistd::read;
 
 use crate::error::{Context, Error, Result};
@@ -32,8 +34,8 @@ impl Link {
         setsockopt(&self.0, sockopt::PassCred, &true).context("Can't set SO_PASSCRED on pid socket")
     }
 
-    /// Sends a byte. If nobody is at the other end any more, nobody is interested; in particular it is
-    /// no SIGPIPE. Any other failure is one, because somebody waits for the byte.
+    /// Sends a byte. If nobody is at the other end any more, nobody is interested; in particular it
+    /// is no SIGPIPE. Any other failure is one, because somebody waits for the byte.
     pub(crate) fn notify(&self) -> SysResult<()> {
         self.send(&[0])
     }
@@ -47,8 +49,8 @@ impl Link {
         }
     }
 
-    /// Waits for a byte from the other end. The end of the link instead means that the other side is
-    /// gone, perhaps before it has read what was sent.
+    /// Waits for a byte from the other end. The end of the link instead means that the other side
+    /// is gone, perhaps before it has read what was sent.
     pub(crate) fn wait(&self, failure: &str) -> Result<()> {
         match wait_for_byte(&self.0) {
             Ok(0) | Err(Errno::ECONNRESET) => Err(Error::reported()),
@@ -117,8 +119,8 @@ impl Ends {
         Ok((outer, inner))
     }
 
-    /// Waits for the monitor's word to go on. Its end instead of its word means that it is gone, and so
-    /// are we.
+    /// Waits for the monitor's word to go on. Its end instead of its word means that it is gone,
+    /// and so are we.
     pub(crate) fn pass_gate(&self) -> Result<()> {
         let tether = self.tether.as_ref();
         tether.map_or(Ok(()), |tether| tether.wait("Can't read from the monitor"))
@@ -127,8 +129,8 @@ impl Ends {
     /// Makes this process, a child of the monitor's, die with it, which may have happened already.
     pub(crate) fn die_with_monitor(&self) -> Result<()> {
         set_death_signal()?;
-        // The parent may be in another pid namespace, where getppid(2) shows nothing: its end of the
-        // link tells.
+        // The parent may be in another pid namespace, where getppid(2) shows nothing: its end of
+        // the link tells.
         let Some(tether) = &self.tether else { return Ok(()) };
         let mut ends = [PollFd::new(tether.as_fd(), PollFlags::empty())];
         match sys::uninterrupted(|| poll(&mut ends, PollTimeout::ZERO)).context("poll")? {

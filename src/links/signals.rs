@@ -1,19 +1,22 @@
-//! `--forward-signals`: what the monitor is sent goes on to COMMAND, which signals do not reach by themselves: it is in a session or a pid
-//! namespace of its own, and its PID 1 is immune to most of them, see pid_namespaces(7).
+//! `--forward-signals`: what the monitor is sent goes on to COMMAND, which signals do not reach by
+//! themselves: it is in a session or a pid namespace of its own, and its PID 1 is immune to most of
+//! them, see pid_namespaces(7).
 //!
-//! The process that is about to become COMMAND hands the monitor a pidfd of itself and waits for a byte before it goes on. A pid could be
-//! somebody else's by the time it is used, and so nothing is ever executed that the monitor could not signal: a signal that ends the monitor
-//! before that ends the sandbox too.
+//! The process that is about to become COMMAND hands the monitor a pidfd of itself and waits for a
+//! byte before it goes on. A pid could be somebody else's by the time it is used, and so nothing is
+//! ever executed that the monitor could not signal: a signal that ends the monitor before that ends
+//! the sandbox too.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, sendmsg};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, sendmsg,
+};
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 
 use crate::error::{Context, Error, Result, warn};
@@ -38,7 +41,9 @@ pub(crate) fn introduce(link: &Link) -> Result<()> {
     let this = sys::pidfd_open(getpid()).context(failure)?;
     let (fds, byte) = ([this.as_raw_fd()], [IoSlice::new(&[0])]);
     let rights = [ControlMessage::ScmRights(&fds)];
-    match sys::uninterrupted(|| sendmsg::<()>(link.as_fd().as_raw_fd(), &byte, &rights, MsgFlags::MSG_NOSIGNAL, None)) {
+    match sys::uninterrupted(|| {
+        sendmsg::<()>(link.as_fd().as_raw_fd(), &byte, &rights, MsgFlags::MSG_NOSIGNAL, None)
+    }) {
         // The monitor is gone.
         Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(Error::reported()),
         other => _ = other.context(failure)?,
@@ -65,16 +70,24 @@ impl Forwarder {
     /// Passes signals on until `end` can be read from, or nobody is at its other end.
     pub(crate) fn run(&self, end: BorrowedFd<'_>) -> Result<()> {
         // A set-up that fails ends this.
-        let Some(command) = receive(&self.link).context("Can't receive COMMAND's pidfd")? else { return Ok(()) };
+        let Some(command) = receive(&self.link).context("Can't receive COMMAND's pidfd")? else {
+            return Ok(());
+        };
         // From here on none of them ends the monitor.
         let set: SigSet = FORWARDED.into_iter().collect();
         set.thread_block().context("sigprocmask")?;
-        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context("signalfd")?;
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .context("signalfd")?;
         self.link.notify().context("Can't tell COMMAND to go on")?;
         loop {
-            let mut ready = [PollFd::new(end, PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+            let mut ready = [
+                PollFd::new(end, PollFlags::POLLIN),
+                PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+            ];
             sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)).context("poll")?;
-            while let Some(signal) = sys::uninterrupted(|| signals.read_signal()).context("Can't read signals")? {
+            while let Some(signal) =
+                sys::uninterrupted(|| signals.read_signal()).context("Can't read signals")?
+            {
                 forward(&command, signal);
             }
             if ready.first().and_then(PollFd::any).unwrap_or(false) {
@@ -92,12 +105,16 @@ fn forward(command: &Command, signal: libc::signalfd_siginfo) {
     match sys::pidfd_send_signal(command.handle.as_fd(), signal.ssi_signo.cast_signed()) {
         // It has ended, of which the monitor is about to hear.
         Ok(()) | Err(Errno::ESRCH) => {}
-        Err(other) => warn(format_args!("Can't forward signal {}: {}", signal.ssi_signo, crate::error::describe(other))),
+        Err(other) => warn(format_args!(
+            "Can't forward signal {}: {}",
+            signal.ssi_signo,
+            crate::error::describe(other)
+        )),
     }
 }
 
-/// Whether COMMAND hears of it by itself, so that twice would be once too often. The terminal tells all processes of its foreground's
-/// group; of its end it tells only the leader of the session.
+/// Whether COMMAND hears of it by itself, so that twice would be once too often. The terminal tells
+/// all processes of its foreground's group; of its end it tells only the leader of the session.
 fn is_told(command: &Command, signal: &libc::signalfd_siginfo) -> bool {
     let number = signal.ssi_signo.cast_signed();
     let of_leader = matches!(number, libc::SIGHUP | libc::SIGCONT) && getsid(None) == Ok(getpid());

@@ -1,4 +1,5 @@
-//! Build: one short function per operation. The process is in the new root; destinations go through [`Root`] only.
+//! Build: one short function per operation. The process is in the new root; destinations go through
+//! [`Root`] only.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -41,9 +42,10 @@ pub(crate) struct Builder<'a> {
 /// The parts of procfs that steer the kernel.
 const STEERING: [&CStr; 4] = [c"sys", c"sysrq-trigger", c"irq", c"bus"];
 
-/// Where devices, file systems and debugging have files by which the host's root steers them without any capability. Which of these
-/// there are depends on the kernel and its modules.
-const STEERING_DRIVERS: [&CStr; 6] = [c"acpi", c"asound", c"driver", c"dynamic_debug", c"fs", c"scsi"];
+/// Where devices, file systems and debugging have files by which the host's root steers them
+/// without any capability. Which of these there are depends on the kernel and its modules.
+const STEERING_DRIVERS: [&CStr; 6] =
+    [c"acpi", c"asound", c"driver", c"dynamic_debug", c"fs", c"scsi"];
 
 /// The symbolic links of a `--dev`.
 const DEV_LINKS: [(&CStr, &CStr); 5] = [
@@ -55,8 +57,9 @@ const DEV_LINKS: [(&CStr, &CStr); 5] = [
 ];
 
 impl Builder<'_> {
-    /// Closes everything that building had open. Where there is no call to close many fds, the result is what is still open: when PID 1
-    /// comes to close what it has no use for, there is no /proc that could be trusted.
+    /// Closes everything that building had open. Where there is no call to close many fds, the
+    /// result is what is still open: when PID 1 comes to close what it has no use for, there is no
+    /// /proc that could be trusted.
     pub(crate) fn finish(self) -> Result<Option<Vec<RawFd>>> {
         let Self { root, mut used, scratch, proc, shelf, .. } = self;
         used.extend(root.finish());
@@ -130,18 +133,27 @@ impl Builder<'_> {
         }
     }
 
-    /// Attaches a data file, and removes the name it had: an unlinked file could not have been attached.
+    /// Attaches a data file, and removes the name it had: an unlinked file could not have been
+    /// attached.
     fn data(&mut self, dest: &CStr, mount: Mount, name: &CStr, perms: u32) -> Result<()> {
         let tree = self.open(mount)?;
         self.attach(dest, tree, Depth::One, perms)?;
         match &self.scratch {
-            Some(scratch) => unlinkat(scratch, name, UnlinkatFlags::NoRemoveDir).context("Can't unlink tmpfile"),
+            Some(scratch) => {
+                unlinkat(scratch, name, UnlinkatFlags::NoRemoveDir).context("Can't unlink tmpfile")
+            }
             None => Ok(()),
         }
     }
 
     /// Flags for a mount that is attached already.
-    fn set_late(&self, mount: BorrowedFd<'_>, attributes: Attributes, depth: Depth, dest: &CStr) -> Result<()> {
+    fn set_late(
+        &self,
+        mount: BorrowedFd<'_>,
+        attributes: Attributes,
+        depth: Depth,
+        dest: &CStr,
+    ) -> Result<()> {
         let lenient = self.lenient;
         remount::remount_below(self.proc, mount, attributes, depth, |point, errno| {
             let what = join("Can't remount", point);
@@ -150,12 +162,21 @@ impl Builder<'_> {
                 warn(format_args!("{text} submount ({}), ignoring error", describe(errno)));
                 return Ok(());
             }
-            Err(Error::mount([join("Can't bind mount on", dest), b": ".to_vec(), what].concat(), errno))
+            Err(Error::mount(
+                [join("Can't bind mount on", dest), b": ".to_vec(), what].concat(),
+                errno,
+            ))
         })
     }
 
     /// A bind of something inside the sandbox onto itself, with more flags.
-    fn cover(&mut self, dir: Inside<'_>, name: &CStr, attributes: Attributes, dest: &CStr) -> Result<()> {
+    fn cover(
+        &mut self,
+        dir: Inside<'_>,
+        name: &CStr,
+        attributes: Attributes,
+        dest: &CStr,
+    ) -> Result<()> {
         let what = || join(&format!("Can't mount proc/{} on", name.to_string_lossy()), dest);
         let copy = mount::clone_tree(dir.as_fd(), name, Depth::Recursive).explain(what)?;
         let copy = tree::with_attributes(copy, attributes, Depth::Recursive, what)?;
@@ -165,15 +186,17 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// A procfs whose steering parts are read-only wherever we could write to them, which is where COMMAND could.
+    /// A procfs whose steering parts are read-only wherever we could write to them, which is where
+    /// COMMAND could.
     fn procfs(&mut self, dest: &CStr, mount: Mount) -> Result<()> {
         let tree = self.open(mount)?;
         let proc = self.root.attach_around(tree.fd.as_fd(), dest, tree.node)?;
         self.set_flags(&tree, Depth::Recursive, dest)?;
         let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
         let may_write = |name| faccessat(proc.as_fd(), name, AccessFlags::W_OK, AtFlags::empty());
-        // Directories there may be nobody's to write to, as all are in /proc/sys, but the files in them are the host's root's, whatever
-        // its capabilities and its user namespace: one such file tells of all. Kernels without core dumps do not have it.
+        // Directories there may be nobody's to write to, as all are in /proc/sys, but the files in
+        // them are the host's root's, whatever its capabilities and its user namespace: one such
+        // file tells of all. Kernels without core dumps do not have it.
         let one_file = c"sys/kernel/core_pattern";
         let owns_files = self.bare_root
             && match may_write(one_file) {
@@ -201,8 +224,11 @@ impl Builder<'_> {
         let dir = inside.as_fd();
         for (name, node) in nodes {
             let tree = self.open(node)?;
-            mknodat(dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0).at("Can't create file", name)?;
-            inside.attach(tree.fd.as_fd(), name).explain(|| join("Can't bind mount device", name))?;
+            mknodat(dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0)
+                .at("Can't create file", name)?;
+            inside
+                .attach(tree.fd.as_fd(), name)
+                .explain(|| join("Can't bind mount device", name))?;
             self.set_flags(&tree, Depth::Recursive, name)?;
             self.keep(tree.fd);
         }
@@ -210,7 +236,8 @@ impl Builder<'_> {
             symlinkat(target, dir, name).at("Can't create symlink", name)?;
         }
         for name in [c"shm", c"pts"] {
-            mkdirat(dir, name, Mode::from_bits_truncate(0o755)).at("Can't create directory", name)?;
+            mkdirat(dir, name, Mode::from_bits_truncate(0o755))
+                .at("Can't create directory", name)?;
         }
         let pts = self.open(pts)?;
         inside.attach(pts.fd.as_fd(), c"pts").explain(|| join("Can't mount devpts below", dest))?;
@@ -220,8 +247,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The message queues of the ipc namespace. They need nothing of the host, and making them may be refused, which is to be said
-    /// only of a destination that is fine.
+    /// The message queues of the ipc namespace. They need nothing of the host, and making them may
+    /// be refused, which is to be said only of a destination that is fine.
     fn mqueue(&mut self, dest: &CStr) -> Result<()> {
         let point = self.root.mount_point(dest, Node::Directory, 0)?;
         if Node::of(point.as_fd()).at("Can't create file", dest)? != Node::Directory {
@@ -234,12 +261,17 @@ impl Builder<'_> {
     fn remount_ro(&mut self, dest: &CStr) -> Result<()> {
         let what = "Can't remount readonly on";
         let mount = self.root.existing_mount_point(dest)?;
-        // As with --ro-bind, nodes and set-uid bits lose their effect, also where --dev-bind has let them have it.
+        // As with --ro-bind, nodes and set-uid bits lose their effect, also where --dev-bind has
+        // let them have it.
         let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
         match mount::add_attributes(mount.as_fd(), attributes, Depth::One) {
-            Err(failure) if failure.errno == Errno::ENOSYS => {
-                remount::remount_below(self.proc, mount.as_fd(), attributes, Depth::One, |_, errno| Err(errno).at(what, dest))
-            }
+            Err(failure) if failure.errno == Errno::ENOSYS => remount::remount_below(
+                self.proc,
+                mount.as_fd(),
+                attributes,
+                Depth::One,
+                |_, errno| Err(errno).at(what, dest),
+            ),
             other => other.explain(|| join(what, dest)),
         }
     }
@@ -249,7 +281,12 @@ impl Builder<'_> {
         // An O_PATH fd cannot be chmodded itself; its entry in /proc leads to exactly this file.
         let entry = format!("self/fd/{}", file.as_raw_fd());
         let shown = if perms == 0 { "0".to_owned() } else { format!("0{perms:o}") };
-        fchmodat(self.proc, entry.as_str(), Mode::from_bits_truncate(perms), FchmodatFlags::FollowSymlink)
-            .at(&format!("Can't chmod {shown}"), path)
+        fchmodat(
+            self.proc,
+            entry.as_str(),
+            Mode::from_bits_truncate(perms),
+            FchmodatFlags::FollowSymlink,
+        )
+        .at(&format!("Can't chmod {shown}"), path)
     }
 }

@@ -6,7 +6,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
-use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::stat;
 use nix::sys::wait::waitpid;
@@ -45,8 +44,8 @@ pub(crate) fn drop_caps(config: &Settled) -> Result<Caps> {
     if config.privileges.own_userns {
         caps::limit_bounding_set(wanted)?;
     }
-    // Root that asks for nothing keeps what it has, and what exec makes of it. Its processes stay closed to others until they execute
-    // something, and need no guard.
+    // Root that asks for nothing keeps what it has, and what exec makes of it. Its processes stay
+    // closed to others until they execute something, and need no guard.
     let is_root = config.host.caller.uid == 0;
     let mut guard = 0;
     if !is_root || !config.caps.is_empty() {
@@ -108,7 +107,12 @@ pub(crate) struct Command {
 }
 
 /// The last steps: PID 1 if there is one, filters, exec.
-pub(crate) fn become_command(config: Box<Settled>, command: Command, mut fds: Fds, mut links: Ends) -> Result<i32> {
+pub(crate) fn become_command(
+    config: Box<Settled>,
+    command: Command,
+    mut fds: Fds,
+    mut links: Ends,
+) -> Result<i32> {
     let numbers: BTreeSet<_> = config.fds.sync.iter().copied().collect();
     let sync = numbers.into_iter().map(|number| fds.take(number).context("Can't keep sync-fd"));
     let sync = sync.collect::<Result<Vec<_>>>()?;
@@ -124,11 +128,12 @@ pub(crate) fn become_command(config: Box<Settled>, command: Command, mut fds: Fd
         become_undumpable()?;
     }
     let first = getpid();
-    let forked = sys::clone_process(0, End::Usual).map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
+    let forked = sys::clone_process(0, End::Usual)
+        .map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
     if let Some(pid) = forked? {
         let dropped = caps::drop_all_but(command.caps.guard, command.root);
         // What is meant for COMMAND would keep PID 1 from its work.
-        let own: Vec<_> = command.filters.into_iter().filter(|filter| filter.own).map(|filter| filter.program).collect();
+        let own: Vec<_> = command.filters.into_iter().filter(|filter| filter.own).collect();
         let init = Init { report, sync, locks };
         // Every fd that is not PID 1's is closed by its number.
         let open = fds.open.take();
@@ -156,7 +161,8 @@ pub(crate) fn become_command(config: Box<Settled>, command: Command, mut fds: Fd
     exec(config, command, fds, links)
 }
 
-/// Where the monitor's end was watched for during the set-up alone: from here on COMMAND waits for it and notices its end.
+/// Where the monitor's end was watched for during the set-up alone: from here on COMMAND waits for
+/// it and notices its end.
 fn survive_monitor(config: &Config) -> Result<()> {
     let for_setup = config.dies_in_setup() && !config.switches.die_with_parent;
     if for_setup { process::clear_death_signal() } else { Ok(()) }
@@ -187,13 +193,16 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
     if command.filters.iter().any(|filter| !filter.own) {
         elf::refuse_foreign(file)?;
     }
-    // Once there are filters, nothing but the exec may be tried, and that includes the memory that it takes.
+    // Once there are filters, nothing but the exec may be tried, and that includes the memory that
+    // it takes.
     let arguments = sys::Arguments::of(&argv);
     let failure = join("execvp", file);
     let unfiltered = command.filters.is_empty();
     let hint = if unfiltered || !wants_hints() { None } else { hints::program(file) };
-    let tell = |is_executed| links.executed.iter().for_each(|flag| flag.store(is_executed, Ordering::Release));
-    let installed = seccomp::install(command.filters.iter().map(|filter| &filter.program));
+    let tell = |is_executed| {
+        links.executed.iter().for_each(|flag| flag.store(is_executed, Ordering::Release));
+    };
+    let installed = seccomp::install(&command.filters);
     let error = installed.err().unwrap_or_else(|| {
         tell(true);
         let errno = sys::execvp(file, &arguments);
@@ -205,8 +214,8 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
             _ => error,
         }
     });
-    // The filters may refuse to close anything and to give memory back, or kill for it, and the error is still to be told. All of it ends
-    // with the process.
+    // The filters may refuse to close anything and to give memory back, or kill for it, and the
+    // error is still to be told. All of it ends with the process.
     std::mem::forget((config, command, fds, links, argv, arguments));
     Err(error)
 }

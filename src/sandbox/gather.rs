@@ -1,8 +1,10 @@
-//! Gather: everything that comes from the host becomes a detached mount or an fd, while host paths still mean what the
-//! caller meant. Nothing of the sandbox exists yet, so a failure here leaves nothing behind.
+//! Gather: everything that comes from the host becomes a detached mount or an fd, while host paths
+//! still mean what the caller meant. Nothing of the sandbox exists yet, so a failure here leaves
+//! nothing behind.
 //!
-//! In the order of the command line, in two rounds: overlays and data files need a scratch tmpfs attached in the old tree,
-//! which must neither hide anybody's source nor be copied into a bind of `/`.
+//! In the order of the command line, in two rounds: overlays and data files need a scratch tmpfs
+//! attached in the old tree, which must neither hide anybody's source nor be copied into a bind of
+//! `/`.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fmt::Write as _;
@@ -23,7 +25,8 @@ use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Nod
 use crate::kernel::sys::SysResult;
 use crate::sandbox::shelf::{self, Shelf};
 use crate::sandbox::tree::{
-    DevParts, Layers, Mount, Scratch, Step, Tree, bind_attributes, copy, fresh_tree, plain_tmpfs, with_attributes,
+    DevParts, Layers, Mount, Scratch, Step, Tree, bind_attributes, copy, fresh_tree, plain_tmpfs,
+    with_attributes,
 };
 use crate::word::Word;
 
@@ -55,8 +58,8 @@ pub(crate) struct Gatherer<'a> {
 /// Everything that comes from the host.
 #[derive(Debug)]
 pub(crate) struct Gathered<'a> {
-    /// What `/` is to be at first. It is the oldest of the mounts: Linux 6.8 and later list them by age, and programs that look for the
-    /// last mount above a path expect `/` first.
+    /// What `/` is to be at first. It is the oldest of the mounts: Linux 6.8 and later list them by
+    /// age, and programs that look for the last mount above a path expect `/` first.
     pub(crate) base: Tree,
     /// What is left to do for each operation, if anything.
     pub(crate) steps: Vec<Option<Step>>,
@@ -86,7 +89,11 @@ impl Gain<'_> {
     /// Takes out a directory tree; what is left says that its operation is done.
     fn take_directory(&mut self) -> Option<Tree> {
         match std::mem::replace(self, Self::Nothing) {
-            Self::Step(Step::Attach { mount: Mount::Open(tree), .. }) if tree.node == Node::Directory => Some(tree),
+            Self::Step(Step::Attach { mount: Mount::Open(tree), .. })
+                if tree.node == Node::Directory =>
+            {
+                Some(tree)
+            }
             other => {
                 *self = other;
                 None
@@ -106,7 +113,8 @@ impl<'a> Gatherer<'a> {
         let mut aside = None;
         for op in &config.ops {
             let gain = self.first_round(op);
-            let mut gain = gain.map_err(|error| error.hinted(|errno| hints::source(op, self.fds, errno)))?;
+            let mut gain =
+                gain.map_err(|error| error.hinted(|errno| hints::source(op, self.fds, errno)))?;
             if base.is_none() {
                 base = Some(gain.take_directory().map_or_else(|| self.new_root(), Ok)?);
             }
@@ -138,8 +146,15 @@ impl<'a> Gatherer<'a> {
     }
 
     /// Puts mounts onto the shelf if fds are running out, as the newest step shows.
-    fn make_room(&self, aside: &mut Option<Shelf<'a>>, steps: &mut [Option<Step>], newest: usize, full: bool) -> Result<()> {
-        let last = steps.get_mut(newest).and_then(Option::as_mut).map(Step::mounts).unwrap_or_default();
+    fn make_room(
+        &self,
+        aside: &mut Option<Shelf<'a>>,
+        steps: &mut [Option<Step>],
+        newest: usize,
+        full: bool,
+    ) -> Result<()> {
+        let last =
+            steps.get_mut(newest).and_then(Option::as_mut).map(Step::mounts).unwrap_or_default();
         let open = last.into_iter().filter_map(|mount| match mount {
             Mount::Open(tree) => Some(&tree.fd),
             Mount::Shelved(_) => None,
@@ -150,8 +165,9 @@ impl<'a> Gatherer<'a> {
         Ok(())
     }
 
-    /// The empty tmpfs that is the new root where nothing else is. The label of `--file-label` is for what is made, and the root of a
-    /// file system is not: then it is a directory in a scratch tmpfs of its own.
+    /// The empty tmpfs that is the new root where nothing else is. The label of `--file-label` is
+    /// for what is made, and the root of a file system is not: then it is a directory in a scratch
+    /// tmpfs of its own.
     fn new_root(&self) -> Result<Tree> {
         let fd = if self.config.file_label.is_some() {
             let mut scratch = Scratch::new()?;
@@ -165,7 +181,8 @@ impl<'a> Gatherer<'a> {
         };
         let fd = fd.explain(|| "Failed to mount tmpfs")?;
         let mode = Mode::from_bits_truncate(0o755);
-        fchmodat(&fd, c".", mode, FchmodatFlags::FollowSymlink).context("Failed to set the mode of the new root")?;
+        fchmodat(&fd, c".", mode, FchmodatFlags::FollowSymlink)
+            .context("Failed to set the mode of the new root")?;
         Ok(Tree { fd, node: Node::Directory, to_set: None })
     }
 
@@ -176,21 +193,28 @@ impl<'a> Gatherer<'a> {
                 let tree = self.bind(path, dest, bind_attributes(*access, *devices), *missing)?;
                 tree.map_or(Gain::Nothing, |tree| recursive(Mount::Open(tree), dest))
             }
-            Op::Bind { source: Source::Fd(fd), dest, access, devices, .. } => {
-                recursive(Mount::Open(self.bind_fd(*fd, dest, bind_attributes(*access, *devices))?), dest)
+            Op::Bind { source: Source::Fd(fd), dest, access, devices, .. } => recursive(
+                Mount::Open(self.bind_fd(*fd, dest, bind_attributes(*access, *devices))?),
+                dest,
+            ),
+            Op::Proc(dest) => {
+                Gain::Step(Step::Procfs { mount: Mount::Open(self.procfs(dest)?), dest })
             }
-            Op::Proc(dest) => Gain::Step(Step::Procfs { mount: Mount::Open(self.procfs(dest)?), dest }),
             Op::Dev(dest) => Gain::Step(Step::Dev { parts: self.dev(dest)?, dest }),
             // A tmpfs is the one mount whose parents go by its own mode.
             Op::Tmpfs { dest, perms, size } => {
                 Gain::mount(Mount::Open(self.tmpfs(dest, *perms, *size)?), dest, Depth::One, *perms)
             }
-            Op::File { fd, dest, perms } => Gain::Step(Step::File { content: self.content(*fd, dest)?, dest, perms: *perms }),
+            Op::File { fd, dest, perms } => {
+                Gain::Step(Step::File { content: self.content(*fd, dest)?, dest, perms: *perms })
+            }
             Op::Data { fd, dest, perms, access } => {
                 let content = self.content(*fd, dest)?;
                 Gain::Content { content, dest, perms: *perms, access: *access }
             }
-            Op::Overlay { upper, layers, dest } => Gain::Layers(upper, layers_of(upper, layers)?, dest),
+            Op::Overlay { upper, layers, dest } => {
+                Gain::Layers(upper, layers_of(upper, layers)?, dest)
+            }
             Op::RemountRo(dest) => Gain::Step(Step::RemountRo(dest)),
             Op::Mqueue(dest) => Gain::Step(Step::Mqueue(dest)),
             Op::Dir { dest, perms } => Gain::Step(Step::Dir { dest, perms: *perms }),
@@ -223,26 +247,42 @@ impl<'a> Gatherer<'a> {
     }
 
     /// A host path as a detached tree with its flags set.
-    fn bind(&self, path: &CStr, dest: &CStr, attributes: Attributes, missing: Missing) -> Result<Option<Tree>> {
+    fn bind(
+        &self,
+        path: &CStr,
+        dest: &CStr,
+        attributes: Attributes,
+        missing: Missing,
+    ) -> Result<Option<Tree>> {
         match self.clone_path(path) {
-            Ok(fd) => with_attributes(fd, attributes, Depth::Recursive, || bind_failure(path, dest)).map(Some),
+            Ok(fd) => {
+                with_attributes(fd, attributes, Depth::Recursive, || bind_failure(path, dest))
+                    .map(Some)
+            }
             Err(Failure { errno: Errno::ENOENT, .. }) if missing == Missing::Skip => Ok(None),
             Err(Failure {
-                errno: errno @ (Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG),
+                errno:
+                    errno @ (Errno::ENOENT
+                    | Errno::EACCES
+                    | Errno::ENOTDIR
+                    | Errno::ELOOP
+                    | Errno::ENAMETOOLONG),
                 ..
             }) => Err(errno).at("Can't find source path", path),
             Err(failure) => Err(failure.explain(bind_failure(path, dest))),
         }
     }
 
-    /// Clones the mounts at a path. A magic link may lead to a mount of the caller's namespace, of which ours has a copy: then
-    /// the path that it stands for is what can be cloned.
+    /// Clones the mounts at a path. A magic link may lead to a mount of the caller's namespace, of
+    /// which ours has a copy: then the path that it stands for is what can be cloned.
     fn clone_path(&self, path: &CStr) -> std::result::Result<OwnedFd, Failure> {
         mount::clone_tree(AT_FDCWD, path, Depth::Recursive).or_else(|failure| {
             if failure.errno != Errno::EINVAL {
                 return Err(failure);
             }
-            let Ok(direct) = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) else { return Err(failure) };
+            let Ok(direct) = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) else {
+                return Err(failure);
+            };
             let text = self.path_of(direct.as_fd()).map_err(|_| failure)?;
             let tree = mount::clone_tree(AT_FDCWD, &text, Depth::Recursive)?;
             // The path of something that was removed may be that of something else.
@@ -259,7 +299,8 @@ impl<'a> Gatherer<'a> {
         CString::new(text.into_vec()).map_err(|_| Errno::ENOENT)
     }
 
-    /// An open file or directory. It is mounted by its path, so what was mounted has to be compared with it.
+    /// An open file or directory. It is mounted by its path, so what was mounted has to be compared
+    /// with it.
     fn bind_fd(&mut self, number: i32, dest: &CStr, attributes: Attributes) -> Result<Tree> {
         let name = CString::new(format!("/proc/self/fd/{number}")).unwrap_or_default();
         let not_found = "Can't find source path";
@@ -268,10 +309,15 @@ impl<'a> Gatherer<'a> {
         }
         let fd = self.fds.take(number).map_err(|_| Errno::ENOENT).at(not_found, &name)?;
         let path = self.path_of(fd.as_fd()).at(not_found, &name)?;
-        let tree = mount::clone_tree(AT_FDCWD, &path, Depth::Recursive).map_err(|failure| match failure.errno {
-            Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR | Errno::ELOOP => Error::os(join(not_found, &name), failure.errno),
-            _ => failure.explain(bind_failure(&path, dest)),
-        })?;
+        let tree =
+            mount::clone_tree(AT_FDCWD, &path, Depth::Recursive).map_err(
+                |failure| match failure.errno {
+                    Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR | Errno::ELOOP => {
+                        Error::os(join(not_found, &name), failure.errno)
+                    }
+                    _ => failure.explain(bind_failure(&path, dest)),
+                },
+            )?;
         let stat = |fd: BorrowedFd<'_>| fstat(fd).at("Can't stat fd for", dest);
         let (wanted, found) = (stat(fd.as_fd())?, stat(tree.as_fd())?);
         if (wanted.st_dev, wanted.st_ino) != (found.st_dev, found.st_ino) {
@@ -280,11 +326,16 @@ impl<'a> Gatherer<'a> {
         with_attributes(tree, attributes, Depth::Recursive, || bind_failure(&path, dest))
     }
 
-    /// A new procfs where the pid namespace is ours, else the host's. A new one must be made while the host's is still around:
-    /// the kernel allows it in a user namespace only where a fully visible one is.
+    /// A new procfs where the pid namespace is ours, else the host's. A new one must be made while
+    /// the host's is still around: the kernel allows it in a user namespace only where a fully
+    /// visible one is.
     fn procfs(&self, dest: &CStr) -> Result<Tree> {
         if !self.config.has_own_pidns() {
-            return self.bind_existing(c"/proc", dest, bind_attributes(Access::ReadWrite, Devices::Refused));
+            return self.bind_existing(
+                c"/proc",
+                dest,
+                bind_attributes(Access::ReadWrite, Devices::Refused),
+            );
         }
         let attributes = Attributes::NOSUID.with(Attributes::NODEV).with(Attributes::NOEXEC);
         fresh_tree(c"proc", &[], attributes, dest)
@@ -315,14 +366,19 @@ impl<'a> Gatherer<'a> {
         let tmpfs = Mount::Open(self.tmpfs(dest, 0o755, None)?);
         let console = self.tty.map(|tty| (c"console", tty));
         let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed);
-        let nodes = NODES
-            .into_iter()
-            .chain(console)
-            .map(|(name, path)| self.bind_existing(path, path, attributes).map(|tree| (name, Mount::Open(tree))));
+        let nodes = NODES.into_iter().chain(console).map(|(name, path)| {
+            self.bind_existing(path, path, attributes).map(|tree| (name, Mount::Open(tree)))
+        });
         let nodes = nodes.collect::<Result<_>>()?;
         let parameters = [(c"ptmxmode", Some(c"0666")), (c"mode", Some(c"620"))];
-        let pts = Fresh { kind: c"devpts", parameters: &parameters, attributes: Attributes::NOSUID.with(Attributes::NOEXEC) };
-        let pts = pts.make().explain(|| [b"Can't mount devpts on ", dest.to_bytes(), b"/pts"].concat())?;
+        let pts = Fresh {
+            kind: c"devpts",
+            parameters: &parameters,
+            attributes: Attributes::NOSUID.with(Attributes::NOEXEC),
+        };
+        let pts = pts
+            .make()
+            .explain(|| [b"Can't mount devpts on ", dest.to_bytes(), b"/pts"].concat())?;
         let pts = Mount::Open(Tree { fd: pts, node: Node::Directory, to_set: None });
         Ok(DevParts { tmpfs, nodes, pts })
     }
@@ -339,22 +395,37 @@ impl<'a> Gatherer<'a> {
         let scratch = Scratch::get(scratch, self.proc)?;
         let name = scratch.next_name("bindfile");
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-        let file =
-            openat(&scratch.fd, name.as_c_str(), flags, Mode::from_bits_truncate(0o600)).context("Can't create tmpfile")?;
-        fchmod(&file, Mode::from_bits_truncate(perms)).context("Can't set mode on file to be used for data")?;
+        let file = openat(&scratch.fd, name.as_c_str(), flags, Mode::from_bits_truncate(0o600))
+            .context("Can't create tmpfile")?;
+        fchmod(&file, Mode::from_bits_truncate(perms))
+            .context("Can't set mode on file to be used for data")?;
         copy(content, file, dest)?;
-        let tree = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One).explain(|| bind_failure(&name, dest))?;
-        let tree = with_attributes(tree, bind_attributes(access, Devices::Refused), Depth::One, || bind_failure(&name, dest))?;
+        let tree = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One)
+            .explain(|| bind_failure(&name, dest))?;
+        let tree =
+            with_attributes(tree, bind_attributes(access, Devices::Refused), Depth::One, || {
+                bind_failure(&name, dest)
+            })?;
         Ok((tree, name))
     }
 
-    /// An overlay. The layers are given as fds: their paths may hold anything, and mean what they meant in the first round. It is
-    /// mounted on the scratch tmpfs by mount(2), because fsconfig(2) takes at most 255 bytes of `lowerdir`, and then cloned.
-    fn overlay(&self, scratch: &mut Option<Scratch>, upper: &Upper, layers: &Layers, dest: &CStr) -> Result<Tree> {
+    /// An overlay. The layers are given as fds: their paths may hold anything, and mean what they
+    /// meant in the first round. It is mounted on the scratch tmpfs by mount(2), because
+    /// fsconfig(2) takes at most 255 bytes of `lowerdir`, and then cloned.
+    fn overlay(
+        &self,
+        scratch: &mut Option<Scratch>,
+        upper: &Upper,
+        layers: &Layers,
+        dest: &CStr,
+    ) -> Result<Tree> {
         let scratch = Scratch::get(scratch, self.proc)?;
         let path = |fd: &OwnedFd| format!("self/fd/{}", fd.as_raw_fd());
         let memory = match upper {
-            Upper::Tmp => Some((scratch.directory("tmp-overlay-upper-")?.1, scratch.directory("tmp-overlay-work-")?.1)),
+            Upper::Tmp => Some((
+                scratch.directory("tmp-overlay-upper-")?.1,
+                scratch.directory("tmp-overlay-work-")?.1,
+            )),
             Upper::Host { .. } | Upper::None => None,
         };
         let mut options = String::new();
@@ -364,10 +435,17 @@ impl<'a> Gatherer<'a> {
         let lower: Vec<String> = layers.lower.iter().map(path).collect();
         _ = write!(options, "lowerdir={},userxattr", lower.join(":"));
         let (name, point) = scratch.directory("overlay-")?;
-        let failure =
-            || [join("Can't make overlay mount on", dest), format!(" with options {}", layers.shown).into_bytes()].concat();
+        let failure = || {
+            [
+                join("Can't make overlay mount on", dest),
+                format!(" with options {}", layers.shown).into_bytes(),
+            ]
+            .concat()
+        };
         mount_overlay(&path(&point), &options).map_err(|errno| match errno {
-            Errno::ELOOP => Error::new([failure(), b": Overlay directories may not overlap".to_vec()].concat()),
+            Errno::ELOOP => {
+                Error::new([failure(), b": Overlay directories may not overlap".to_vec()].concat())
+            }
             other => Error::mount(failure(), other),
         })?;
         let fd = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One).explain(failure)?;
@@ -377,11 +455,18 @@ impl<'a> Gatherer<'a> {
 
 /// Opens the host's directories of an overlay.
 fn layers_of(upper: &Upper, layers: &[Word]) -> Result<Layers> {
-    let host = |path: &Word| open(*path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).at("Can't find source path", path);
+    let host = |path: &Word| {
+        open(*path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+            .at("Can't find source path", path)
+    };
     let mut shown = String::new();
     let upper = match upper {
         Upper::Host { rwsrc, workdir } => {
-            shown = format!("upperdir={},workdir={},", rwsrc.to_string_lossy(), workdir.to_string_lossy());
+            shown = format!(
+                "upperdir={},workdir={},",
+                rwsrc.to_string_lossy(),
+                workdir.to_string_lossy()
+            );
             Some((host(rwsrc)?, host(workdir)?))
         }
         Upper::Tmp | Upper::None => None,
@@ -392,7 +477,8 @@ fn layers_of(upper: &Upper, layers: &[Word]) -> Result<Layers> {
     Ok(Layers { upper, lower, shown })
 }
 
-/// mount(2) of an overlay; the working directory is the host's /proc. Longer options than a page would be cut by the kernel.
+/// mount(2) of an overlay; the working directory is the host's /proc. Longer options than a page
+/// would be cut by the kernel.
 fn mount_overlay(point: &str, options: &str) -> SysResult<()> {
     if options.len() >= 4096 {
         return Err(Errno::E2BIG);

@@ -1,4 +1,5 @@
-//! Who the sandbox is: the ids that its processes have while it is made and afterwards, and the user namespaces that give them.
+//! Who the sandbox is: the ids that its processes have while it is made and afterwards, and the
+//! user namespaces that give them.
 
 use std::os::fd::BorrowedFd;
 
@@ -16,8 +17,8 @@ use crate::kernel::idmap::{self, Groups, Maps, Range};
 use crate::kernel::sys::{self, End};
 use crate::links::Link;
 
-/// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped. What is returned is for
-/// [`nest`].
+/// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped.
+/// What is returned is for [`nest`].
 pub(crate) fn map(config: &Settled, proc: BorrowedFd<'_>) -> Result<Option<MapWriter>> {
     if config.fds.userns_block.is_some() {
         return idmap::assert_mapped(proc).map(|()| None);
@@ -41,8 +42,14 @@ pub(crate) fn map(config: &Settled, proc: BorrowedFd<'_>) -> Result<Option<MapWr
     Ok(None)
 }
 
-/// The last user namespace: the one of `--userns2`, or a nested one with the wanted ids. Its bounding set is new.
-pub(crate) fn nest(config: &Settled, proc: BorrowedFd<'_>, fds: &mut Fds, writer: Option<MapWriter>) -> Result<()> {
+/// The last user namespace: the one of `--userns2`, or a nested one with the wanted ids. Its
+/// bounding set is new.
+pub(crate) fn nest(
+    config: &Settled,
+    proc: BorrowedFd<'_>,
+    fds: &mut Fds,
+    writer: Option<MapWriter>,
+) -> Result<()> {
     if config.switches.disable_userns {
         idmap::limit_user_namespaces(proc)?;
     }
@@ -65,9 +72,10 @@ pub(crate) fn nest(config: &Settled, proc: BorrowedFd<'_>, fds: &mut Fds, writer
     Ok(())
 }
 
-/// The process that maps the ids of a nested user namespace with several ranges: only one of the namespace around it may do that. It is
-/// started while this process still is who called. The files in /proc of a process that others must not look into are the host's root's,
-/// and whom the ids here stand for may not write to them.
+/// The process that maps the ids of a nested user namespace with several ranges: only one of the
+/// namespace around it may do that. It is started while this process still is who called. The files
+/// in /proc of a process that others must not look into are the host's root's, and whom the ids
+/// here stand for may not write to them.
 #[derive(Debug)]
 pub(crate) struct MapWriter {
     pid: Pid,
@@ -79,7 +87,10 @@ impl MapWriter {
     fn start(proc: BorrowedFd<'_>, maps: &Maps) -> Result<Self> {
         let (ours, theirs) = Link::pair()?;
         // What this process is called in the host's /proc.
-        let name = readlinkat(proc, c"self").context("Can't read /proc/self")?.into_string().unwrap_or_default();
+        let name = readlinkat(proc, c"self")
+            .context("Can't read /proc/self")?
+            .into_string()
+            .unwrap_or_default();
         let Some(pid) = sys::clone_process(0, End::Usual).context("Can't fork to map ids")? else {
             drop(ours);
             let made = theirs.wait("Can't hear of the nested user namespace");
@@ -93,7 +104,9 @@ impl MapWriter {
     fn unshare(self) -> Result<()> {
         unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
         self.link.notify().context("Can't have ids mapped")?;
-        match sys::uninterrupted(|| waitpid(self.pid, None)).context("Can't wait for the id maps")? {
+        match sys::uninterrupted(|| waitpid(self.pid, None))
+            .context("Can't wait for the id maps")?
+        {
             WaitStatus::Exited(_, 0) => Ok(()),
             WaitStatus::Exited(..) => Err(Error::reported()),
             _ => Err(Error::new("The process that was to map ids was killed")),
@@ -101,8 +114,9 @@ impl MapWriter {
     }
 }
 
-/// Takes on ids of a map that somebody privileged has written, with no other groups, and keeps the capabilities in this user namespace:
-/// they are gone when root of the namespace becomes somebody else.
+/// Takes on ids of a map that somebody privileged has written, with no other groups, and keeps the
+/// capabilities in this user namespace: they are gone when root of the namespace becomes somebody
+/// else.
 fn become_mapped((uid, gid): (u32, u32)) -> Result<()> {
     setgroups(&[]).context("setgroups failed")?;
     caps::keeping(|| switch_ids(Some(uid), Some(gid)))

@@ -1,4 +1,5 @@
-//! PID 1 of the sandbox: it starts COMMAND, reaps whatever is left to it, holds locks and fds, and reports how COMMAND ended.
+//! PID 1 of the sandbox: it starts COMMAND, reaps whatever is left to it, holds locks and fds, and
+//! reports how COMMAND ended.
 
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
@@ -25,8 +26,8 @@ pub(crate) struct Init {
     pub(crate) locks: Vec<OwnedFd>,
 }
 
-/// Takes the locks of `--lock-file`. They belong to the process that takes them, so this is done by PID 1, and before it forks: if
-/// a lock cannot be had, COMMAND is not started.
+/// Takes the locks of `--lock-file`. They belong to the process that takes them, so this is done by
+/// PID 1, and before it forks: if a lock cannot be had, COMMAND is not started.
 pub(crate) fn take_locks(paths: &[Word]) -> Result<Vec<OwnedFd>> {
     let lock = |path: &Word| {
         // A FIFO would wait for somebody to write to it.
@@ -45,9 +46,11 @@ impl Init {
         close_all_but(held.chain([self.report.as_fd()]), || open);
     }
 
-    /// Only plain write(2) may be used here: the caller's filters, which COMMAND has to live with, are installed already.
+    /// Only plain write(2) may be used here: the caller's filters, which COMMAND has to live with,
+    /// are installed already.
     ///
-    /// Reaps until nobody is left, and reports when COMMAND has ended. The result is COMMAND's exit status.
+    /// Reaps until nobody is left, and reports when COMMAND has ended. The result is COMMAND's exit
+    /// status.
     pub(crate) fn run(self, command: Pid) -> Result<i32> {
         let mut result = 1;
         loop {
@@ -59,7 +62,8 @@ impl Init {
                         && let Some(code) = exit_code(status)
                     {
                         result = code;
-                        // The monitor may be gone; then nobody is interested. What it does not read here, it reads from our own status.
+                        // The monitor may be gone; then nobody is interested. What it does not read
+                        // here, it reads from our own status.
                         _ = sys::uninterrupted(|| write(&self.report, &code.to_ne_bytes()));
                     }
                 }

@@ -11,8 +11,12 @@ use crate::links::Link;
 
 /// The kinds of namespaces that the documents tell of, in their order.
 pub(crate) fn told(wanted: Namespaces) -> impl Iterator<Item = &'static str> {
-    let mut kinds: Vec<_> =
-        wanted.each().into_iter().filter(|&(kind, _, want)| want != Want::No && kind != "user").map(|(kind, ..)| kind).collect();
+    let mut kinds: Vec<_> = wanted
+        .each()
+        .into_iter()
+        .filter(|&(kind, _, want)| want != Want::No && kind != "user")
+        .map(|(kind, ..)| kind)
+        .collect();
     kinds.sort_unstable();
     kinds.into_iter()
 }
@@ -27,7 +31,8 @@ pub(crate) fn namespaces(proc: BorrowedFd<'_>, name: &str, wanted: Namespaces) -
     told(wanted).map(look).collect()
 }
 
-/// Shows the monitor this process, by a byte to which the kernel adds the pid, and its namespaces where they are told.
+/// Shows the monitor this process, by a byte to which the kernel adds the pid, and its namespaces
+/// where they are told.
 pub(crate) fn show(config: &Config, proc: BorrowedFd<'_>, socket: &Link) -> Result<()> {
     let mut message = vec![0];
     if config.tells() {

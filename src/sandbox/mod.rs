@@ -1,7 +1,8 @@
 //! [`enter`]: everything between the clone and `execvp`, in order.
 //!
-//! Gather, leave, build, become: what comes from the host is taken while host paths still mean what the caller meant; then the
-//! host is gone, before the first destination is looked at; then the sandbox's tree is built; then the process becomes COMMAND.
+//! Gather, leave, build, become: what comes from the host is taken while host paths still mean what
+//! the caller meant; then the host is gone, before the first destination is looked at; then the
+//! sandbox's tree is built; then the process becomes COMMAND.
 
 pub(crate) mod build;
 pub(crate) mod command;
@@ -17,7 +18,6 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use nix::libc;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::stat::{Mode, umask};
@@ -36,12 +36,14 @@ use crate::kernel::process::set_death_signal;
 use crate::kernel::sys::{self, End};
 use crate::links::{Ends, wait_for_byte};
 use crate::sandbox::build::Builder;
-use crate::sandbox::command::{Command, become_command, change_directory, drop_caps, seccomp_filters, working_directory};
+use crate::sandbox::command::{
+    Command, become_command, change_directory, drop_caps, seccomp_filters, working_directory,
+};
 use crate::sandbox::gather::{Gathered, Gatherer};
 use crate::sandbox::root::Root;
 
-/// Sets the sandbox up around this process and becomes COMMAND. What returns an exit status is a process that did not: PID 1 at its
-/// end, or one that led into another pid namespace.
+/// Sets the sandbox up around this process and becomes COMMAND. What returns an exit status is a
+/// process that did not: PID 1 at its end, or one that led into another pid namespace.
 pub(crate) fn enter(
     settled: Box<Settled>,
     old_proc: OwnedFd,
@@ -58,13 +60,16 @@ pub(crate) fn enter(
     }
     leaf::join_group(entrance, config.has_own_cgroup_root())?;
     if config.dies_in_setup() {
-        // Some of the following clears it again; until then it covers the set-up, and at the end it is set once more.
+        // Some of the following clears it again; until then it covers the set-up, and at the end it
+        // is set once more.
         set_death_signal()?;
     }
     if let Some(socket) = links.pid.take() {
         introduce::show(config, proc, &socket)?;
     }
-    for (_, monitors, _) in config.fds.each().into_iter().filter(|(.., moment)| *moment == Use::Monitor) {
+    for (_, monitors, _) in
+        config.fds.each().into_iter().filter(|(.., moment)| *moment == Use::Monitor)
+    {
         fds.drop_optional(monitors);
     }
     if config.has_gate() {
@@ -86,8 +91,9 @@ pub(crate) fn enter(
     let old_umask = umask(Mode::empty());
     let (limit, files) = raise_open_files(config.ops.len())?;
     let cwd = working_directory();
-    // From here on nothing that is mounted in the sandbox is seen outside. Where the mount namespace belongs to a new user namespace the
-    // kernel has seen to that by itself, see mount_namespaces(7).
+    // From here on nothing that is mounted in the sandbox is seen outside. Where the mount
+    // namespace belongs to a new user namespace the kernel has seen to that by itself, see
+    // mount_namespaces(7).
     if config.namespaces.user != Want::Yes {
         root::make_slave()?;
     }
@@ -95,7 +101,8 @@ pub(crate) fn enter(
         selinux::set_file_label(proc, config.file_label)?;
     }
     let room = shelf::room(files);
-    let gathered = Gatherer { config, proc, fds: &mut fds, tty: config.host.tty.as_deref(), room }.gather()?;
+    let gathered =
+        Gatherer { config, proc, fds: &mut fds, tty: config.host.tty.as_deref(), room }.gather()?;
     let Gathered { base, steps, scratch, shelf } = gathered;
 
     // Leave, for what the first option puts on `/`, or for an empty tmpfs.
@@ -105,14 +112,25 @@ pub(crate) fn enter(
     }
     let lenient = config.switches.not_a_security_boundary;
     let bare_root = is_root && !may_uncover(config);
-    let mut builder = Builder { root: Root::new(proc), proc, lenient, used: Vec::new(), scratch, shelf, room, bare_root };
+    let mut builder = Builder {
+        root: Root::new(proc),
+        proc,
+        lenient,
+        used: Vec::new(),
+        scratch,
+        shelf,
+        room,
+        bare_root,
+    };
     builder.start_with(base)?;
 
     // Build.
     for (index, (op, step)) in config.ops.iter().zip(steps).enumerate() {
         let Some(step) = step else { continue };
         let before = || config.ops.get(..index).unwrap_or_default();
-        builder.build(step).map_err(|error| error.hinted(|errno| hints::read_only(before(), op, errno)))?;
+        builder
+            .build(step)
+            .map_err(|error| error.hinted(|errno| hints::read_only(before(), op, errno)))?;
     }
     if config.file_label.is_some() {
         selinux::set_file_label(proc, None)?;
@@ -122,8 +140,9 @@ pub(crate) fn enter(
 
     // Become.
     identity::nest(config, proc, &mut fds, map_writer)?;
-    // The last thing that leads to the host is closed while this process still has capabilities, which keep others from tracing it.
-    // Later on, a working directory or a lock file that somebody has made a link to /proc/self/fd/N would be one.
+    // The last thing that leads to the host is closed while this process still has capabilities,
+    // which keep others from tracing it. Later on, a working directory or a lock file that somebody
+    // has made a link to /proc/self/fd/N would be one.
     drop(old_proc);
     let caps = drop_caps(config)?;
     if config.dies_in_setup() {
@@ -151,21 +170,27 @@ enum Role {
     Done,
 }
 
-/// setns(2) into a pid namespace is for children only, and a new pid namespace below it is made from inside: one or two more
-/// clones, all of them the monitor's children.
+/// setns(2) into a pid namespace is for children only, and a new pid namespace below it is made
+/// from inside: one or two more clones, all of them the monitor's children.
 fn enter_pid_namespace(config: &Config, fds: &mut Fds, number: i32) -> Result<Role> {
-    fds.take(number).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWPID)).context("Setting pidns failed")?;
+    fds.take(number)
+        .and_then(|fd| setns(fd, CloneFlags::CLONE_NEWPID))
+        .context("Setting pidns failed")?;
     let below = if config.namespaces.pid == Want::Yes { Some(libc::CLONE_NEWPID) } else { None };
     for flags in [Some(0), below].into_iter().flatten() {
-        if sys::clone_process(libc::CLONE_PARENT | flags, End::Ours).context("Can't fork for --pidns")?.is_some() {
+        if sys::clone_process(libc::CLONE_PARENT | flags, End::Ours)
+            .context("Can't fork for --pidns")?
+            .is_some()
+        {
             return Ok(Role::Done);
         }
     }
     Ok(Role::Continues)
 }
 
-/// Gives COMMAND its labels. They wait for the next exec, through a fork, so this may be done before anything is made: a label that is
-/// refused leaves nothing behind, and /proc is not needed at the end.
+/// Gives COMMAND its labels. They wait for the next exec, through a fork, so this may be done
+/// before anything is made: a label that is refused leaves nothing behind, and /proc is not needed
+/// at the end.
 fn label_command(config: &Config, proc: BorrowedFd<'_>) -> Result<()> {
     if let Some(label) = &config.exec_label {
         selinux::set_exec_label(proc, label)?;
@@ -173,18 +198,22 @@ fn label_command(config: &Config, proc: BorrowedFd<'_>) -> Result<()> {
     config.apparmor.map_or(Ok(()), |profile| profile.set(proc))
 }
 
-/// Raises the soft limit of open files, because every operation may need one until the end. The old limit is given back, and how many
-/// files may be open now.
+/// Raises the soft limit of open files, because every operation may need one until the end. The old
+/// limit is given back, and how many files may be open now.
 fn raise_open_files(operations: usize) -> Result<(Option<(rlim_t, rlim_t)>, rlim_t)> {
     /// fds of one operation at most: a `--dev` is nine mounts, all others have one.
     const PER_OPERATION: u64 = 10;
     const ELSE: u64 = 64;
-    let needed = PER_OPERATION.saturating_mul(u64::try_from(operations).unwrap_or(u64::MAX)).saturating_add(ELSE);
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("Can't get the limit of open files")?;
+    let needed = PER_OPERATION
+        .saturating_mul(u64::try_from(operations).unwrap_or(u64::MAX))
+        .saturating_add(ELSE);
+    let (soft, hard) =
+        getrlimit(Resource::RLIMIT_NOFILE).context("Can't get the limit of open files")?;
     if soft >= needed || soft >= hard {
         return Ok((None, soft));
     }
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("Can't raise the limit of open files")?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+        .context("Can't raise the limit of open files")?;
     Ok((Some((soft, hard)), hard))
 }
 
@@ -193,8 +222,8 @@ fn restore_open_files(limit: Option<(rlim_t, rlim_t)>) -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, soft, hard).context("Can't restore the limit of open files")
 }
 
-/// Whether COMMAND may take mounts of ours away: by a capability that it still has once it is executed, in the user namespace that the
-/// mounts belong to, and not in one below.
+/// Whether COMMAND may take mounts of ours away: by a capability that it still has once it is
+/// executed, in the user namespace that the mounts belong to, and not in one below.
 fn may_uncover(config: &Settled) -> bool {
     let is_below = config.identity.nested || config.fds.userns2.is_some();
     !is_below && config.privileges.after_exec & caps::SYS_ADMIN != 0

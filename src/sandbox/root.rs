@@ -1,10 +1,12 @@
 //! Paths inside the sandbox. Nothing else touches a destination.
 //!
-//! When these functions run, `/` *is* the sandbox: absolute symlinks and `..` cannot lead out of it. Two dangers remain, and
-//! are dealt with here. A magic link, such as a planted symlink to /proc/self/fd/N, would reach an fd that the caller left
-//! open: none is ever followed. And the last component is never followed at all: what is there is opened as itself.
+//! When these functions run, `/` *is* the sandbox: absolute symlinks and `..` cannot lead out of
+//! it. Two dangers remain, and are dealt with here. A magic link, such as a planted symlink to
+//! /proc/self/fd/N, would reach an fd that the caller left open: none is ever followed. And the
+//! last component is never followed at all: what is there is opened as itself.
 //!
-//! openat2(2) walks paths that way; where a filter answers ENOSYS, [`walk`] does it component by component.
+//! openat2(2) walks paths that way; where a filter answers ENOSYS, [`walk`] does it component by
+//! component.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsStr};
@@ -29,9 +31,10 @@ use crate::kernel::sys::{self, SysResult};
 pub(crate) struct Root<'a> {
     /// The host's /proc, kept open.
     proc: BorrowedFd<'a>,
-    /// The parent directory of the destination before this one, which often is that of this one too, with its path if it may be
-    /// used again. It may if that path has neither symlinks nor `..` in it: then what is mounted on its children, and nothing else
-    /// is in between, cannot lie on the way to it.
+    /// The parent directory of the destination before this one, which often is that of this one
+    /// too, with its path if it may be used again. It may if that path has neither symlinks nor
+    /// `..` in it: then what is mounted on its children, and nothing else is in between, cannot lie
+    /// on the way to it.
     parent: Option<(Option<Vec<u8>>, OwnedFd)>,
 }
 
@@ -64,7 +67,9 @@ impl Place<'_> {
         let name = self.name.as_ref();
         let made = match node {
             Node::Directory => mkdirat(self.dir, name, Mode::from_bits_truncate(0o755)),
-            Node::File => mknodat(self.dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0),
+            Node::File => {
+                mknodat(self.dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0)
+            }
         };
         match made {
             Ok(()) => Ok(true),
@@ -81,12 +86,14 @@ impl Place<'_> {
     /// Opens what is there, as something to mount on.
     fn open(&self, dest: &CStr) -> Result<OwnedFd> {
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-        let opened = match beneath(self.dir, self.name.as_ref(), flags, ResolveFlag::RESOLVE_NO_SYMLINKS) {
-            Err(Errno::ENOSYS) => {
-                openat(self.dir, self.name.as_ref(), flags | OFlag::O_NOFOLLOW, Mode::empty()).and_then(not_a_symlink)
-            }
-            other => other,
-        };
+        let opened =
+            match beneath(self.dir, self.name.as_ref(), flags, ResolveFlag::RESOLVE_NO_SYMLINKS) {
+                Err(Errno::ENOSYS) => {
+                    openat(self.dir, self.name.as_ref(), flags | OFlag::O_NOFOLLOW, Mode::empty())
+                        .and_then(not_a_symlink)
+                }
+                other => other,
+            };
         match opened {
             Err(Errno::ELOOP) => Err(Error::about("Can't mount on symlink destination", dest)
                 .hinted(|_| hints::link(readlinkat(self.dir, self.name.as_ref()).ok().as_deref()))),
@@ -101,8 +108,8 @@ impl<'a> Root<'a> {
         Self { proc, parent: None }
     }
 
-    /// Opens the place where something is to be mounted, and makes it if it is not there. `perms` is what the operation says
-    /// about the modes of its parents, see [`parent_mode`].
+    /// Opens the place where something is to be mounted, and makes it if it is not there. `perms`
+    /// is what the operation says about the modes of its parents, see [`parent_mode`].
     pub(crate) fn mount_point(&mut self, dest: &CStr, node: Node, perms: u32) -> Result<OwnedFd> {
         let place = self.place(dest, perms)?;
         place.make(dest, node)?;
@@ -114,23 +121,34 @@ impl<'a> Root<'a> {
         self.place(dest, 0)?.open(dest)
     }
 
-    /// Attaches a mount at a destination. A mount on `/` becomes the new `/`, and leaves nothing below it that could be uncovered.
-    pub(crate) fn attach(&mut self, mount: BorrowedFd<'_>, dest: &CStr, node: Node, perms: u32) -> Result<()> {
+    /// Attaches a mount at a destination. A mount on `/` becomes the new `/`, and leaves nothing
+    /// below it that could be uncovered.
+    pub(crate) fn attach(
+        &mut self,
+        mount: BorrowedFd<'_>,
+        dest: &CStr,
+        node: Node,
+        perms: u32,
+    ) -> Result<()> {
         let place = self.place(dest, perms)?;
         let made = place.make(dest, node)?;
-        // move_mount(2) does not follow the last component either. What was made this moment is no symlink, and a directory cannot be
-        // mounted on one, so there is no need to look at it first. A file can, which the reference refuses.
+        // move_mount(2) does not follow the last component either. What was made this moment is no
+        // symlink, and a directory cannot be mounted on one, so there is no need to look at it
+        // first. A file can, which the reference refuses.
         if place.is_named() && (made || node == Node::Directory) {
-            return mount::attach_at(mount, Some(place.dir), &place.name).map_err(|failure| match place.open(dest) {
-                Ok(point) => mismatch(failure, node, point.as_fd(), dest),
-                Err(error) => error,
+            return mount::attach_at(mount, Some(place.dir), &place.name).map_err(|failure| {
+                match place.open(dest) {
+                    Ok(point) => mismatch(failure, node, point.as_fd(), dest),
+                    Err(error) => error,
+                }
             });
         }
         let (point, is_named) = (place.open(dest)?, place.is_named());
         if !is_named && node == Node::Directory && self.is_root(dest, point.as_fd())? {
             return self.replace(mount);
         }
-        mount::attach(mount, point.as_fd()).map_err(|failure| mismatch(failure, node, point.as_fd(), dest))?;
+        mount::attach(mount, point.as_fd())
+            .map_err(|failure| mismatch(failure, node, point.as_fd(), dest))?;
         if !is_named {
             // What was mounted on is the parent that is kept, or one of its own parents.
             self.parent = None;
@@ -139,7 +157,12 @@ impl<'a> Root<'a> {
     }
 
     /// The same for a mount inside which more is going to be mounted.
-    pub(crate) fn attach_around<'m>(&mut self, mount: BorrowedFd<'m>, dest: &CStr, node: Node) -> Result<Inside<'m>> {
+    pub(crate) fn attach_around<'m>(
+        &mut self,
+        mount: BorrowedFd<'m>,
+        dest: &CStr,
+        node: Node,
+    ) -> Result<Inside<'m>> {
         self.attach(mount, dest, node, 0)?;
         // What is mounted in there may lie on the way to the parent that is kept.
         self.parent = None;
@@ -152,14 +175,16 @@ impl<'a> Root<'a> {
         leave_for(self.proc, mount)
     }
 
-    /// Whether a destination that ends in a dot, as only that can be, is `/` itself. Only one with names in it needs a look.
+    /// Whether a destination that ends in a dot, as only that can be, is `/` itself. Only one with
+    /// names in it needs a look.
     fn is_root(&self, dest: &CStr, point: BorrowedFd<'_>) -> Result<bool> {
         let (parent, _) = split(dest);
         if parent.split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b"..")) {
             return Ok(true);
         }
         let root = open_path(c"/", OFlag::O_DIRECTORY).context("Can't open /")?;
-        let (here, there) = (fstat(point).context("Can't stat /")?, fstat(&root).context("Can't stat /")?);
+        let (here, there) =
+            (fstat(point).context("Can't stat /")?, fstat(&root).context("Can't stat /")?);
         let mount_of = |fd| mount::mount_id(self.proc, fd).context("Can't find the mount of /");
         Ok(mount_of(point)? == mount_of(root.as_fd())? && here.st_ino == there.st_ino)
     }
@@ -173,7 +198,8 @@ impl<'a> Root<'a> {
             other => return other.at("Can't create file", dest),
         }
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let found = openat(place.dir, place.name.as_ref(), flags, Mode::empty()).at("Can't create file", dest)?;
+        let found = openat(place.dir, place.name.as_ref(), flags, Mode::empty())
+            .at("Can't create file", dest)?;
         match kind(found.as_fd()).at("Can't create file", dest)? {
             SFlag::S_IFDIR => Ok(()),
             _ => Err(Error::about("Destination is not a directory", dest)),
@@ -204,7 +230,9 @@ impl<'a> Root<'a> {
                 failure.extend_from_slice(b": existing destination is ");
                 failure.extend_from_slice(text.as_bytes());
             }
-            Err(Errno::EINVAL) => failure.extend_from_slice(b": destination exists and is not a symlink"),
+            Err(Errno::EINVAL) => {
+                failure.extend_from_slice(b": destination exists and is not a symlink");
+            }
             Err(errno) => return Err(Error::os(failure, errno)),
         }
         Err(Error::new(failure))
@@ -226,7 +254,8 @@ impl<'a> Root<'a> {
             None => Cow::Owned(CString::new(name).unwrap_or_default()),
         };
         if !matches!(&self.parent, Some((Some(known), _)) if known == parent) {
-            let (dir, way) = make_parents(parent, parent_mode(perms)).at("Can't mkdir parents for", dest)?;
+            let (dir, way) =
+                make_parents(parent, parent_mode(perms)).at("Can't mkdir parents for", dest)?;
             self.parent = Some(((way == Way::Plain).then(|| parent.to_vec()), dir));
         }
         let dir = self.parent.as_ref().map_or(AT_FDCWD, |(_, dir)| dir.as_fd());
@@ -234,12 +263,16 @@ impl<'a> Root<'a> {
     }
 }
 
-/// The error for a mount that could not be attached. The kernel refuses a directory on a file and the other way round, with an errno
-/// that does not say so.
+/// The error for a mount that could not be attached. The kernel refuses a directory on a file and
+/// the other way round, with an errno that does not say so.
 fn mismatch(failure: Failure, node: Node, point: BorrowedFd<'_>, dest: &CStr) -> Error {
     match Node::of(point) {
-        Ok(Node::File) if node == Node::Directory => Error::about("Destination is not a directory", dest),
-        Ok(Node::Directory) if node == Node::File => Error::about("Destination is not a file", dest),
+        Ok(Node::File) if node == Node::Directory => {
+            Error::about("Destination is not a directory", dest)
+        }
+        Ok(Node::Directory) if node == Node::File => {
+            Error::about("Destination is not a file", dest)
+        }
         _ => failure.explain(join("Can't mount on", dest)),
     }
 }
@@ -249,27 +282,31 @@ pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
     open_path(path, OFlag::O_NOFOLLOW)
 }
 
-/// Goes to the root of the mount namespace. A caller in a chroot has another one, and a new root that took that one's place would have the
-/// host's above it, where who may call chroot(2) climbs.
+/// Goes to the root of the mount namespace. A caller in a chroot has another one, and a new root
+/// that took that one's place would have the host's above it, where who may call chroot(2) climbs.
 pub(crate) fn leave_chroot(proc: BorrowedFd<'_>) -> Result<()> {
     let own = sys::pidfd_open(getpid()).or_else(|_| {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         openat(proc, c"self/ns/mnt", flags, Mode::empty())
     });
-    own.and_then(|own| setns(own, CloneFlags::CLONE_NEWNS)).context("Can't go to the root of the mount namespace")?;
+    own.and_then(|own| setns(own, CloneFlags::CLONE_NEWNS))
+        .context("Can't go to the root of the mount namespace")?;
     make_slave()
 }
 
 /// Has the host see nothing from here on of what is mounted below `/`.
 pub(crate) fn make_slave() -> Result<()> {
     let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC | MsFlags::MS_SILENT;
-    nix::mount::mount(None::<&CStr>, c"/", None::<&CStr>, slave, None::<&CStr>).context("Failed to make / slave")
+    nix::mount::mount(None::<&CStr>, c"/", None::<&CStr>, slave, None::<&CStr>)
+        .context("Failed to make / slave")
 }
 
-/// Leaves `/` for a new root. One pivot and one detach: from here on no path leads to what was there.
+/// Leaves `/` for a new root. One pivot and one detach: from here on no path leads to what was
+/// there.
 ///
-/// The detach takes what is topmost on the new root. That is the old root, unless the host mounts something on its own `/` in this
-/// very moment, which arrives here too: so look, and detach again until `/` is bare.
+/// The detach takes what is topmost on the new root. That is the old root, unless the host mounts
+/// something on its own `/` in this very moment, which arrives here too: so look, and detach again
+/// until `/` is bare.
 pub(crate) fn leave_for(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()> {
     mount::attach_at(base, None, c"/").explain(|| "Failed to attach the new root")?;
     pivot_to(proc, base)
@@ -279,12 +316,16 @@ pub(crate) fn leave_for(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()
 pub(crate) fn pivot_to(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()> {
     fchdir(base).context("chdir base")?;
     pivot_root(c".", c".").context("pivot_root")?;
-    let mount_of = |fd: BorrowedFd<'_>| mount::mount_id(proc, fd).context("Can't find the mount of the new root");
+    let mount_of = |fd: BorrowedFd<'_>| {
+        mount::mount_id(proc, fd).context("Can't find the mount of the new root")
+    };
     let root = mount_of(base)?;
     loop {
         let detached = umount2(c".", MntFlags::MNT_DETACH);
-        // Unlike `/`, this is what is mounted on it. Only the mount tells: file and device may be those of the old root.
-        let top = open(c"/..", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open the new root")?;
+        // Unlike `/`, this is what is mounted on it. Only the mount tells: file and device may be
+        // those of the old root.
+        let top = open(c"/..", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+            .context("Can't open the new root")?;
         if mount_of(top.as_fd())? == root {
             return chdir(c"/").context("chdir /");
         }
@@ -292,7 +333,8 @@ pub(crate) fn pivot_to(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()>
     }
 }
 
-/// The mode of parents that are made: open as far as the operation's own mode leaves anything to the group and to others.
+/// The mode of parents that are made: open as far as the operation's own mode leaves anything to
+/// the group and to others.
 const fn parent_mode(perms: u32) -> u32 {
     let mut mode = 0o755;
     let (group, others) = (perms & 0o070, perms & 0o007);
@@ -330,7 +372,8 @@ enum Way {
     Winding,
 }
 
-/// Opens a directory in the sandbox, making what is missing of it. Search permission is all that is needed on the way.
+/// Opens a directory in the sandbox, making what is missing of it. Search permission is all that is
+/// needed on the way.
 fn make_parents(path: &[u8], mode: u32) -> SysResult<(OwnedFd, Way)> {
     let whole = CString::new(path).map_err(|_| Errno::EINVAL)?;
     match open_parent(&whole) {
@@ -376,7 +419,12 @@ fn open_path(path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
 }
 
 /// openat2(2).
-fn beneath(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag, resolve: ResolveFlag) -> SysResult<OwnedFd> {
+fn beneath(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    flags: OFlag,
+    resolve: ResolveFlag,
+) -> SysResult<OwnedFd> {
     openat2(dir, path, OpenHow::new().flags(flags).resolve(resolve))
 }
 
@@ -393,8 +441,9 @@ const MAX_SYMLINKS: usize = 40;
 
 /// What openat2(2) does with `RESOLVE_NO_MAGICLINKS`, one component at a time.
 ///
-/// Symlinks are read and their text is walked, so a magic link could not be followed even by mistake; on procfs one that
-/// looks like it is refused, as openat2 would. The kernel keeps `..` below the process's root.
+/// Symlinks are read and their text is walked, so a magic link could not be followed even by
+/// mistake; on procfs one that looks like it is refused, as openat2 would. The kernel keeps `..`
+/// below the process's root.
 fn walk(path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
     if path.count_bytes() >= PATH_MAX {
         return Err(Errno::ENAMETOOLONG);
@@ -435,7 +484,11 @@ fn walk(path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
 
 /// The components of a path, the first one last.
 fn parts(path: &[u8]) -> Vec<Vec<u8>> {
-    path.split(|&byte| byte == b'/').filter(|&part| !matches!(part, b"" | b".")).rev().map(<[u8]>::to_vec).collect()
+    path.split(|&byte| byte == b'/')
+        .filter(|&part| !matches!(part, b"" | b"."))
+        .rev()
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 #[cfg(test)]

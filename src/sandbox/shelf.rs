@@ -1,8 +1,10 @@
-//! The shelf: where gathered mounts wait while there are not enough open files to hold each of them by one.
+//! The shelf: where gathered mounts wait while there are not enough open files to hold each of them
+//! by one.
 //!
-//! It is a tmpfs, and each mount is on a name of its own there. While sources are looked up it lies on /proc, below a copy of
-//! that, and recursive binds leave it out. While the sandbox is built it is the root of the mount namespace; the sandbox's root is
-//! mounted on it and is the process's root, so that no path leads to the shelf. It is gone before COMMAND comes.
+//! It is a tmpfs, and each mount is on a name of its own there. While sources are looked up it lies
+//! on /proc, below a copy of that, and recursive binds leave it out. While the sandbox is built it
+//! is the root of the mount namespace; the sandbox's root is mounted on it and is the process's
+//! root, so that no path leads to the shelf. It is gone before COMMAND comes.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -18,7 +20,8 @@ use crate::kernel::remount;
 use crate::sandbox::root::{leave_for, pivot_to};
 use crate::sandbox::tree::{Mount, Shelved, Step, Tree, plain_tmpfs};
 
-/// Room for what is open besides: the layers of one overlay are the most, for so many fit into its options.
+/// Room for what is open besides: the layers of one overlay are the most, for so many fit into its
+/// options.
 const ELSE: rlim_t = 400;
 
 /// From which number on an fd says that they are running out, where so many files may be open.
@@ -41,7 +44,8 @@ impl<'a> Shelf<'a> {
         let fd = plain_tmpfs().explain(what)?;
         let cover = mount::clone_tree(AT_FDCWD, c"/proc", Depth::Recursive).explain(what)?;
         mount::attach_at(fd.as_fd(), None, c"/proc").explain(what)?;
-        let here = open(c".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open the working directory")?;
+        let here = open(c".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+            .context("Can't open the working directory")?;
         remount::make_unbindable(proc, fd.as_fd()).map_err(|errno| Error::mount(what(), errno))?;
         fchdir(here).context("Can't enter the working directory")?;
         mount::attach_at(cover.as_fd(), None, c"/proc").explain(what)?;
@@ -73,7 +77,13 @@ impl<'a> Shelf<'a> {
         let name = CString::new(self.used.to_string()).unwrap_or_default();
         match tree.node {
             Node::Directory => mkdirat(&self.fd, name.as_c_str(), Mode::from_bits_truncate(0o700)),
-            Node::File => mknodat(&self.fd, name.as_c_str(), SFlag::S_IFREG, Mode::from_bits_truncate(0o600), 0),
+            Node::File => mknodat(
+                &self.fd,
+                name.as_c_str(),
+                SFlag::S_IFREG,
+                Mode::from_bits_truncate(0o600),
+                0,
+            ),
         }
         .context(what)?;
         mount::attach_at(tree.fd.as_fd(), Some(self.fd.as_fd()), &name).explain(|| what)?;
@@ -104,7 +114,8 @@ impl<'a> Shelf<'a> {
 
     /// Makes the process's root that of the mount namespace, and the shelf unreachable.
     pub(crate) fn leave(self) -> Result<()> {
-        let root = open(c"/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open /")?;
+        let root =
+            open(c"/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context("Can't open /")?;
         fchdir(&self.fd).context("chdir")?;
         chroot(c".").context("chroot")?;
         pivot_to(self.proc, root.as_fd())

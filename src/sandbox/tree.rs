@@ -1,4 +1,5 @@
-//! What is gathered from the host: detached mounts, and the scratch tmpfs that data files and overlays need.
+//! What is gathered from the host: detached mounts, and the scratch tmpfs that data files and
+//! overlays need.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
@@ -8,7 +9,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
-use nix::libc;
 use nix::sys::stat::{Mode, mkdirat};
 
 use crate::config::op::{Access, Devices};
@@ -24,7 +24,8 @@ pub(crate) struct Tree {
     pub(crate) fd: OwnedFd,
     /// What its root is.
     pub(crate) node: Node,
-    /// Attributes that could not be set before attaching, because the kernel has no mount_setattr(2).
+    /// Attributes that could not be set before attaching, because the kernel has no
+    /// mount_setattr(2).
     pub(crate) to_set: Option<Attributes>,
 }
 
@@ -88,7 +89,9 @@ impl Step {
     /// The mounts that it attaches.
     pub(crate) fn mounts(&mut self) -> Vec<&mut Mount> {
         match self {
-            Self::Attach { mount, .. } | Self::Data { mount, .. } | Self::Procfs { mount, .. } => vec![mount],
+            Self::Attach { mount, .. } | Self::Data { mount, .. } | Self::Procfs { mount, .. } => {
+                vec![mount]
+            }
             Self::Dev { parts: DevParts { tmpfs, nodes, pts }, .. } => {
                 nodes.iter_mut().map(|(_, mount)| mount).chain([tmpfs, pts]).collect()
             }
@@ -104,7 +107,8 @@ pub(crate) struct Layers {
     pub(crate) upper: Option<(OwnedFd, OwnedFd)>,
     /// The topmost first.
     pub(crate) lower: Vec<OwnedFd>,
-    /// The options with the caller's own paths, for an error: the fds that stand for them mean nothing to anybody.
+    /// The options with the caller's own paths, for an error: the fds that stand for them mean
+    /// nothing to anybody.
     pub(crate) shown: String,
 }
 
@@ -117,11 +121,21 @@ impl Layers {
 
 /// A tmpfs that is nobody's `--tmpfs`.
 pub(crate) fn plain_tmpfs() -> mount::MountResult<OwnedFd> {
-    Fresh { kind: c"tmpfs", parameters: &[], attributes: Attributes::NOSUID.with(Attributes::NODEV) }.make()
+    Fresh {
+        kind: c"tmpfs",
+        parameters: &[],
+        attributes: Attributes::NOSUID.with(Attributes::NODEV),
+    }
+    .make()
 }
 
 /// Sets a clone's attributes, or notes that this has to wait.
-pub(crate) fn with_attributes(fd: OwnedFd, attributes: Attributes, depth: Depth, what: impl Fn() -> Vec<u8>) -> Result<Tree> {
+pub(crate) fn with_attributes(
+    fd: OwnedFd,
+    attributes: Attributes,
+    depth: Depth,
+    what: impl Fn() -> Vec<u8>,
+) -> Result<Tree> {
     let node = Node::of(fd.as_fd()).map_err(|errno| Error::os(what(), errno))?;
     let to_set = match mount::add_attributes(fd.as_fd(), attributes, depth) {
         Ok(()) => None,
@@ -150,13 +164,14 @@ pub(crate) fn fresh_tree(
     attributes: Attributes,
     dest: &CStr,
 ) -> Result<Tree> {
-    let fd = Fresh { kind, parameters, attributes }
-        .make()
-        .explain(|| join(&format!("Can't mount {} on", OsStr::from_bytes(kind.to_bytes()).display()), dest))?;
+    let fd = Fresh { kind, parameters, attributes }.make().explain(|| {
+        join(&format!("Can't mount {} on", OsStr::from_bytes(kind.to_bytes()).display()), dest)
+    })?;
     Ok(Tree { fd, node: Node::Directory, to_set: None })
 }
 
-/// Copies an fd of the caller's to its end. `io::copy` knows faster ways, but panics where a file refuses them halfway.
+/// Copies an fd of the caller's to its end. `io::copy` knows faster ways, but panics where a file
+/// refuses them halfway.
 pub(crate) fn copy(from: OwnedFd, to: OwnedFd, dest: &CStr) -> Result<()> {
     let (mut from, mut to) = (File::from(from), File::from(to));
     let mut buffer = [0; 16 * 1024];
@@ -169,11 +184,14 @@ pub(crate) fn copy(from: OwnedFd, to: OwnedFd, dest: &CStr) -> Result<()> {
         }
     };
     // Beyond RLIMIT_FSIZE the signal would end this process without a word; the error has one.
-    sys::while_ignored(libc::SIGXFSZ, all).map_err(|error| errno(&error)).at("Can't write data to file", dest)
+    sys::while_ignored(libc::SIGXFSZ, all)
+        .map_err(|error| errno(&error))
+        .at("Can't write data to file", dest)
 }
 
-/// A tmpfs on top of the host's /proc, gone with the old tree. /proc is the one directory that is sure to be there, and the one
-/// that is not needed by its path any more: it is open, and the working directory from here on.
+/// A tmpfs on top of the host's /proc, gone with the old tree. /proc is the one directory that is
+/// sure to be there, and the one that is not needed by its path any more: it is open, and the
+/// working directory from here on.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     pub(crate) fd: OwnedFd,
@@ -182,7 +200,10 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// The scratch tmpfs, made at the first need.
-    pub(crate) fn get<'a>(slot: &'a mut Option<Self>, proc: BorrowedFd<'_>) -> Result<&'a mut Self> {
+    pub(crate) fn get<'a>(
+        slot: &'a mut Option<Self>,
+        proc: BorrowedFd<'_>,
+    ) -> Result<&'a mut Self> {
         let made = if let Some(made) = slot.take() {
             made
         } else {
@@ -196,7 +217,8 @@ impl Scratch {
     pub(crate) fn new() -> Result<Self> {
         let what = || "Can't mount scratch tmpfs";
         let fd = plain_tmpfs().explain(what)?;
-        // By path: the open /proc is the one of the caller's mount namespace, where nothing of ours may be attached.
+        // By path: the open /proc is the one of the caller's mount namespace, where nothing of ours
+        // may be attached.
         mount::attach_at(fd.as_fd(), None, c"/proc").explain(what)?;
         Ok(Self { fd, used: 0 })
     }
@@ -211,7 +233,8 @@ impl Scratch {
         let name = self.next_name(prefix);
         let what = "Can't create directory on scratch tmpfs";
         mkdirat(&self.fd, name.as_c_str(), Mode::from_bits_truncate(0o755)).context(what)?;
-        let fd = openat(&self.fd, name.as_c_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).context(what)?;
+        let fd = openat(&self.fd, name.as_c_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+            .context(what)?;
         Ok((name, fd))
     }
 }

@@ -1,7 +1,9 @@
-//! Directories of the control groups' file system: what is read from and written to them, and how one is emptied and removed.
+//! Directories of the control groups' file system: what is read from and written to them, and how
+//! one is emptied and removed.
 //!
-//! Everything is done relative to an open directory. Others with the same user id may make and remove groups at any time, so every
-//! answer can be out of date; what must not be is settled by locks, see [`crate::confine::cgroup::leaf`].
+//! Everything is done relative to an open directory. Others with the same user id may make and
+//! remove groups at any time, so every answer can be out of date; what must not be is settled by
+//! locks, see [`crate::confine::cgroup::leaf`].
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -12,7 +14,6 @@ use std::time::{Duration, Instant};
 use nix::dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, fstat, mkdirat};
@@ -65,12 +66,16 @@ impl Dir {
         fstat(&self.0).map(|stat| stat.st_uid)
     }
 
-    /// Whether it is ours to arrange: groups can be made below it, processes moved, controllers chosen.
+    /// Whether it is ours to arrange: groups can be made below it, processes moved, controllers
+    /// chosen.
     pub(crate) fn is_delegated(&self) -> bool {
-        [c".", PROCS, SUBTREE].into_iter().all(|path| faccessat(self, path, AccessFlags::W_OK, AtFlags::empty()).is_ok())
+        [c".", PROCS, SUBTREE]
+            .into_iter()
+            .all(|path| faccessat(self, path, AccessFlags::W_OK, AtFlags::empty()).is_ok())
     }
 
-    /// Whether the group is still there: the directory of one that was removed stays open, and empty.
+    /// Whether the group is still there: the directory of one that was removed stays open, and
+    /// empty.
     pub(crate) fn is_there(&self) -> bool {
         faccessat(self, PROCS, AccessFlags::F_OK, AtFlags::empty()).is_ok()
     }
@@ -95,7 +100,12 @@ impl Dir {
 
     /// The processes in it. One that this pid namespace does not show is 0.
     pub(crate) fn processes(&self) -> SysResult<Vec<Pid>> {
-        Ok(self.words(PROCS)?.iter().filter_map(|word| word.parse().ok()).map(Pid::from_raw).collect())
+        Ok(self
+            .words(PROCS)?
+            .iter()
+            .filter_map(|word| word.parse().ok())
+            .map(Pid::from_raw)
+            .collect())
     }
 
     /// The names of the groups below it.
@@ -117,13 +127,14 @@ impl Dir {
         mkdirat(self, name, Mode::S_IRWXU)
     }
 
-    /// Takes a lock without waiting, shared or for us alone; EWOULDBLOCK if somebody else has it. It belongs to the open file and is gone
-    /// with that, also when this process is killed.
+    /// Takes a lock without waiting, shared or for us alone; EWOULDBLOCK if somebody else has it.
+    /// It belongs to the open file and is gone with that, also when this process is killed.
     pub(crate) fn lock(&self, alone: bool) -> SysResult<()> {
         sys::lock_open_file(self.as_fd(), if alone { libc::LOCK_EX } else { libc::LOCK_SH })
     }
 
-    /// Ends all processes of a group below this one, and removes it with all that is below it. EBUSY if they have not ended by then.
+    /// Ends all processes of a group below this one, and removes it with all that is below it.
+    /// EBUSY if they have not ended by then.
     pub(crate) fn remove(&self, name: &CStr, patience: Duration) -> SysResult<()> {
         let group = self.child(name)?;
         let deadline = Instant::now() + patience;
@@ -153,8 +164,9 @@ impl Dir {
         if self.write(c"cgroup.kill", b"1").is_ok() {
             return Ok(());
         }
-        // Linux before 5.14: one by one. Whoever has forked in between forks no more once it is frozen, and can still be killed. Not at
-        // the first time, because we may be killed ourselves, and what is frozen then stays for the next one.
+        // Linux before 5.14: one by one. Whoever has forked in between forks no more once it is
+        // frozen, and can still be killed. Not at the first time, because we may be killed
+        // ourselves, and what is frozen then stays for the next one.
         if again {
             _ = self.write(c"cgroup.freeze", b"1");
         }
@@ -189,7 +201,12 @@ impl Dir {
     /// Waits until nobody is left; the result is whether that was so in time.
     fn wait_until_empty(&self, patience: Duration) -> SysResult<bool> {
         let deadline = Instant::now() + patience;
-        let events = File::from(openat(self, c"cgroup.events", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?);
+        let events = File::from(openat(
+            self,
+            c"cgroup.events",
+            OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?);
         loop {
             // Reading from an fd and waiting on the same one is what leaves no gap between the two.
             let mut text = [0; 256];
@@ -202,7 +219,9 @@ impl Dir {
                 return Ok(false);
             }
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
-            sys::uninterrupted(|| poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLPRI)], timeout))?;
+            sys::uninterrupted(|| {
+                poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLPRI)], timeout)
+            })?;
         }
     }
 }

@@ -1,20 +1,22 @@
-//! The sandbox's control group: a leaf that is made before the sandbox's first process is, which begins its life in it, and that goes
-//! when the sandbox has ended, see cgroups(7).
+//! The sandbox's control group: a leaf that is made before the sandbox's first process is, which
+//! begins its life in it, and that goes when the sandbox has ended, see cgroups(7).
 //!
-//! The kernel allows no processes in a group whose controllers are handed on to groups below, so we cannot stay where we are: we move
-//! into a group `supervisor`, and the leaf `bwrap-PID` is made beside it. Who already is in a `supervisor`, because its parent is one of
-//! us or a launcher has put it there, only makes the leaf; that is how several sandboxes live side by side.
+//! The kernel allows no processes in a group whose controllers are handed on to groups below, so we
+//! cannot stay where we are: we move into a group `supervisor`, and the leaf `bwrap-PID` is made
+//! beside it. Who already is in a `supervisor`, because its parent is one of us or a launcher has
+//! put it there, only makes the leaf; that is how several sandboxes live side by side.
 //!
-//! Two locks tell what others are doing. Each monitor has its leaf's: one that can be had is a dead monitor's, and the leaf is removed
-//! by whoever comes next. And each has `supervisor`'s, shared: who gets that for itself alone may put things back as they were.
+//! Two locks tell what others are doing. Each monitor has its leaf's: one that can be had is a dead
+//! monitor's, and the leaf is removed by whoever comes next. And each has `supervisor`'s, shared:
+//! who gets that for itself alone may put things back as they were.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use libc::c_int;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
-use nix::libc::c_int;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpid, write};
@@ -89,7 +91,8 @@ fn crowded(path: &CStr, uid: u32) -> Error {
 /// A path from the root as one that is relative to its directory.
 fn relative(path: &[u8]) -> Result<CString> {
     let path = path.strip_prefix(b"/").unwrap_or(path);
-    CString::new(if path.is_empty() { b"." } else { path }).map_err(|_| Error::new("Can't understand /proc/self/cgroup"))
+    CString::new(if path.is_empty() { b"." } else { path })
+        .map_err(|_| Error::new("Can't understand /proc/self/cgroup"))
 }
 
 /// Tries again for a second what others are in the way of for a moment.
@@ -107,31 +110,54 @@ fn patiently<T>(transient: &[Errno], mut attempt: impl FnMut() -> SysResult<T>) 
 
 impl Place {
     fn find(proc: BorrowedFd<'_>, uid: u32) -> Result<Self> {
-        let open = |dir: &Dir, path: &CStr| Dir::open(dir.as_fd(), path).at("Can't open the control group", path);
-        let root = Dir::open(AT_FDCWD, c"/sys/fs/cgroup").context("--cgroup needs cgroup v2: Can't open /sys/fs/cgroup")?;
+        let open = |dir: &Dir, path: &CStr| {
+            Dir::open(dir.as_fd(), path).at("Can't open the control group", path)
+        };
+        let root = Dir::open(AT_FDCWD, c"/sys/fs/cgroup")
+            .context("--cgroup needs cgroup v2: Can't open /sys/fs/cgroup")?;
         if !root.is_version_2().context("Can't look at /sys/fs/cgroup")? {
             let what = "--cgroup needs cgroup v2, and /sys/fs/cgroup is cgroup v1 or hybrid here";
-            return Err(Error::new(format!("{what} (boot with systemd.unified_cgroup_hierarchy=1)")));
+            return Err(Error::new(format!(
+                "{what} (boot with systemd.unified_cgroup_hierarchy=1)"
+            )));
         }
-        let text = read_file(proc, c"self/cgroup", 64 << 10).context("Can't read /proc/self/cgroup")?;
-        let path = own_path(&text).ok_or_else(|| Error::new("Can't understand /proc/self/cgroup"))?;
-        let path = CString::new(path).map_err(|_| Error::new("Can't understand /proc/self/cgroup"))?;
+        let text =
+            read_file(proc, c"self/cgroup", 64 << 10).context("Can't read /proc/self/cgroup")?;
+        let path =
+            own_path(&text).ok_or_else(|| Error::new("Can't understand /proc/self/cgroup"))?;
+        let path =
+            CString::new(path).map_err(|_| Error::new("Can't understand /proc/self/cgroup"))?;
         let own = open(&root, &relative(path.to_bytes())?)?;
-        let processes = own.processes().at("Can't look for processes in the control group", &path)?;
+        let processes =
+            own.processes().at("Can't look for processes in the control group", &path)?;
         // Another part of the hierarchy may be mounted than the one that the path begins at.
         if !processes.contains(&getpid()) {
-            return Err(unsuitable("--cgroup: the control group", &path, " is not the one of this name in /sys/fs/cgroup", uid));
+            return Err(unsuitable(
+                "--cgroup: the control group",
+                &path,
+                " is not the one of this name in /sys/fs/cgroup",
+                uid,
+            ));
         }
-        let above = path.to_bytes().strip_suffix(SUPERVISOR.to_bytes()).and_then(|above| above.strip_suffix(b"/"));
+        let above = path
+            .to_bytes()
+            .strip_suffix(SUPERVISOR.to_bytes())
+            .and_then(|above| above.strip_suffix(b"/"));
         if let Some(above) = above {
             let base = open(&root, &relative(above)?)?;
             if base.is_delegated() {
-                let path = CString::new(if above.is_empty() { b"/" } else { above }).unwrap_or_default();
+                let path =
+                    CString::new(if above.is_empty() { b"/" } else { above }).unwrap_or_default();
                 return Self { root, own, base, path, seated: true }.without_others(&[], uid);
             }
         }
         if !own.is_delegated() {
-            return Err(unsuitable("--cgroup: the control group", &path, " is not delegated to this user", uid));
+            return Err(unsuitable(
+                "--cgroup: the control group",
+                &path,
+                " is not delegated to this user",
+                uid,
+            ));
         }
         let base = own.child(c".").at("Can't open the control group", &path)?;
         Self { root, own, base, path, seated: false }.without_others(&[getpid()], uid)
@@ -139,16 +165,29 @@ impl Place {
 
     /// Checks that nobody lives where the leaf is to be made who would have to move.
     fn without_others(self, known: &[Pid], uid: u32) -> Result<Self> {
-        let processes = self.base.processes().at("Can't look for processes in the control group", &self.path)?;
-        if processes.iter().all(|pid| known.contains(pid)) { Ok(self) } else { Err(crowded(&self.path, uid)) }
+        let processes = self
+            .base
+            .processes()
+            .at("Can't look for processes in the control group", &self.path)?;
+        if processes.iter().all(|pid| known.contains(pid)) {
+            Ok(self)
+        } else {
+            Err(crowded(&self.path, uid))
+        }
     }
 
     /// Checks that the controllers can be had.
     fn check(&self, settings: &[Setting]) -> Result<()> {
-        let list = |dir: &Dir| dir.words(c"cgroup.controllers").at("Can't read the controllers of", &self.path);
+        let list = |dir: &Dir| {
+            dir.words(c"cgroup.controllers").at("Can't read the controllers of", &self.path)
+        };
         let (here, all) = (list(&self.base)?, list(&self.root)?);
-        let missing = |setting: &&Setting| setting.controller().is_some_and(|name| here.iter().all(|known| known != name));
-        let Some((key, name)) = settings.iter().find(missing).map(|setting| (setting.name(), setting.controller())) else {
+        let missing = |setting: &&Setting| {
+            setting.controller().is_some_and(|name| here.iter().all(|known| known != name))
+        };
+        let Some((key, name)) =
+            settings.iter().find(missing).map(|setting| (setting.name(), setting.controller()))
+        else {
             return Ok(());
         };
         let name = name.unwrap_or_default();
@@ -159,7 +198,10 @@ impl Place {
                  Delegate=cpu cpuset io memory pids in {file}"
             )));
         }
-        Err(Error::new(format!("--cgroup {key}: this system has no controller {name} (it has: {})", all.join(" "))))
+        Err(Error::new(format!(
+            "--cgroup {key}: this system has no controller {name} (it has: {})",
+            all.join(" ")
+        )))
     }
 
     /// Moves into `supervisor`, unless we are in one, and keeps that from going away.
@@ -181,15 +223,21 @@ impl Place {
                 // Who has left may have removed it in between.
                 if supervisor.is_there() { Ok(supervisor) } else { Err(Errno::ENOENT) }
             };
-            patiently(&taken, occupy).inspect_err(|_| _ = base.remove_if_empty(SUPERVISOR)).at(failed, &path)?
+            patiently(&taken, occupy)
+                .inspect_err(|_| _ = base.remove_if_empty(SUPERVISOR))
+                .at(failed, &path)?
         };
         let moved = (!seated).then(Vec::new);
         let leaf = Leaf { base, supervisor, group: None, moved, entrance: None, caps, ours: true };
         if leaf.moved.is_some() {
-            // What is still enabled was left by one who was killed: as long as something lives below, nobody can be put in here.
-            let left = leaf.base.words(SUBTREE).at("Can't read the enabled controllers of", &path)?;
+            // What is still enabled was left by one who was killed: as long as something lives
+            // below, nobody can be put in here.
+            let left =
+                leaf.base.words(SUBTREE).at("Can't read the enabled controllers of", &path)?;
             leaf.switch('-', &left).at("Can't disable the controllers in", &path)?;
-            leaf.supervisor.write(PROCS, b"0").at("Can't move into the control group supervisor in", &path)?;
+            leaf.supervisor
+                .write(PROCS, b"0")
+                .at("Can't move into the control group supervisor in", &path)?;
         }
         Ok(leaf)
     }
@@ -198,7 +246,12 @@ impl Place {
 impl Leaf {
     /// Makes the group with its limits, if there are to be any.
     /// `leaves` says whether the monitor moves to another user namespace.
-    pub(crate) fn make(settings: &[Setting], proc: BorrowedFd<'_>, caller: Caller, leaves: bool) -> Result<Option<Self>> {
+    pub(crate) fn make(
+        settings: &[Setting],
+        proc: BorrowedFd<'_>,
+        caller: Caller,
+        leaves: bool,
+    ) -> Result<Option<Self>> {
         if settings.is_empty() {
             return Ok(None);
         }
@@ -209,7 +262,12 @@ impl Leaf {
         let caps = if caller.uid == 0 && owner != 0 { caps::DAC_OVERRIDE } else { 0 };
         if caps != 0 && leaves {
             // In another user namespace root could not remove the leaf again.
-            return Err(unsuitable("--cgroup: the control group", &path, " is not root's", caller.uid));
+            return Err(unsuitable(
+                "--cgroup: the control group",
+                &path,
+                " is not root's",
+                caller.uid,
+            ));
         }
         let mut leaf = place.sit(caps)?;
         leaf.sweep();
@@ -222,7 +280,8 @@ impl Leaf {
         Ok(Some(leaf))
     }
 
-    /// Has the groups below get the controllers that they need: all with one write, because that is done in full or not at all.
+    /// Has the groups below get the controllers that they need: all with one write, because that is
+    /// done in full or not at all.
     fn enable(&mut self, settings: &[Setting]) -> SysResult<()> {
         let there = self.base.words(SUBTREE)?;
         let mut needed = controllers(settings);
@@ -239,11 +298,13 @@ impl Leaf {
         if controllers.is_empty() {
             return Ok(());
         }
-        let words: Vec<_> = controllers.iter().map(|name| format!("{sign}{}", name.as_ref())).collect();
+        let words: Vec<_> =
+            controllers.iter().map(|name| format!("{sign}{}", name.as_ref())).collect();
         self.base.write(SUBTREE, words.join(" ").as_bytes())
     }
 
-    /// Removes the leaves of monitors that were killed, with all that still lives in them. What cannot be removed is left alone.
+    /// Removes the leaves of monitors that were killed, with all that still lives in them. What
+    /// cannot be removed is left alone.
     fn sweep(&self) {
         let names = self.base.children().unwrap_or_default();
         for name in names.iter().filter(|name| name.to_bytes().starts_with(LEAF.as_bytes())) {
@@ -256,12 +317,16 @@ impl Leaf {
         }
     }
 
-    /// Makes the leaf and takes its lock. Somebody who sweeps may have been faster, and a monitor in another pid namespace may have
-    /// the same pid; then it is another name.
+    /// Makes the leaf and takes its lock. Somebody who sweeps may have been faster, and a monitor
+    /// in another pid namespace may have the same pid; then it is another name.
     fn add(&mut self) -> SysResult<()> {
         let pid = getpid();
         for attempt in 0..100 {
-            let name = if attempt == 0 { format!("{LEAF}{pid}") } else { format!("{LEAF}{pid}.{attempt}") };
+            let name = if attempt == 0 {
+                format!("{LEAF}{pid}")
+            } else {
+                format!("{LEAF}{pid}.{attempt}")
+            };
             let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
             match self.base.make(&name) {
                 Err(Errno::EEXIST) => continue,
@@ -299,21 +364,35 @@ impl Leaf {
                 Ok(()) => {}
                 Err(Errno::ENOENT) => {
                     let kernel = sys::kernel_release();
-                    return Err(Error::new(format!("--cgroup {key}: this kernel, {kernel}, has no such file")));
+                    return Err(Error::new(format!(
+                        "--cgroup {key}: this kernel, {kernel}, has no such file"
+                    )));
                 }
                 Err(other) => {
-                    return Err(Error::os(join(&format!("--cgroup {key}: the kernel refuses the value"), setting.value), other));
+                    return Err(Error::os(
+                        join(
+                            &format!("--cgroup {key}: the kernel refuses the value"),
+                            setting.value,
+                        ),
+                        other,
+                    ));
                 }
             }
         }
         Ok(())
     }
 
-    /// Makes the sandbox's first process, in the leaf from its first moment on. `None` in the child.
+    /// Makes the sandbox's first process, in the leaf from its first moment on. `None` in the
+    /// child.
     ///
-    /// Where the kernel or a filter does not have that, or the first process only leads into another pid namespace, where it would
-    /// be counted for as long as it is not reaped, it is made outside and moves itself, see [`join_group`].
-    pub(crate) fn clone_process(&mut self, namespaces: c_int, leads: bool) -> SysResult<Option<Pid>> {
+    /// Where the kernel or a filter does not have that, or the first process only leads into
+    /// another pid namespace, where it would be counted for as long as it is not reaped, it is made
+    /// outside and moves itself, see [`join_group`].
+    pub(crate) fn clone_process(
+        &mut self,
+        namespaces: c_int,
+        leads: bool,
+    ) -> SysResult<Option<Pid>> {
         if !leads {
             match sys::clone_into_cgroup(namespaces, self.dir()?.as_fd()) {
                 Err(Errno::ENOSYS | Errno::EPERM | Errno::E2BIG | Errno::EINVAL) => {}
@@ -325,7 +404,8 @@ impl Leaf {
         sys::clone_process(namespaces, End::Ours)
     }
 
-    /// In the sandbox: leaves the group to the monitor, and keeps only the way into it if it is needed.
+    /// In the sandbox: leaves the group to the monitor, and keeps only the way into it if it is
+    /// needed.
     pub(crate) fn hand_over(mut self) -> Option<OwnedFd> {
         self.ours = false;
         self.entrance.take()
@@ -366,7 +446,11 @@ impl Drop for Leaf {
         if let Some((name, _)) = &self.group
             && let Err(errno) = self.base.remove(name, PATIENCE)
         {
-            warn(format_args!("Can't remove the control group {}: {}", name.to_string_lossy(), describe(errno)));
+            warn(format_args!(
+                "Can't remove the control group {}: {}",
+                name.to_string_lossy(),
+                describe(errno)
+            ));
             return;
         }
         if let Some(enabled) = self.moved.take() {
@@ -375,8 +459,9 @@ impl Drop for Leaf {
     }
 }
 
-/// The sandbox's first process: moves into its group, if it was not born there, and makes that the root of what it sees of groups. A
-/// cgroup namespace that the clone had made would have the monitor's group as its root.
+/// The sandbox's first process: moves into its group, if it was not born there, and makes that the
+/// root of what it sees of groups. A cgroup namespace that the clone had made would have the
+/// monitor's group as its root.
 pub(crate) fn join_group(entrance: Option<OwnedFd>, is_root: bool) -> Result<()> {
     if let Some(procs) = entrance {
         sys::uninterrupted(|| write(&procs, b"0")).context("Can't move into the control group")?;

@@ -1,4 +1,5 @@
-//! `--cgroup`: what is asked for, file by file of a control group, see cgroups(7). [`crate::confine::cgroup::leaf`] makes the group.
+//! `--cgroup`: what is asked for, file by file of a control group, see cgroups(7).
+//! [`crate::confine::cgroup::leaf`] makes the group.
 
 pub(crate) mod dir;
 pub(crate) mod leaf;
@@ -19,7 +20,8 @@ pub(crate) struct Setting {
     pub(crate) value: Word,
 }
 
-/// The files that every group has and that limit it. The others would move or stop the sandbox, or change what the group is.
+/// The files that every group has and that limit it. The others would move or stop the sandbox, or
+/// change what the group is.
 const CORE: [&[u8]; 3] = [b"cgroup.max.depth", b"cgroup.max.descendants", b"cgroup.pressure"];
 
 impl Setting {
@@ -27,16 +29,21 @@ impl Setting {
     pub(crate) fn parse(key: Word, value: Word) -> Result<Self> {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
         let name = key.to_bytes();
-        let has_form =
-            name.split(|&byte| byte == b'.').count() > 1 && name.split(|&byte| byte == b'.').all(|part| !part.is_empty());
+        let has_form = name.split(|&byte| byte == b'.').count() > 1
+            && name.split(|&byte| byte == b'.').all(|part| !part.is_empty());
         if !has_form || !name.iter().copied().all(known) {
-            return Err(Error::about("--cgroup takes the name of a control group's file, like memory.max, and not", key));
+            return Err(Error::about(
+                "--cgroup takes the name of a control group's file, like memory.max, and not",
+                key,
+            ));
         }
         if name.starts_with(b"cgroup.") && !CORE.contains(&name) {
             return Err(Error::about("--cgroup sets limits, and cannot set", key));
         }
         if value.is_empty() || value.to_bytes().contains(&b'\n') {
-            return Err(Error::new([&join("--cgroup", key), &b" takes one line of text"[..]].concat()));
+            return Err(Error::new(
+                [&join("--cgroup", key), &b" takes one line of text"[..]].concat(),
+            ));
         }
         Ok(Self { key, value })
     }
@@ -48,7 +55,10 @@ impl Setting {
 
     /// The controller that the file belongs to; none for the files that every group has.
     pub(crate) fn controller(self) -> Option<&'static str> {
-        self.name().split_once('.').map(|(controller, _)| controller).filter(|&controller| controller != "cgroup")
+        self.name()
+            .split_once('.')
+            .map(|(controller, _)| controller)
+            .filter(|&controller| controller != "cgroup")
     }
 }
 
@@ -66,19 +76,30 @@ pub(crate) fn controllers(settings: &[Setting]) -> Vec<&'static str> {
 /// A process of the sandbox that could not be made, which may well be what was asked for.
 pub(crate) fn fork_failure(what: &str, errno: Errno, settings: &[Setting]) -> Error {
     if errno == Errno::EAGAIN && settings.iter().any(|setting| setting.key == c"pids.max") {
-        return Error::os(format!("{what} (--cgroup pids.max counts every process of the sandbox)"), errno);
+        return Error::os(
+            format!("{what} (--cgroup pids.max counts every process of the sandbox)"),
+            errno,
+        );
     }
     Error::os(what, errno)
 }
 
-/// What `0::` begins in /proc/PID/cgroup: the group of version 2, as a path from the root of the hierarchy.
+/// What `0::` begins in /proc/PID/cgroup: the group of version 2, as a path from the root of the
+/// hierarchy.
 pub(crate) fn own_path(text: &[u8]) -> Option<&[u8]> {
-    text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"0::")).filter(|path| path.starts_with(b"/"))
+    text.split(|&byte| byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"0::"))
+        .filter(|path| path.starts_with(b"/"))
 }
 
 /// The whole number that a line `NAME NUMBER` of a file like `cgroup.events` has.
 pub(crate) fn field(text: &[u8], name: &CStr) -> Option<u64> {
-    let value = |line: &[u8]| std::str::from_utf8(line.strip_prefix(name.to_bytes())?.strip_prefix(b" ")?).ok()?.parse().ok();
+    let value = |line: &[u8]| {
+        std::str::from_utf8(line.strip_prefix(name.to_bytes())?.strip_prefix(b" ")?)
+            .ok()?
+            .parse()
+            .ok()
+    };
     text.split(|&byte| byte == b'\n').find_map(value)
 }
 
@@ -133,8 +154,14 @@ mod tests {
 
     #[test]
     fn controllers_are_named_once() {
-        let all = [(c"pids.max", c"5"), (c"memory.max", c"1"), (c"cgroup.pressure", c"0"), (c"memory.high", c"1")];
-        let settings: Vec<_> = all.iter().filter_map(|&(key, value)| Setting::parse(key, value).ok()).collect();
+        let all = [
+            (c"pids.max", c"5"),
+            (c"memory.max", c"1"),
+            (c"cgroup.pressure", c"0"),
+            (c"memory.high", c"1"),
+        ];
+        let settings: Vec<_> =
+            all.iter().filter_map(|&(key, value)| Setting::parse(key, value).ok()).collect();
         assert_eq!(controllers(&settings), ["pids", "memory"]);
     }
 

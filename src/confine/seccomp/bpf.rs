@@ -1,16 +1,17 @@
 //! From rules about system calls to one classic BPF program, see seccomp(2) and the kernel's
 //! Documentation/networking/filter.rst.
 //!
-//! seccompiler makes the code of a rule's conditions. What is done here is the search for the call's
-//! number, by halving, so that neither a call nor the kernel, which tries every number out when a
-//! filter is installed, has to go along a list of hundreds. Instructions are put together from the
-//! last one to the first: BPF jumps only forwards, so whatever is jumped to is there already.
+//! seccompiler makes the code of a rule's conditions. What is done here is the search for the
+//! call's number, by halving, so that neither a call nor the kernel, which tries every number out
+//! when a filter is installed, has to go along a list of hundreds. Instructions are put together
+//! from the last one to the first: BPF jumps only forwards, so whatever is jumped to is there
+//! already.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
+use libc::sock_filter;
 use nix::errno::Errno;
-use nix::libc::{self, sock_filter};
 use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompCondition, SeccompRule};
 
 use crate::confine::seccomp::program::MAX_INSTRUCTIONS;
@@ -47,7 +48,8 @@ impl From<SeccompAction> for Answer {
 }
 
 impl Answer {
-    /// How little is left of the call: the kernel orders actions as signed numbers, the smallest first.
+    /// How little is left of the call: the kernel orders actions as signed numbers, the smallest
+    /// first.
     const fn rank(self) -> i32 {
         (self.0 & libc::SECCOMP_RET_ACTION_FULL).cast_signed()
     }
@@ -72,7 +74,10 @@ impl Rule {
     }
 
     /// Makes a rule; without conditions it always matches.
-    pub(crate) fn new(conditions: Vec<SeccompCondition>, action: SeccompAction) -> Result<Self, BackendError> {
+    pub(crate) fn new(
+        conditions: Vec<SeccompCondition>,
+        action: SeccompAction,
+    ) -> Result<Self, BackendError> {
         if conditions.is_empty() {
             return Ok(Self::always(action));
         }
@@ -98,14 +103,19 @@ impl Rule {
     }
 }
 
-/// The rules by system call. Of those that match, the one that leaves least of the call counts, and of equal ones the first.
+/// The rules by system call. Of those that match, the one that leaves least of the call counts, and
+/// of equal ones the first.
 pub(crate) type Rules<R = Rule> = BTreeMap<u32, Vec<R>>;
 
-/// What is done about one system call: rules in the order in which they are tried, and the answer if none of them matches.
+/// What is done about one system call: rules in the order in which they are tried, and the answer
+/// if none of them matches.
 type Decision<'a> = (Vec<&'a Rule>, Answer);
 
 /// Makes the program. E2BIG if it is longer than what the kernel takes.
-pub(crate) fn compile<R: Borrow<Rule>>(rules: &Rules<R>, default: SeccompAction) -> Result<Vec<sock_filter>, Errno> {
+pub(crate) fn compile<R: Borrow<Rule>>(
+    rules: &Rules<R>,
+    default: SeccompAction,
+) -> Result<Vec<sock_filter>, Errno> {
     compile_beyond(rules, default.clone(), default)
 }
 
@@ -146,7 +156,8 @@ pub(crate) fn compile_beyond<R: Borrow<Rule>>(
     if program.len() > MAX_INSTRUCTIONS { Err(Errno::E2BIG) } else { Ok(program) }
 }
 
-/// Puts the rules about one call into the order in which they count. What comes after one that always matches never does.
+/// Puts the rules about one call into the order in which they count. What comes after one that
+/// always matches never does.
 fn decide<R: Borrow<Rule>>(rules: &[R], default: Answer) -> Decision<'_> {
     let mut rules: Vec<&Rule> = rules.iter().map(Borrow::borrow).collect();
     rules.sort_by_key(|rule| rule.rank());
@@ -212,8 +223,11 @@ impl Assembler {
 
     /// A comparison of the accumulator with a number, `BPF_JEQ`, `BPF_JGT` or `BPF_JGE`.
     fn branch(&mut self, comparison: u32, k: u32, yes: Label, no: Label) -> Label {
-        let near = |assembler: &Self, label: Label, more: usize| u8::try_from(assembler.distance(label) + more).ok();
-        // What is out of a byte's reach is reached by a jump of its own. That moves everything else away by one or two instructions.
+        let near = |assembler: &Self, label: Label, more: usize| {
+            u8::try_from(assembler.distance(label) + more).ok()
+        };
+        // What is out of a byte's reach is reached by a jump of its own. That moves everything else
+        // away by one or two instructions.
         let yes = if near(self, yes, 2).is_none() { self.go(yes) } else { yes };
         let no = if near(self, no, 1).is_none() { self.go(no) } else { no };
         let jump = (near(self, yes, 0).unwrap_or_default(), near(self, no, 0).unwrap_or_default());
@@ -259,7 +273,8 @@ impl Assembler {
         }
     }
 
-    /// What comes before the search: calls in the manner of other architectures mean something else by the same number.
+    /// What comes before the search: calls in the manner of other architectures mean something else
+    /// by the same number.
     fn prologue(&mut self, search: Label) {
         let foreign = self.answer(FOREIGN.into());
         let ours = self.branch(libc::BPF_JGE, FOREIGN_NUMBERS, foreign, search);

@@ -1,4 +1,5 @@
-//! Programs are interpreted here and compared with what the rules say; `compat-tests` compare them with what the kernel does.
+//! Programs are interpreted here and compared with what the rules say; `compat-tests` compare them
+//! with what the kernel does.
 #![expect(clippy::panic, reason = "a test says what went wrong")]
 
 use super::*;
@@ -36,8 +37,9 @@ fn meant(rules: &[Said], default: &SeccompAction, args: [u64; 6]) -> u32 {
 
 /// The rule that says this.
 fn rule((tests, action): &Said) -> Rule {
-    let condition =
-        |(index, operator, value): &Test| SeccompCondition::new(*index, SeccompCmpArgLen::Qword, operator.clone(), *value);
+    let condition = |(index, operator, value): &Test| {
+        SeccompCondition::new(*index, SeccompCmpArgLen::Qword, operator.clone(), *value)
+    };
     let conditions = tests.iter().map(condition).collect::<Result<_, _>>();
     let rule = conditions.and_then(|conditions| Rule::new(conditions, action.clone()));
     rule.unwrap_or_else(|problem| panic!("{tests:?}: {problem}"))
@@ -48,13 +50,25 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 
     /// Values around which comparisons change their outcome.
     fn value(&mut self) -> u64 {
-        let near = [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0001, 1 << 63, u64::MAX - 1, u64::MAX];
+        let near = [
+            0,
+            1,
+            0x7fff_ffff,
+            0x8000_0000,
+            0xffff_ffff,
+            0x1_0000_0000,
+            0x1_0000_0001,
+            1 << 63,
+            u64::MAX - 1,
+            u64::MAX,
+        ];
         let index = usize::try_from(self.below(10)).unwrap_or_default();
         near.get(index).copied().unwrap_or_default().wrapping_add(self.below(3)).wrapping_sub(1)
     }
@@ -102,18 +116,24 @@ fn programs_do_what_the_rules_say() {
             let number = u32::try_from(random.below(500)).unwrap_or_default();
             said.entry(number).or_default().push(random.rule());
         }
-        let rules: Rules = said.iter().map(|(&number, said)| (number, said.iter().map(rule).collect())).collect();
+        let rules: Rules =
+            said.iter().map(|(&number, said)| (number, said.iter().map(rule).collect())).collect();
         let (default, beyond) = (random.action(), random.action());
         let highest = rules.last_key_value().map(|(&number, _)| number);
         let program = compile_beyond(&rules, default.clone(), beyond.clone()).unwrap_or_default();
         assert!(!program.is_empty(), "round {round}");
         for number in (0..510_u32).chain([FOREIGN_NUMBERS - 1]) {
             let said = said.get(&number).map(Vec::as_slice).unwrap_or_default();
-            let default = if highest.is_none_or(|highest| number > highest) { &beyond } else { &default };
+            let default =
+                if highest.is_none_or(|highest| number > highest) { &beyond } else { &default };
             for _ in 0..8 {
                 let args = std::array::from_fn(|_| random.value());
                 let found = Call { number, arch: AUDIT_ARCH, args }.answer(&program);
-                assert_eq!(found, Some(meant(said, default, args)), "round {round}, call {number} {args:?}");
+                assert_eq!(
+                    found,
+                    Some(meant(said, default, args)),
+                    "round {round}, call {number} {args:?}"
+                );
             }
         }
     }

@@ -1,8 +1,9 @@
-//! What a classic BPF program answers about one system call, as the kernel would run it, see seccomp(2).
+//! What a classic BPF program answers about one system call, as the kernel would run it, see
+//! seccomp(2).
 //!
 //! The caller's programs may hold every instruction that seccomp takes, so all of them are here.
 
-use nix::libc::{self, sock_filter};
+use libc::sock_filter;
 
 use crate::confine::seccomp::bpf::AUDIT_ARCH;
 
@@ -29,16 +30,19 @@ impl Call {
         Self { number: u32::try_from(number).unwrap_or(u32::MAX), arch: AUDIT_ARCH, args }
     }
 
-    /// What the call looks like to a program: `struct seccomp_data`, whose instruction pointer is 0 here.
+    /// What the call looks like to a program: `struct seccomp_data`, whose instruction pointer is 0
+    /// here.
     fn data(&self) -> [u8; SIZE as usize] {
         let mut data = [0; SIZE as usize];
-        let words = self.number.to_ne_bytes().into_iter().chain(self.arch.to_ne_bytes()).chain([0; 8]);
+        let words =
+            self.number.to_ne_bytes().into_iter().chain(self.arch.to_ne_bytes()).chain([0; 8]);
         let all = words.chain(self.args.into_iter().flat_map(u64::to_ne_bytes));
         data.iter_mut().zip(all).for_each(|(to, from)| *to = from);
         data
     }
 
-    /// The program's answer, `SECCOMP_RET_…` with its data; `None` if the kernel would not take the program.
+    /// The program's answer, `SECCOMP_RET_…` with its data; `None` if the kernel would not take the
+    /// program.
     pub(crate) fn answer(&self, program: &[sock_filter]) -> Option<u32> {
         let data = self.data();
         let mut machine = Machine { accumulator: 0, index: 0, memory: [0; MEMORY] };
@@ -81,7 +85,9 @@ impl Machine {
             libc::BPF_ST => *self.memory.get_mut(usize::try_from(k).ok()?)? = self.accumulator,
             libc::BPF_STX => *self.memory.get_mut(usize::try_from(k).ok()?)? = self.index,
             // The kernel ends a program that divides by zero.
-            libc::BPF_ALU if code & OPERATION == libc::BPF_DIV && operand == 0 => return Some(Next::Answer(0)),
+            libc::BPF_ALU if code & OPERATION == libc::BPF_DIV && operand == 0 => {
+                return Some(Next::Answer(0));
+            }
             libc::BPF_ALU => self.accumulator = self.compute(code & OPERATION, operand)?,
             libc::BPF_JMP => {
                 let jump = |taken| usize::from(if taken { instruction.jt } else { instruction.jf });
@@ -94,7 +100,13 @@ impl Machine {
                     _ => return None,
                 }));
             }
-            libc::BPF_RET => return Some(Next::Answer(if code & libc::BPF_A == 0 { k } else { self.accumulator })),
+            libc::BPF_RET => {
+                return Some(Next::Answer(if code & libc::BPF_A == 0 {
+                    k
+                } else {
+                    self.accumulator
+                }));
+            }
             _ if code & libc::BPF_TXA == 0 => self.index = self.accumulator,
             _ => self.accumulator = self.index,
         }
@@ -148,9 +160,16 @@ mod tests {
     /// What the instructions before it leave in the accumulator.
     fn result(instructions: &[(u32, u32)]) -> Option<u32> {
         let all = instructions.iter().chain([&(libc::BPF_RET | libc::BPF_A, 0)]);
-        let program: Vec<sock_filter> =
-            all.map(|&(code, k)| sock_filter { code: u16::try_from(code).unwrap_or_default(), jt: 0, jf: 0, k }).collect();
-        Call { number: 7, arch: 8, args: [0x1_0000_0002, 0, 0, 0, 0, 0x9_0000_000a] }.answer(&program)
+        let program: Vec<sock_filter> = all
+            .map(|&(code, k)| sock_filter {
+                code: u16::try_from(code).unwrap_or_default(),
+                jt: 0,
+                jf: 0,
+                k,
+            })
+            .collect();
+        Call { number: 7, arch: 8, args: [0x1_0000_0002, 0, 0, 0, 0, 0x9_0000_000a] }
+            .answer(&program)
     }
 
     #[test]
@@ -158,7 +177,9 @@ mod tests {
         let (load, index) = (libc::BPF_LD, libc::BPF_LDX);
         let (immediate, by_index) = (libc::BPF_IMM, libc::BPF_X);
         let alu = |operation: u32| (libc::BPF_ALU | operation | by_index, 99);
-        let with = |operation: u32| result(&[(load | immediate, 12), (index | immediate, 5), alu(operation)]);
+        let with = |operation: u32| {
+            result(&[(load | immediate, 12), (index | immediate, 5), alu(operation)])
+        };
         for (operation, expected) in [
             (libc::BPF_ADD, 17),
             (libc::BPF_SUB, 7),
@@ -177,24 +198,52 @@ mod tests {
         let words = [0, 4, 8, 12, 16, 20, 60].map(|offset| absolute(offset).unwrap_or(u32::MAX));
         assert_eq!(words, [7, 8, 0, 0, 2, 1, 9]);
         assert_eq!(result(&[(load | libc::BPF_LEN, 0)]), Some(64));
-        assert_eq!(result(&[(index | libc::BPF_LEN, 0), (libc::BPF_MISC | libc::BPF_TXA, 0)]), Some(64));
+        assert_eq!(
+            result(&[(index | libc::BPF_LEN, 0), (libc::BPF_MISC | libc::BPF_TXA, 0)]),
+            Some(64)
+        );
         let (store, fetch) = ((libc::BPF_ST, 3), (load | libc::BPF_MEM, 3));
         assert_eq!(result(&[(load | immediate, 5), store, (load | immediate, 6), fetch]), Some(5));
-        let through = [(load | immediate, 5), (libc::BPF_MISC, 0), (libc::BPF_STX, 15), (load | libc::BPF_MEM, 15)];
+        let through = [
+            (load | immediate, 5),
+            (libc::BPF_MISC, 0),
+            (libc::BPF_STX, 15),
+            (load | libc::BPF_MEM, 15),
+        ];
         assert_eq!(result(&through), Some(5));
-        let back = [(load | immediate, 4), store, (index | libc::BPF_MEM, 3), (libc::BPF_MISC | libc::BPF_TXA, 0)];
+        let back = [
+            (load | immediate, 4),
+            store,
+            (index | libc::BPF_MEM, 3),
+            (libc::BPF_MISC | libc::BPF_TXA, 0),
+        ];
         assert_eq!(result(&back), Some(4));
     }
 
     #[test]
     fn what_the_kernel_does_not_take_has_no_answer() {
         let call = Call::new(0, [0; 6]);
-        let one = |code: u32, k| sock_filter { code: u16::try_from(code).unwrap_or_default(), jt: 0, jf: 0, k };
+        let one = |code: u32, k| sock_filter {
+            code: u16::try_from(code).unwrap_or_default(),
+            jt: 0,
+            jf: 0,
+            k,
+        };
         assert_eq!(call.answer(&[]), None);
-        assert_eq!(call.answer(&[one(libc::BPF_LD | libc::BPF_IMM, 1)]), None, "it does not end with an answer");
-        assert_eq!(call.answer(&[one(libc::BPF_LD | libc::BPF_ABS, 64), one(libc::BPF_RET, 1)]), None);
+        assert_eq!(
+            call.answer(&[one(libc::BPF_LD | libc::BPF_IMM, 1)]),
+            None,
+            "it does not end with an answer"
+        );
+        assert_eq!(
+            call.answer(&[one(libc::BPF_LD | libc::BPF_ABS, 64), one(libc::BPF_RET, 1)]),
+            None
+        );
         assert_eq!(call.answer(&[one(libc::BPF_ST, 16), one(libc::BPF_RET, 1)]), None);
-        assert_eq!(call.answer(&[one(libc::BPF_JMP | libc::BPF_JA, u32::MAX), one(libc::BPF_RET, 1)]), None);
+        assert_eq!(
+            call.answer(&[one(libc::BPF_JMP | libc::BPF_JA, u32::MAX), one(libc::BPF_RET, 1)]),
+            None
+        );
         let by_zero = [one(libc::BPF_ALU | libc::BPF_DIV | libc::BPF_X, 0), one(libc::BPF_RET, 1)];
         assert_eq!(call.answer(&by_zero), Some(0));
     }
@@ -202,13 +251,24 @@ mod tests {
     #[test]
     fn jumps_go_where_they_say() {
         let jump = |comparison: u32, k| {
-            let jump = sock_filter { code: u16::try_from(libc::BPF_JMP | comparison).unwrap_or_default(), jt: 1, jf: 0, k };
+            let jump = sock_filter {
+                code: u16::try_from(libc::BPF_JMP | comparison).unwrap_or_default(),
+                jt: 1,
+                jf: 0,
+                k,
+            };
             let load = sock_filter { code: 0x20, jt: 0, jf: 0, k: 0 };
             let [no, yes] = [0, 1].map(|k| sock_filter { code: 0x06, jt: 0, jf: 0, k });
             Call::new(6, [0; 6]).answer(&[load, jump, no, yes])
         };
-        for (comparison, below, same, above) in [(libc::BPF_JEQ, 0, 1, 0), (libc::BPF_JGT, 1, 0, 0), (libc::BPF_JGE, 1, 1, 0)] {
-            assert_eq!([5, 6, 7].map(|k| jump(comparison, k)), [Some(below), Some(same), Some(above)], "{comparison:#x}");
+        for (comparison, below, same, above) in
+            [(libc::BPF_JEQ, 0, 1, 0), (libc::BPF_JGT, 1, 0, 0), (libc::BPF_JGE, 1, 1, 0)]
+        {
+            assert_eq!(
+                [5, 6, 7].map(|k| jump(comparison, k)),
+                [Some(below), Some(same), Some(above)],
+                "{comparison:#x}"
+            );
         }
         assert_eq!([8, 4].map(|k| jump(libc::BPF_JSET, k)), [Some(0), Some(1)]);
     }

@@ -1,5 +1,5 @@
-//! Values of JSON that are taken for what they are: serde would take an array for a struct, field by field, and an object
-//! with one member for a word.
+//! Values of JSON that are taken for what they are: serde would take an array for a struct, field
+//! by field, and an object with one member for a word.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -1,7 +1,8 @@
-//! Seccomp programs: the caller's, read whole from an fd, and those of policies, all installed as they are, see seccomp(2).
+//! Seccomp programs: the caller's, read whole from an fd, and those of policies, all installed as
+//! they are, see seccomp(2).
 //!
-//! The caller's own programs are for PID 1 as well, as bubblewrap has it. All others are meant for COMMAND: PID 1 has to wait, to write
-//! and to exit, which no policy need allow.
+//! The caller's own programs are for PID 1 as well, as bubblewrap has it. All others are meant for
+//! COMMAND: PID 1 has to wait, to write and to exit, which no policy need allow.
 
 pub(crate) mod bpf;
 pub(crate) mod cbpf;
@@ -12,8 +13,8 @@ pub(crate) mod program;
 
 use std::os::fd::RawFd;
 
+use libc::sock_filter;
 use nix::errno::Errno;
-use nix::libc::{self, sock_filter};
 
 use crate::confine::seccomp::cbpf::Call;
 use crate::confine::seccomp::program::{MAX_INSTRUCTIONS, Program};
@@ -34,7 +35,11 @@ pub(crate) struct Filter {
 impl Filter {
     /// A program of the caller's.
     pub(crate) fn own(program: Program) -> Self {
-        Self { name: format!("a program of {} instructions", program.instructions.len()), program, own: true }
+        Self {
+            name: format!("a program of {} instructions", program.instructions.len()),
+            program,
+            own: true,
+        }
     }
 
     /// One that is meant for COMMAND alone.
@@ -53,13 +58,17 @@ impl Program {
             let [option, mode] = [libc::PR_SET_SECCOMP.unsigned_abs(), libc::SECCOMP_MODE_FILTER];
             return Call::new(libc::SYS_prctl, [option.into(), mode.into(), ADDRESS, 0, 0, 0]);
         }
-        Call::new(libc::SYS_seccomp, [libc::SECCOMP_SET_MODE_FILTER.into(), self.flags, ADDRESS, 0, 0, 0])
+        Call::new(
+            libc::SYS_seccomp,
+            [libc::SECCOMP_SET_MODE_FILTER.into(), self.flags, ADDRESS, 0, 0, 0],
+        )
     }
 
     /// Whether a call fails under it, or worse.
     fn refuses(&self, call: &Call) -> bool {
         let allowed = [libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_LOG];
-        call.answer(&self.instructions).is_some_and(|answer| !allowed.contains(&(answer & libc::SECCOMP_RET_ACTION_FULL)))
+        call.answer(&self.instructions)
+            .is_some_and(|answer| !allowed.contains(&(answer & libc::SECCOMP_RET_ACTION_FULL)))
     }
 
     /// Whether COMMAND cannot be executed under it. Where a tracer is asked, it may be.
@@ -70,14 +79,18 @@ impl Program {
     }
 }
 
-/// Puts COMMAND's filters into an order in which they can all be installed, as near to the given one as that allows: what refuses the
-/// installation of others comes after them. The caller's own programs keep their order among themselves whatever they refuse, and may
-/// refuse to execute COMMAND, as bubblewrap has both.
+/// Puts COMMAND's filters into an order in which they can all be installed, as near to the given
+/// one as that allows: what refuses the installation of others comes after them. The caller's own
+/// programs keep their order among themselves whatever they refuse, and may refuse to execute
+/// COMMAND, as bubblewrap has both.
 pub(crate) fn arrange(filters: Vec<Filter>) -> Result<Vec<Filter>> {
     let mut left: Vec<Filter> = Vec::with_capacity(filters.len());
     for filter in filters {
         if !filter.own && filter.program.refuses_execution() {
-            return Err(Error::new(format!("COMMAND cannot be executed under {}: it refuses execve", filter.name)));
+            return Err(Error::new(format!(
+                "COMMAND cannot be executed under {}: it refuses execve",
+                filter.name
+            )));
         }
         // A second time a filter changes nothing, but its installation may be refused by the first.
         if filter.own || left.iter().all(|other| other.own || other.program != filter.program) {
@@ -86,8 +99,9 @@ pub(crate) fn arrange(filters: Vec<Filter>) -> Result<Vec<Filter>> {
     }
     let mut arranged = Vec::with_capacity(left.len());
     while !left.is_empty() {
-        let hinders =
-            |first: &Filter, other: &Filter| !(first.own && other.own) && first.program.refuses(&other.program.installation());
+        let hinders = |first: &Filter, other: &Filter| {
+            !(first.own && other.own) && first.program.refuses(&other.program.installation())
+        };
         let next = (0..left.len()).find(|&index| {
             let (before, rest) = left.split_at(index);
             let Some((candidate, after)) = rest.split_first() else { return false };
@@ -96,22 +110,27 @@ pub(crate) fn arrange(filters: Vec<Filter>) -> Result<Vec<Filter>> {
         });
         let Some(next) = next else {
             let names: Vec<_> = left.iter().map(|filter| filter.name.as_str()).collect();
-            return Err(Error::new(format!("Filters that refuse the installation of each other: {}", names.join(", "))));
+            return Err(Error::new(format!(
+                "Filters that refuse the installation of each other: {}",
+                names.join(", ")
+            )));
         };
         arranged.push(left.remove(next));
     }
     Ok(arranged)
 }
 
-/// Fails where one of the caller's own programs refuses the installation of the next, as installing them would. That it is found out
-/// before says it once: otherwise PID 1 and COMMAND would both.
+/// Fails where one of the caller's own programs refuses the installation of the next, as installing
+/// them would. That it is found out before says it once: otherwise PID 1 and COMMAND would both.
 pub(crate) fn check_own(filters: &[Filter]) -> Result<()> {
-    let own: Vec<_> = filters.iter().filter(|filter| filter.own).map(|filter| &filter.program).collect();
+    let own: Vec<_> =
+        filters.iter().filter(|filter| filter.own).map(|filter| &filter.program).collect();
     let Some((last, earlier)) = own.split_last() else { return Ok(()) };
     // All of them are installed by the same call.
     let installation = last.installation();
     for answer in earlier.iter().filter_map(|program| installation.answer(&program.instructions)) {
-        let (action, errno) = (answer & libc::SECCOMP_RET_ACTION_FULL, answer & libc::SECCOMP_RET_DATA);
+        let (action, errno) =
+            (answer & libc::SECCOMP_RET_ACTION_FULL, answer & libc::SECCOMP_RET_DATA);
         if action == libc::SECCOMP_RET_ERRNO && errno != 0 {
             return Err(failure(Errno::from_raw(errno.cast_signed())));
         }
@@ -135,9 +154,11 @@ const INSTRUCTION: usize = 8;
 
 /// Reads a program to the end of the fd.
 ///
-/// One that is too long is an error here, because its length is a `u16` further on and would be cut.
+/// One that is too long is an error here, because its length is a `u16` further on and would be
+/// cut.
 pub(crate) fn read(fd: RawFd) -> Result<Program> {
-    let too_long = || Error::new(format!("Invalid seccomp data, more than {MAX_INSTRUCTIONS} instructions"));
+    let too_long =
+        || Error::new(format!("Invalid seccomp data, more than {MAX_INSTRUCTIONS} instructions"));
     let data = match sys::read_all(fd, MAX_INSTRUCTIONS * INSTRUCTION) {
         Err(Errno::EFBIG) => return Err(too_long()),
         other => other.context("Can't read seccomp data")?,
@@ -158,10 +179,17 @@ pub(crate) fn read(fd: RawFd) -> Result<Program> {
     Ok(Program { instructions, flags: 0 })
 }
 
-/// Installs programs in order. Only COMMAND's exec, or PID 1's waiting, comes after.
-pub(crate) fn install<'a>(programs: impl IntoIterator<Item = &'a Program>) -> Result<()> {
-    for program in programs {
-        sys::install_filter(&program.instructions, program.flags).map_err(failure)?;
+/// Installs filters in order. Only COMMAND's exec, or PID 1's waiting, comes after. Programs of the
+/// caller's own may keep each other out, as bubblewrap has it; nothing keeps out what is meant for
+/// COMMAND.
+pub(crate) fn install<'a>(filters: impl IntoIterator<Item = &'a Filter>) -> Result<()> {
+    for Filter { name, program, own } in filters {
+        match sys::install_filter(&program.instructions, program.flags, !own) {
+            Err(Errno::ECANCELED) if !own => {
+                return Err(Error::new(format!("A filter that is there keeps out {name}")));
+            }
+            other => other.map_err(failure)?,
+        }
     }
     Ok(())
 }

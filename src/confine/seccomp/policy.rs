@@ -1,13 +1,15 @@
-//! `--seccomp-policy` and `--seccomp-default`: seccomp profiles as Docker, Podman and the OCI runtime specification have them, JSON that
-//! says for each system call what is done about it.
+//! `--seccomp-policy` and `--seccomp-default`: seccomp profiles as Docker, Podman and the OCI
+//! runtime specification have them, JSON that says for each system call what is done about it.
 //!
-//! This module reads a profile, decides which of its rules apply here, and hands them to [`crate::confine::seccomp::bpf`]. Whatever it does not understand is
-//! an error that names line and column: a rule that is left out may be the one that mattered. Only names of system calls may be unknown,
-//! as with all who read such profiles, because they name those of every architecture and of kernels to come; `--dry-run` shows them.
+//! This module reads a profile, decides which of its rules apply here, and hands them to
+//! [`crate::confine::seccomp::bpf`]. Whatever it does not understand is an error that names line
+//! and column: a rule that is left out may be the one that mattered. Only names of system calls may
+//! be unknown, as with all who read such profiles, because they name those of every architecture
+//! and of kernels to come; `--dry-run` shows them.
 //!
-//! Where the default is an errno, a profile means by it the calls that it could have named. For newer
-//! ones programs have a way around, which they take if the call fails with ENOSYS and with nothing else.
-//! So that is what they fail with, as under runc.
+//! Where the default is an errno, a profile means by it the calls that it could have named. For
+//! newer ones programs have a way around, which they take if the call fails with ENOSYS and with
+//! nothing else. So that is what they fail with, as under runc.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,9 +20,9 @@ use std::rc::Rc;
 use std::str::FromStr;
 
 use ::caps::Capability;
+use libc::sock_filter;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::libc::{self, sock_filter};
 use nix::sys::stat::Mode;
 use seccompiler::{BackendError, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition};
 use serde::Deserialize;
@@ -64,8 +66,8 @@ const ARCHITECTURE: &str = std::env::consts::ARCH;
 /// everywhere.
 const NEWEST: [(&str, u32); 3] = [("listns", 470), ("rseq_slice_yield", 471), ("fchroot", 472)];
 
-/// `clone3`, whose flags no filter sees. C libraries start threads by it, and by `clone` only if it is
-/// ENOSYS.
+/// `clone3`, whose flags no filter sees. C libraries start threads by it, and by `clone` only if it
+/// is ENOSYS.
 const CLONE3: u32 = 435;
 
 /// What the conditions of a profile's rules are about.
@@ -81,7 +83,9 @@ impl Facts {
     /// The facts for these capabilities on the kernel that runs.
     pub(crate) fn of(caps: u64) -> Self {
         let release = sys::kernel_release();
-        let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+        let mut numbers = release
+            .split(|letter: char| !letter.is_ascii_digit())
+            .map(|part| part.parse().unwrap_or(0));
         Self { caps, kernel: (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) }
     }
 }
@@ -101,7 +105,8 @@ impl Policy {
             // What is unknown in it is meant for other architectures.
             Self::BuiltIn => (
                 c"the built-in policy",
-                compile(BUILT_IN.as_bytes(), facts).map(|compiled| Compiled { unknown: BTreeSet::new(), ..compiled }),
+                compile(BUILT_IN.as_bytes(), facts)
+                    .map(|compiled| Compiled { unknown: BTreeSet::new(), ..compiled }),
             ),
             Self::File(name) => (name, compile(&read(name)?, facts)),
         };
@@ -116,9 +121,13 @@ impl Policy {
 
 fn read(name: &CStr) -> Result<Vec<u8>> {
     let failure = "Can't read seccomp policy";
-    let file = open(name, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, Mode::empty()).at(failure, name)?;
+    let file = open(name, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, Mode::empty())
+        .at(failure, name)?;
     match sys::read_all(file.as_raw_fd(), MAX_SIZE) {
-        Err(Errno::EFBIG) => Err(Error::about(&format!("A seccomp policy has at most {MAX_SIZE} bytes, unlike"), name)),
+        Err(Errno::EFBIG) => Err(Error::about(
+            &format!("A seccomp policy has at most {MAX_SIZE} bytes, unlike"),
+            name,
+        )),
         other => other.at(failure, name),
     }
 }
@@ -144,21 +153,23 @@ pub(crate) struct Compiled {
 
 /// Makes the filter of a profile's text; the error says what is wrong with it, and where.
 pub(crate) fn compile(text: &[u8], facts: &Facts) -> std::result::Result<Compiled, String> {
-    let Object(profile): Object<Profile> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    let default = profile.default_action.0.with(profile.default_errno, profile.default_errno_ret)?;
+    let Object(profile): Object<Profile> =
+        serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let default =
+        profile.default_action.0.with(profile.default_errno, profile.default_errno_ret)?;
     let mut collected = Collected::default();
     for Object(element) in profile.syscalls.into_iter().flatten() {
         element.add_to(&mut collected, facts)?;
     }
     let flags = profile.flags.iter().flatten().fold(0, |flags, flag| flags | flag.0.bits());
-    let instructions = collected
-        .compile(default)
-        .map_err(|_| format!("it needs more than the {MAX_INSTRUCTIONS} instructions that the kernel takes"))?;
+    let instructions = collected.compile(default).map_err(|_| {
+        format!("it needs more than the {MAX_INSTRUCTIONS} instructions that the kernel takes")
+    })?;
     Ok(Compiled { program: Program { instructions, flags }, unknown: collected.unknown })
 }
 
-/// The rules that apply here. An element may have thousands of rules and thousands of names: so each
-/// rule is kept once, and each call only refers to the rules of whole elements.
+/// The rules that apply here. An element may have thousands of rules and thousands of names: so
+/// each rule is kept once, and each call only refers to the rules of whole elements.
 #[derive(Debug, Default)]
 struct Collected {
     /// The different rules, numbered.
@@ -211,11 +222,15 @@ impl Collected {
         let mut met = vec![None; self.numbers.len()];
         for (&call, elements) in &self.calls {
             let all = || elements.iter().flat_map(|alternatives| alternatives.iter());
-            let always = all().filter(|(_, rule)| rule.is_unconditional()).map(|(_, rule)| rule.rank()).min();
+            let always = all()
+                .filter(|(_, rule)| rule.is_unconditional())
+                .map(|(_, rule)| rule.rank())
+                .min();
             let mut rules: Vec<&Rule> = Vec::new();
             let mut is_complete = false;
             for (number, rule) in all() {
-                let again = met.get_mut(*number).is_none_or(|last| last.replace(call) == Some(call));
+                let again =
+                    met.get_mut(*number).is_none_or(|last| last.replace(call) == Some(call));
                 let counts = match always.map(|always| rule.rank().cmp(&always)) {
                     None | Some(Ordering::Less) => true,
                     Some(Ordering::Equal) => !is_complete,
@@ -237,7 +252,8 @@ impl Collected {
     }
 }
 
-/// A profile. `null` stands for what is not there, as everywhere in files that Go programs have written.
+/// A profile. `null` stands for what is not there, as everywhere in files that Go programs have
+/// written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Profile {
@@ -310,13 +326,18 @@ impl Element {
     /// of them. That is how runc reads them, and profiles rely on it.
     fn rules(&self, action: &SeccompAction) -> std::result::Result<BTreeSet<Rule>, BackendError> {
         let rule = |arguments: &[Object<Argument>]| {
-            let conditions: std::result::Result<_, _> = arguments.iter().filter_map(|argument| argument.0.condition()).collect();
+            let conditions: std::result::Result<_, _> =
+                arguments.iter().filter_map(|argument| argument.0.condition()).collect();
             Rule::new(conditions?, action.clone())
         };
         let all = self.args.as_deref().unwrap_or_default();
         let indices: BTreeSet<u8> = all.iter().map(|argument| argument.0.index.0).collect();
         let each = if indices.len() < all.len() { 1 } else { all.len() };
-        if all.is_empty() { Ok(BTreeSet::from([rule(all)?])) } else { all.chunks(each).map(rule).collect() }
+        if all.is_empty() {
+            Ok(BTreeSet::from([rule(all)?]))
+        } else {
+            all.chunks(each).map(rule).collect()
+        }
     }
 }
 
@@ -396,8 +417,13 @@ enum Action {
 }
 
 impl Action {
-    /// The action with its errno, by its name, by its number, or by both. For a tracer it is a number that it is told.
-    fn with(self, name: Option<NamedErrno>, number: Option<ErrnoNumber>) -> std::result::Result<SeccompAction, String> {
+    /// The action with its errno, by its name, by its number, or by both. For a tracer it is a
+    /// number that it is told.
+    fn with(
+        self,
+        name: Option<NamedErrno>,
+        number: Option<ErrnoNumber>,
+    ) -> std::result::Result<SeccompAction, String> {
         let data = match (name, number) {
             (Some(NamedErrno(name)), Some(ErrnoNumber(number))) if name != number => {
                 return Err(format!("an errno's name says {name} and its number {number}"));
@@ -468,7 +494,11 @@ impl TryFrom<u64> for ArgumentIndex {
     type Error = &'static str;
 
     fn try_from(index: u64) -> std::result::Result<Self, Self::Error> {
-        u8::try_from(index).ok().filter(|&index| index < 6).map(Self).ok_or("a system call has the arguments 0 to 5")
+        u8::try_from(index)
+            .ok()
+            .filter(|&index| index < 6)
+            .map(Self)
+            .ok_or("a system call has the arguments 0 to 5")
     }
 }
 
@@ -489,7 +519,8 @@ impl TryFrom<u64> for ErrnoNumber {
     }
 }
 
-/// Reads a string as something else without a copy of it: what it should be, and what it stands for.
+/// Reads a string as something else without a copy of it: what it should be, and what it stands
+/// for.
 struct Named<T>(&'static str, fn(&str) -> Option<T>);
 
 impl<T> Visitor<'_> for Named<T> {
@@ -507,7 +538,9 @@ impl<T> Visitor<'_> for Named<T> {
 macro_rules! named {
     ($type:ident, $what:literal, $named:expr) => {
         impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+            fn deserialize<D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> std::result::Result<Self, D::Error> {
                 deserializer.deserialize_str(Named($what, $named))
             }
         }
@@ -531,7 +564,9 @@ named!(Call, "the name of a system call", |text| {
 /// A capability's bit.
 #[derive(Debug, Clone, Copy)]
 struct Cap(u64);
-named!(Cap, "the name of a capability", |text| Capability::from_str(text).ok().map(|cap| Self(1 << cap.index())));
+named!(Cap, "the name of a capability", |text| Capability::from_str(text)
+    .ok()
+    .map(|cap| Self(1 << cap.index())));
 
 impl Cap {
     const fn is_in(self, facts: &Facts) -> bool {
@@ -559,7 +594,9 @@ named!(NamedErrno, "the name of an errno", |text| {
 /// `SCMP_ARCH_…`
 #[derive(Debug, Clone, Copy)]
 struct Architecture;
-named!(Architecture, "the name of an architecture, SCMP_ARCH_…", |text| text.starts_with("SCMP_ARCH_").then_some(Self));
+named!(Architecture, "the name of an architecture, SCMP_ARCH_…", |text| text
+    .starts_with("SCMP_ARCH_")
+    .then_some(Self));
 
 /// An architecture as Go calls it.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,8 @@ fn with(element: &str) -> String {
     format!(r#"{{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{element}]}}"#)
 }
 
-/// How many instructions a profile becomes: two and a few more for the question which architecture it is, and what its rules need.
+/// How many instructions a profile becomes: two and a few more for the question which architecture
+/// it is, and what its rules need.
 fn length(profile: &str) -> usize {
     compile(profile.as_bytes(), &FACTS).map_or(0, |compiled| compiled.program.instructions.len())
 }
@@ -23,7 +24,9 @@ fn the_built_in_policy_is_one() {
 
 #[test]
 fn rules_depend_on_capabilities_architecture_and_kernel() {
-    let element = |conditions: &str| with(&format!(r#"{{"names":["read"],"action":"SCMP_ACT_ERRNO",{conditions}}}"#));
+    let element = |conditions: &str| {
+        with(&format!(r#"{{"names":["read"],"action":"SCMP_ACT_ERRNO",{conditions}}}"#))
+    };
     let without = length(r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#);
     assert!(without > 0);
     let arch = ARCHITECTURE;
@@ -52,7 +55,8 @@ fn rules_depend_on_capabilities_architecture_and_kernel() {
 #[test]
 fn names_that_are_no_calls_here_are_left_out() {
     let without = length(r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#);
-    let profile = with(r#"{"names":["no_such_call","s390_runtime_instr"],"action":"SCMP_ACT_KILL"}"#);
+    let profile =
+        with(r#"{"names":["no_such_call","s390_runtime_instr"],"action":"SCMP_ACT_KILL"}"#);
     assert_eq!(length(&profile), without);
 }
 
@@ -60,7 +64,9 @@ fn names_that_are_no_calls_here_are_left_out() {
 fn names_that_are_no_calls_here_are_told() {
     let element = r#"{"names":["read","mkdrr","listns"],"name":"sturct","action":"SCMP_ACT_KILL"},
         {"names":["other"],"action":"SCMP_ACT_KILL","includes":{"arches":["s390"]}}"#;
-    let unknown = compile(with(element).as_bytes(), &FACTS).map(|compiled| compiled.unknown).unwrap_or_default();
+    let unknown = compile(with(element).as_bytes(), &FACTS)
+        .map(|compiled| compiled.unknown)
+        .unwrap_or_default();
     assert_eq!(unknown.iter().map(|name| &**name).collect::<Vec<_>>(), ["mkdrr", "sturct"]);
 }
 
@@ -150,8 +156,16 @@ fn no_value_is_taken_for_one_of_another_form() {
 
 #[test]
 fn errnos_have_second_names() {
-    for (name, number) in [("ENOTSUP", 95), ("EOPNOTSUPP", 95), ("EWOULDBLOCK", 11), ("EDEADLOCK", 35), ("EHWPOISON", 133)] {
-        let element = format!(r#"{{"names":["read"],"action":"SCMP_ACT_ERRNO","errno":"{name}","errnoRet":{number}}}"#);
+    for (name, number) in [
+        ("ENOTSUP", 95),
+        ("EOPNOTSUPP", 95),
+        ("EWOULDBLOCK", 11),
+        ("EDEADLOCK", 35),
+        ("EHWPOISON", 133),
+    ] {
+        let element = format!(
+            r#"{{"names":["read"],"action":"SCMP_ACT_ERRNO","errno":"{name}","errnoRet":{number}}}"#
+        );
         assert!(compile(with(&element).as_bytes(), &FACTS).is_ok(), "{name}");
     }
     let unknown = with(r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","errno":"UnknownErrno"}"#);
@@ -186,34 +200,86 @@ fn what_is_wrong_is_said_with_its_place() {
         ("[]".to_owned(), "expected an object"),
         ("{}".to_owned(), "missing field `defaultAction` at line 1 column 2"),
         ("{\n\"defaultAction\": 7}".to_owned(), "at line 2 column"),
-        (r#"{"defaultAction":"SCMP_ACT_ALLOW","sycalls":[]}"#.to_owned(), "unknown field `sycalls`"),
-        (r#"{"defaultAction":"SCMP_ACT_ALLOW"} x"#.to_owned(), "trailing characters at line 1 column 36"),
-        (r#"{"defaultAction":"SCMP_ACT_ALLOW","defaultAction":"SCMP_ACT_ALLOW"}"#.to_owned(), "duplicate field `defaultAction`"),
+        (
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","sycalls":[]}"#.to_owned(),
+            "unknown field `sycalls`",
+        ),
+        (
+            r#"{"defaultAction":"SCMP_ACT_ALLOW"} x"#.to_owned(),
+            "trailing characters at line 1 column 36",
+        ),
+        (
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","defaultAction":"SCMP_ACT_ALLOW"}"#.to_owned(),
+            "duplicate field `defaultAction`",
+        ),
         (r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#.to_owned(), "unknown variant `SCMP_ACT_NOTIFY`"),
-        (r#"{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/x"}"#.to_owned(), "unknown field `listenerPath`"),
-        (r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["x86"]}"#.to_owned(), "invalid value: string \"x86\""),
-        (r#"{"defaultAction":"SCMP_ACT_ALLOW","flags":["NEW_LISTENER"]}"#.to_owned(), "unknown variant `NEW_LISTENER`"),
+        (
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/x"}"#.to_owned(),
+            "unknown field `listenerPath`",
+        ),
+        (
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["x86"]}"#.to_owned(),
+            "invalid value: string \"x86\"",
+        ),
+        (
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","flags":["NEW_LISTENER"]}"#.to_owned(),
+            "unknown variant `NEW_LISTENER`",
+        ),
         (with("{}"), "missing field `action`"),
-        (with(r#"{"names":[1],"action":"SCMP_ACT_KILL"}"#), "invalid type: integer `1`, expected the name of a system call"),
+        (
+            with(r#"{"names":[1],"action":"SCMP_ACT_KILL"}"#),
+            "invalid type: integer `1`, expected the name of a system call",
+        ),
         (with(r#"{"names":"read","action":"SCMP_ACT_KILL"}"#), "expected a sequence"),
         (with(r#"{"names":["read"],"action":"SCMP_ACT_DENY"}"#), "unknown variant `SCMP_ACT_DENY`"),
-        (with(r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","errnoRet":4096}"#), "an errno is at most 4095 at line 1 column"),
-        (with(r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","errnoRet":-1}"#), "invalid value: integer `-1`"),
-        (with(r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","errno":"EWHAT"}"#), "expected the name of an errno"),
-        (with(r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","errno":"EPERM","errnoRet":2}"#), "name says 1 and its number 2"),
-        (with(r#"{"action":"SCMP_ACT_KILL","args":[{"index":6,"value":0,"op":"SCMP_CMP_EQ"}]}"#), "has the arguments 0 to 5"),
-        (with(r#"{"action":"SCMP_ACT_KILL","args":[{"index":0,"value":0,"op":"EQ"}]}"#), "unknown variant `EQ`"),
-        (with(r#"{"action":"SCMP_ACT_KILL","args":[{"index":0,"op":"SCMP_CMP_EQ"}]}"#), "missing field `value`"),
         (
-            with(r#"{"action":"SCMP_ACT_KILL","args":[{"index":0,"value":1.5,"op":"SCMP_CMP_EQ"}]}"#),
+            with(r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","errnoRet":4096}"#),
+            "an errno is at most 4095 at line 1 column",
+        ),
+        (
+            with(r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","errnoRet":-1}"#),
+            "invalid value: integer `-1`",
+        ),
+        (
+            with(r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","errno":"EWHAT"}"#),
+            "expected the name of an errno",
+        ),
+        (
+            with(r#"{"names":["read"],"action":"SCMP_ACT_ERRNO","errno":"EPERM","errnoRet":2}"#),
+            "name says 1 and its number 2",
+        ),
+        (
+            with(r#"{"action":"SCMP_ACT_KILL","args":[{"index":6,"value":0,"op":"SCMP_CMP_EQ"}]}"#),
+            "has the arguments 0 to 5",
+        ),
+        (
+            with(r#"{"action":"SCMP_ACT_KILL","args":[{"index":0,"value":0,"op":"EQ"}]}"#),
+            "unknown variant `EQ`",
+        ),
+        (
+            with(r#"{"action":"SCMP_ACT_KILL","args":[{"index":0,"op":"SCMP_CMP_EQ"}]}"#),
+            "missing field `value`",
+        ),
+        (
+            with(
+                r#"{"action":"SCMP_ACT_KILL","args":[{"index":0,"value":1.5,"op":"SCMP_CMP_EQ"}]}"#,
+            ),
             "invalid type: floating point",
         ),
         (
-            with(r#"{"action":"SCMP_ACT_KILL","args":[{"index":0,"value":18446744073709551616,"op":"SCMP_CMP_EQ"}]}"#),
+            with(
+                r#"{"action":"SCMP_ACT_KILL","args":[{"index":0,"value":18446744073709551616,"op":"SCMP_CMP_EQ"}]}"#,
+            ),
             "invalid type",
         ),
-        (with(r#"{"action":"SCMP_ACT_KILL","includes":{"caps":["CAP_FLY"]}}"#), "expected the name of a capability"),
-        (with(r#"{"action":"SCMP_ACT_KILL","excludes":{"minKernel":"5"}}"#), "expected a kernel's version, MAJOR.MINOR"),
+        (
+            with(r#"{"action":"SCMP_ACT_KILL","includes":{"caps":["CAP_FLY"]}}"#),
+            "expected the name of a capability",
+        ),
+        (
+            with(r#"{"action":"SCMP_ACT_KILL","excludes":{"minKernel":"5"}}"#),
+            "expected a kernel's version, MAJOR.MINOR",
+        ),
         ("[".repeat(10_000), "expected"),
         (format!(r#"{{"comment":{}"#, "[".repeat(10_000)), "EOF while parsing a list"),
     ] {

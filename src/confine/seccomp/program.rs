@@ -1,6 +1,6 @@
 //! A seccomp program as the kernel takes it.
 
-use nix::libc::{self, sock_filter};
+use libc::sock_filter;
 
 /// A filter.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use nix::errno::Errno;
-use nix::libc::c_int;
+use libc::c_int;
 
 #[path = "../../../../src/kernel/sys.rs"]
 #[allow(unused_macros, unused_imports, reason = "the entry is the program's")]
