@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 
 use libc::sock_filter;
 use nix::errno::Errno;
-use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompCondition, SeccompRule};
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompRule,
+};
 
 use crate::confine::seccomp::program::MAX_INSTRUCTIONS;
 
@@ -53,6 +56,20 @@ impl Answer {
     const fn rank(self) -> i32 {
         (self.0 & libc::SECCOMP_RET_ACTION_FULL).cast_signed()
     }
+}
+
+/// A condition on all 64 bits of an argument; an error if there is no such argument.
+pub(crate) fn condition(
+    argument: u8,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompCondition, BackendError> {
+    let length = match operator {
+        // A mask of low bits only makes the high half equal whatever it is.
+        SeccompCmpOp::MaskedEq(mask) if u32::try_from(mask).is_ok() => SeccompCmpArgLen::Dword,
+        _ => SeccompCmpArgLen::Qword,
+    };
+    SeccompCondition::new(argument, length, operator, value)
 }
 
 /// The code, the two jumps and the operand of an instruction.

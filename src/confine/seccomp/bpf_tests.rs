@@ -4,8 +4,6 @@
 
 use super::*;
 
-use seccompiler::{SeccompCmpArgLen, SeccompCmpOp};
-
 use crate::confine::seccomp::bpf::{AUDIT_ARCH, FOREIGN_NUMBERS, Rule, Rules};
 use crate::confine::seccomp::cbpf::Call;
 
@@ -37,10 +35,8 @@ fn meant(rules: &[Said], default: &SeccompAction, args: [u64; 6]) -> u32 {
 
 /// The rule that says this.
 fn rule((tests, action): &Said) -> Rule {
-    let condition = |(index, operator, value): &Test| {
-        SeccompCondition::new(*index, SeccompCmpArgLen::Qword, operator.clone(), *value)
-    };
-    let conditions = tests.iter().map(condition).collect::<Result<_, _>>();
+    let said = |(index, operator, value): &Test| condition(*index, operator.clone(), *value);
+    let conditions = tests.iter().map(said).collect::<Result<_, _>>();
     let rule = conditions.and_then(|conditions| Rule::new(conditions, action.clone()));
     rule.unwrap_or_else(|problem| panic!("{tests:?}: {problem}"))
 }

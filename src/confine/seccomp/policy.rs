@@ -24,7 +24,7 @@ use libc::sock_filter;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use seccompiler::{BackendError, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition};
+use seccompiler::{BackendError, SeccompAction, SeccompCmpOp, SeccompCondition};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use syscalls::Sysno;
@@ -367,7 +367,7 @@ impl Argument {
             Operator::MaskedEq if self.value == 0 => return None,
             Operator::MaskedEq => (SeccompCmpOp::MaskedEq(self.value), self.value_two.unwrap_or(0)),
         };
-        Some(SeccompCondition::new(self.index.0, SeccompCmpArgLen::Qword, operator, value))
+        Some(bpf::condition(self.index.0, operator, value))
     }
 }
 
