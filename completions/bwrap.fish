@@ -118,7 +118,7 @@ complete -c bwrap -n '__bwrap_at option' -l apparmor -d 'Run COMMAND under the A
 complete -c bwrap -n '__bwrap_at option' -l scope-signals -d 'Let no signal leave the sandbox'
 complete -c bwrap -n '__bwrap_at option' -l scope-abstract-unix -d 'Let nothing connect to abstract sockets outside'
 complete -c bwrap -n '__bwrap_at option' -l tcp-connect -d 'Let TCP connect to PORT and no other; UDP is not limited'
-complete -c bwrap -n '__bwrap_at option' -l tcp-bind -d 'Let TCP bind PORT and no other; UDP and unbound listen() are free'
+complete -c bwrap -n '__bwrap_at option' -l tcp-bind -d 'Let TCP bind PORT only; UDP and unbound listeners are free'
 complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l gid-map -d 'Map group ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l forward-signals -d 'Pass signals on to COMMAND'

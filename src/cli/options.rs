@@ -612,7 +612,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          in the kernel), io_uring, and system calls in the manner of another architecture.",
         |p, v| { let port = v.port()?; p.config.landlock.connect.push(port); Ok(()) }),
     row!(Beyond, "--tcp-bind", [("PORT", Kind::Text)],
-        "Let TCP bind PORT and no other; UDP and unbound listen() are free",
+        "Let TCP bind PORT only; UDP and unbound listeners are free",
         "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses. Programs \
          that try MPTCP first, as those in Go do, listen by TCP.",
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),

@@ -46,7 +46,7 @@ const WORDS: &[(&str, &str)] = &[
     ("--perms", "--perms 0711 --tmpfs /t"),
     ("--rlimit", "--rlimit nofile 100:unlimited"),
     ("--ro-overlay", "--overlay-src /usr --overlay-src /etc --ro-overlay /o"),
-    ("--seccomp-policy", "--seccomp-policy src/confine/seccomp/default.json"),
+    ("--seccomp-policy", "--seccomp-policy src/explain/snapshot-policy.json"),
     ("--setenv", "--setenv NAME value"),
     ("--size", "--size 65536 --tmpfs /t"),
     ("--symlink", "--symlink target /d"),
