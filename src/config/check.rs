@@ -42,7 +42,6 @@ impl Config {
         if self.switches.as_pid_1 && !self.lock_files.is_empty() {
             return Err(Error::new("Specifying --as-pid-1 and --lock-file is not permitted"));
         }
-        self.landlock.check()?;
         Ok(self)
     }
 

@@ -32,6 +32,7 @@ use crate::sandbox;
 /// Sets the sandbox up and runs COMMAND in it; the result is the exit status.
 pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     let config = config.check(host.caller, userns_offered)?;
+    config.landlock.check()?;
     // The caller's environment says so, and not COMMAND's.
     let colour = config.switches.dry_run && render::wants_colour();
     edit_environment(&config.environment)?;
