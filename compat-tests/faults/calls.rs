@@ -98,7 +98,7 @@ pub(crate) const CALLS: &[Call] = &[
     call("mkdirat", libc::SYS_mkdirat, Text(1), MAKES),
     call("mknodat", libc::SYS_mknodat, Text(1), MAKES),
     call("mmap", libc::SYS_mmap, Nothing, &[ENOMEM]),
-    call("mount", libc::SYS_mount, Text(1), MOUNTS),
+    call("mount", libc::SYS_mount, Text(1), &[EPERM, ENOMEM, ENOSPC, EINVAL]),
     call("mount_setattr", libc::SYS_mount_setattr, Nothing, &[EPERM, ENOMEM, EINVAL, ENOSYS]),
     call("move_mount", libc::SYS_move_mount, Text(3), MOUNTS),
     call("mprotect", libc::SYS_mprotect, Nothing, &[ENOMEM]),
