@@ -48,7 +48,8 @@ use word::Word;
 /// The command line: the input is its words. The fds 7 to 9 hold something.
 pub fn words(input: &[u8]) {
     let words = model::words(input, true);
-    let files = [(7, vec![6; 15]), (8, vec![6; 16]), (9, b"--perms\x000700\0--dir\0/x\0y".to_vec())];
+    let files =
+        [(7, vec![6; 15]), (8, vec![6; 16]), (9, b"--perms\x000700\0--dir\0/x\0y".to_vec())];
     compare(&words, &files);
 }
 
@@ -83,7 +84,9 @@ const BEYOND: [&[u8]; 10] = [
 
 /// Parses by both parsers.
 fn compare(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) {
-    let has = |text: &[u8]| BEYOND.iter().any(|start| text.windows(start.len()).any(|part| part == *start));
+    let has = |text: &[u8]| {
+        BEYOND.iter().any(|start| text.windows(start.len()).any(|part| part == *start))
+    };
     if words.iter().any(|word| has(word)) || files.iter().any(|(_, content)| has(content)) {
         return;
     }
@@ -118,7 +121,12 @@ fn kept(word: &[u8]) -> Word {
 pub fn seccomp(input: &[u8]) {
     sys::open(&[(9, input.to_vec())]);
     let program = seccomp::read(9);
-    assert_eq!(program.is_ok(), input.len() % 8 == 0 && input.len() / 8 <= 4096, "{} bytes", input.len());
+    assert_eq!(
+        program.is_ok(),
+        input.len() % 8 == 0 && input.len() / 8 <= 4096,
+        "{} bytes",
+        input.len()
+    );
     let Ok(program) = program else { return };
     let bytes = program.instructions.iter().flat_map(|row| {
         let ([c0, c1], [k0, k1, k2, k3]) = (row.code.to_ne_bytes(), row.k.to_ne_bytes());
@@ -133,9 +141,15 @@ pub fn policy(input: &[u8]) {
     match policy::compile(input, &policy::Facts { caps: 1, kernel: (6, 1) }) {
         Ok(policy::Compiled { program, .. }) => {
             assert!(!program.instructions.is_empty() && program.instructions.len() <= 4096);
-            assert_eq!(program.instructions.last().map(|last| last.code), Some(6), "the last one is no return");
+            assert_eq!(
+                program.instructions.last().map(|last| last.code),
+                Some(6),
+                "the last one is no return"
+            );
         }
-        Err(problem) => assert!(policy::one_line(&problem).chars().all(error::is_plain), "{problem:?}"),
+        Err(problem) => {
+            assert!(policy::one_line(&problem).chars().all(error::is_plain), "{problem:?}")
+        }
     }
 }
 

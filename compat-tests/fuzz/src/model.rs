@@ -114,7 +114,11 @@ struct Reading {
 
 /// What a command line means: `help`, `version`, `error`, or the text of [`table::text`].
 pub(crate) fn parse(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) -> String {
-    let mut reading = Reading { files: files.iter().cloned().collect(), count: words.len(), ..Reading::default() };
+    let mut reading = Reading {
+        files: files.iter().cloned().collect(),
+        count: words.len(),
+        ..Reading::default()
+    };
     let Some(command) = reading.read(words) else { return "error".to_owned() };
     if let Some(ended) = reading.ended {
         return ended.to_owned();
@@ -144,7 +148,11 @@ impl Reading {
                 return None;
             }
             let values = &words[at + 1..at + 1 + kinds.len()];
-            let numbers = kinds.bytes().zip(values).map(|(kind, word)| check(kind, word)).collect::<Option<Vec<_>>>()?;
+            let numbers = kinds
+                .bytes()
+                .zip(values)
+                .map(|(kind, word)| check(kind, word))
+                .collect::<Option<Vec<_>>>()?;
             self.take(name, values, &numbers)?;
             if self.ended.is_some() {
                 return Some(words.len());
@@ -176,7 +184,10 @@ impl Reading {
             "--seccomp" if self.programs > 0 => return None,
             "--add-seccomp-fd" => {
                 let content = self.files.remove(&i32::try_from(number).ok()?)?;
-                if self.values.contains_key("--seccomp") || content.len() % 8 != 0 || content.len() > 32768 {
+                if self.values.contains_key("--seccomp")
+                    || content.len() % 8 != 0
+                    || content.len() > 32768
+                {
                     return None;
                 }
                 self.programs += 1;
@@ -202,7 +213,14 @@ impl Reading {
         });
         let mut line = words.collect::<Vec<_>>().join(" ");
         if least > 0 {
-            line = format!("{line} of {}", self.layers.drain(..).map(|layer| table::word(&layer)).collect::<Vec<_>>().join(" "));
+            line = format!(
+                "{line} of {}",
+                self.layers
+                    .drain(..)
+                    .map(|layer| table::word(&layer))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            );
         }
         let default = match name {
             "--dir" | "--tmpfs" => Some(0o755),

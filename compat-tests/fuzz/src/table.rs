@@ -57,12 +57,18 @@ pub(crate) fn capability(word: &[u8]) -> Option<u64> {
         return Some(64);
     }
     let names = caps::all().into_iter();
-    let found = names.into_iter().find(|known| known.to_string().as_bytes().eq_ignore_ascii_case(word));
+    let found =
+        names.into_iter().find(|known| known.to_string().as_bytes().eq_ignore_ascii_case(word));
     found.map(|known| known.index().into())
 }
 
 /// The lines of each kind, which stand in one order each, the values, what is switched on, and the command.
-pub(crate) fn text(lines: &[String], values: &BTreeMap<&str, String>, programs: usize, command: &[Vec<u8>]) -> String {
+pub(crate) fn text(
+    lines: &[String],
+    values: &BTreeMap<&str, String>,
+    programs: usize,
+    command: &[Vec<u8>],
+) -> String {
     let name = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
     let mut text = String::new();
     for kind in [is_environment, is_capability, is_lock, is_sync, is_operation] {
@@ -72,8 +78,13 @@ pub(crate) fn text(lines: &[String], values: &BTreeMap<&str, String>, programs: 
     }
     for (switch, options) in SWITCHES {
         // Only --share-net takes anything back.
-        let back = lines.iter().rposition(|line| switch == "net" && name(line) == "--share-net").map_or(0, |at| at + 1);
-        let asked = |options: &[&str]| lines[back..].iter().any(|line| options.contains(&name(line).as_str()));
+        let back = lines
+            .iter()
+            .rposition(|line| switch == "net" && name(line) == "--share-net")
+            .map_or(0, |at| at + 1);
+        let asked = |options: &[&str]| {
+            lines[back..].iter().any(|line| options.contains(&name(line).as_str()))
+        };
         let soft = format!("--unshare-{switch}-try");
         if asked(options) {
             _ = writeln!(text, "{switch}");
@@ -105,9 +116,13 @@ fn is_sync(name: &str) -> bool {
 }
 
 fn is_operation(name: &str) -> bool {
-    const OPERATIONS: [&str; 8] = ["bind", "overlay", "-data", "--proc", "--dev", "--mqueue", "--symlink", "--chmod"];
+    const OPERATIONS: [&str; 8] =
+        ["bind", "overlay", "-data", "--proc", "--dev", "--mqueue", "--symlink", "--chmod"];
     let exact = ["--remount-ro", "--tmpfs", "--dir", "--file"].contains(&name);
-    exact || OPERATIONS.iter().any(|part| if part.starts_with("--") { name == *part } else { name.contains(part) })
+    exact
+        || OPERATIONS
+            .iter()
+            .any(|part| if part.starts_with("--") { name == *part } else { name.contains(part) })
 }
 
 /// The same text from the program's own data.
@@ -187,12 +202,16 @@ fn switched_on(config: &Config) -> Vec<String> {
 
 fn operation(op: &Op) -> String {
     match op {
-        Op::Bind { source, dest, access, devices, missing } => bind(source, *dest, *access, *devices, *missing),
+        Op::Bind { source, dest, access, devices, missing } => {
+            bind(source, *dest, *access, *devices, *missing)
+        }
         Op::RemountRo(dest) => format!("--remount-ro {}", shown(*dest)),
         Op::Overlay { upper, layers, dest } => {
             let layers = layers.iter().map(|layer| shown(*layer)).collect::<Vec<_>>().join(" ");
             let start = match upper {
-                Upper::Host { rwsrc, workdir } => format!("--overlay {} {}", shown(*rwsrc), shown(*workdir)),
+                Upper::Host { rwsrc, workdir } => {
+                    format!("--overlay {} {}", shown(*rwsrc), shown(*workdir))
+                }
                 Upper::Tmp => "--tmp-overlay".to_owned(),
                 Upper::None => "--ro-overlay".to_owned(),
             };

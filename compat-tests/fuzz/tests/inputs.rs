@@ -51,7 +51,8 @@ fn command_line(random: &Random, end: &[u8]) -> Vec<u8> {
     }
     // As many options as the limit on their number, and one fewer or more.
     if random.below(1000) == 0 {
-        let clear = b"--clearenv\0".repeat(8999 + random.below(3) - input.iter().filter(|&&byte| byte == 0).count());
+        let clear = b"--clearenv\0"
+            .repeat(8999 + random.below(3) - input.iter().filter(|&&byte| byte == 0).count());
         input.extend(clear);
     }
     input.extend(end);
@@ -90,7 +91,11 @@ fn seccomp() {
     let random = Random::of(3, 0);
     for _ in 0..runs() {
         let length = if random.percent(10) { 32760 + random.below(20) } else { random.below(100) };
-        fuzz::seccomp(&(0..length).map(|_| u8::try_from(random.below(256)).unwrap_or_default()).collect::<Vec<_>>());
+        fuzz::seccomp(
+            &(0..length)
+                .map(|_| u8::try_from(random.below(256)).unwrap_or_default())
+                .collect::<Vec<_>>(),
+        );
     }
 }
 
@@ -133,8 +138,10 @@ fn mountinfo() {
 #[test]
 fn policy() {
     let random = Random::of(5, 0);
-    let profiles: [&[u8]; 2] =
-        [include_bytes!("../../../src/confine/seccomp/default.json"), include_bytes!("../../profiles/container.json")];
+    let profiles: [&[u8]; 2] = [
+        include_bytes!("../../../src/confine/seccomp/default.json"),
+        include_bytes!("../../profiles/container.json"),
+    ];
     for _ in 0..runs() / 10 {
         let mut input = random.pick(&profiles).to_vec();
         for _ in 0..random.below(4) {

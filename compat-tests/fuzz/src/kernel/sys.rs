@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use nix::errno::Errno;
 use libc::c_int;
+use nix::errno::Errno;
 
 #[path = "../../../../src/kernel/sys.rs"]
 #[allow(unused_macros, unused_imports, reason = "the entry is the program's")]
@@ -22,7 +22,8 @@ pub(crate) fn open(files: &[(c_int, Vec<u8>)]) {
 
 /// What is left in an fd. More than `limit` bytes are EFBIG.
 pub(crate) fn read_all(fd: c_int, limit: usize) -> SysResult<Vec<u8>> {
-    let content = OPEN.with_borrow_mut(|open| open.get_mut(&fd).map(std::mem::take)).ok_or(Errno::EBADF)?;
+    let content =
+        OPEN.with_borrow_mut(|open| open.get_mut(&fd).map(std::mem::take)).ok_or(Errno::EBADF)?;
     if content.len() > limit { Err(Errno::EFBIG) } else { Ok(content) }
 }
 
