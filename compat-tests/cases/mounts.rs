@@ -20,7 +20,7 @@ fn table() -> Vec<Case> {
     let rows: [(&str, &[&str]); 6] = [
         ("table_of_tmpfs", &[]),
         ("table_of_all", &["--unshare-all", "--dev", "/dev", "--tmpfs", "/tmp", "--mqueue", "/q"]),
-        ("table_with_data", &["--bind-data", "9", "/d", "--overlay-src", "/usr", "--tmp-overlay", "/o"]),
+        ("table_with_data", &["--bind-data", "9", "/d"]),
         ("table_of_host", &["--ro-bind", "/", "/"]),
         ("table_of_host_and_all", &["--ro-bind", "/", "/", "--unshare-all", "--proc", "/proc", "--dev", "/dev"]),
         ("table_without_first", &["--ro-bind-try", "/nonexistent", "/"]),

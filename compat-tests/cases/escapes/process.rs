@@ -7,6 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
 use super::inside::{ROOT, attempts, box_of, only};
+use crate::cases::beyond::has_ports;
 use crate::cases::history::vulnerabilities_process::may_set_ids;
 use crate::cases::sources::runner_is_root;
 use crate::harness::{Case, Fd, Result, Setup};
@@ -131,7 +132,9 @@ fn processes() -> Vec<Case> {
             .ours_only(),
         case("first_process_beside_limits_with_all", &[&WITH_ALL[..], &["--rlimit", "nofile", "100"]].concat(), "1", &OF_ROOT)
             .ours_only(),
-        case("first_process_beside_tcp_with_all", &[&WITH_ALL[..], &["--tcp-connect", "1"]].concat(), "1", &OF_ROOT).ours_only(),
+        case("first_process_beside_tcp_with_all", &[&WITH_ALL[..], &["--tcp-connect", "1"]].concat(), "1", &OF_ROOT)
+            .needs(has_ports)
+            .ours_only(),
         case(
             "first_process_beside_a_policy_with_its_guard",
             &["--unshare-all", "--cap-drop", "ALL", "--cap-add", "CAP_WAKE_ALARM", "--seccomp-default"],
