@@ -7,10 +7,10 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
 use super::inside::{ROOT, attempts, box_of, only};
-use crate::cases::beyond::has_ports;
 use crate::cases::history::vulnerabilities_process::may_set_ids;
 use crate::cases::sources::runner_is_root;
 use crate::harness::{Case, Fd, Result, Setup};
+use crate::sys;
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
@@ -88,6 +88,11 @@ const WITH_ALL: [&str; 7] = ["--unshare-all", "--uid", "0", "--gid", "0", "--cap
 /// What root's capabilities in a user namespace are good for where a process cannot be traced.
 const OF_ROOT: [&str; 3] = ["signal", "signal by pidfd", "read its limits"];
 
+/// Whether the kernel can limit ports.
+fn limits_ports() -> Result<()> {
+    if sys::has_landlock(4) { Ok(()) } else { Err("the kernel's Landlock has no ABI 4".to_owned()) }
+}
+
 fn processes() -> Vec<Case> {
     let case = |name: &str, options: &[&str], whom: &str, through: &[&'static str]| {
         attempts(box_of(name).options(options), &[&format!("escape:process:{whom}")], through, 17)
@@ -133,7 +138,7 @@ fn processes() -> Vec<Case> {
         case("first_process_beside_limits_with_all", &[&WITH_ALL[..], &["--rlimit", "nofile", "100"]].concat(), "1", &OF_ROOT)
             .ours_only(),
         case("first_process_beside_tcp_with_all", &[&WITH_ALL[..], &["--tcp-connect", "1"]].concat(), "1", &OF_ROOT)
-            .needs(has_ports)
+            .needs(limits_ports)
             .ours_only(),
         case(
             "first_process_beside_a_policy_with_its_guard",
