@@ -48,7 +48,7 @@ pub(crate) enum EnvEdit {
     Unset(Word),
 }
 
-/// What became of the user namespace once all options were seen.
+/// Which namespaces are new. Every sandbox has a mount namespace of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Namespaces {
     /// `--unshare-user`, `--unshare-user-try`

@@ -113,13 +113,13 @@ impl Op {
 
     /// Whether it is a bind on `/`, by its mere text.
     pub(crate) fn is_root_bind(&self) -> bool {
-        let up = |dest: &Word| {
-            dest.to_bytes()
-                .split(|&byte| byte == b'/')
-                .all(|part| matches!(part, b"" | b"." | b".."))
-        };
-        matches!(self, Self::Bind { dest, .. } if up(dest))
+        matches!(self, Self::Bind { dest, .. } if is_nameless(dest.to_bytes()))
     }
+}
+
+/// Whether a path has no names in it: from `/`, it leads nowhere else.
+pub(crate) fn is_nameless(path: &[u8]) -> bool {
+    path.split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b".."))
 }
 
 /// A path's components, by its mere text.

@@ -28,10 +28,16 @@ pub(crate) fn read_file(
     read_all(file.as_raw_fd(), limit)
 }
 
+/// What stands behind a name at the beginning of a line, as in many files of /proc.
+pub(crate) fn field<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a str> {
+    let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+    Some(std::str::from_utf8(line).ok()?.trim())
+}
+
 /// Writes everything, in as many calls as it takes.
 pub(crate) fn write_all(fd: BorrowedFd<'_>, mut text: &[u8]) -> SysResult<()> {
     while !text.is_empty() {
-        let count = uninterrupted(|| nix::unistd::write(fd, text))?;
+        let count = uninterrupted(|| write(fd, text))?;
         text = text.get(count..).unwrap_or_default();
     }
     Ok(())

@@ -14,7 +14,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{SFlag, fstat};
 
 use crate::error::Error;
-use crate::kernel::files::read_file;
+use crate::kernel::files::{field, read_file};
 use crate::kernel::sys::{self, SysResult};
 
 /// Flags of a mount, as `MOUNT_ATTR_*` bits. They are only ever added.
@@ -239,9 +239,7 @@ pub(crate) fn mount_id(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<u6
         other => return other,
     }
     let info = read_file(proc, format!("self/fdinfo/{}", fd.as_raw_fd()).as_str(), usize::MAX)?;
-    let line = info.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
-    let number = line.and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok());
-    number.ok_or(Errno::EIO)
+    field(&info, b"mnt_id:").and_then(|number| number.parse().ok()).ok_or(Errno::EIO)
 }
 
 /// What a mount point has to be.

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use crate::config::Namespaces;
 use crate::error::{Context, Error, Result, describe, warn};
-use crate::kernel::files::{read_file, write_all};
+use crate::kernel::files::{field, read_file, write_all};
 use crate::kernel::sys::{self, SysResult};
 use crate::sandbox::introduce::told;
 
@@ -40,26 +40,21 @@ pub(crate) fn name_in(proc: BorrowedFd<'_>, child: Pid) -> Result<String> {
 /// The number beside `Pid:`, see pidfd_open(2): /proc counts as its own pid namespace does.
 fn name_of_handle(proc: BorrowedFd<'_>, handle: &OwnedFd) -> SysResult<String> {
     let path = format!("self/fdinfo/{}", handle.as_raw_fd());
-    let number = field(&read_file(proc, path.as_str(), usize::MAX)?, b"Pid:").ok_or(Errno::EIO)?;
+    let info = read_file(proc, path.as_str(), usize::MAX)?;
+    let number = field(&info, b"Pid:").ok_or(Errno::EIO)?;
     // What cannot be seen from there is 0, and what has ended -1.
-    if number.starts_with(['0', '-']) { Err(Errno::ESRCH) } else { Ok(number) }
+    if number.starts_with(['0', '-']) { Err(Errno::ESRCH) } else { Ok(number.to_owned()) }
 }
 
 /// Our own number, if this process has only one in that /proc: then both count alike.
 fn name_of_ours(proc: BorrowedFd<'_>, child: Pid) -> SysResult<String> {
-    let numbers =
-        field(&read_file(proc, c"self/status", usize::MAX)?, b"NSpid:").ok_or(Errno::EIO)?;
+    let status = read_file(proc, c"self/status", usize::MAX)?;
+    let numbers = field(&status, b"NSpid:").ok_or(Errno::EIO)?;
     if numbers.split_ascii_whitespace().count() == 1 {
         Ok(child.to_string())
     } else {
         Err(Errno::ESRCH)
     }
-}
-
-/// What stands behind a name at the beginning of a line.
-fn field(text: &[u8], name: &[u8]) -> Option<String> {
-    let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
-    Some(std::str::from_utf8(line).ok()?.trim().to_owned())
 }
 
 impl Info {

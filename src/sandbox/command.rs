@@ -102,8 +102,6 @@ pub(crate) struct Command {
     pub(crate) filters: Vec<Filter>,
     /// What is left to come down from.
     pub(crate) caps: Caps,
-    /// Whether root called.
-    pub(crate) root: bool,
 }
 
 /// The last steps: PID 1 if there is one, filters, exec.
@@ -127,11 +125,12 @@ pub(crate) fn become_command(
     if is_closed {
         become_undumpable()?;
     }
+    let is_root = config.host.caller.uid == 0;
     let first = getpid();
     let forked = sys::clone_process(0, End::Usual)
         .map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
     if let Some(pid) = forked? {
-        let dropped = caps::drop_all_but(command.caps.guard, command.root);
+        let dropped = caps::drop_all_but(command.caps.guard, is_root);
         // What is meant for COMMAND would keep PID 1 from its work.
         let own: Vec<_> = command.filters.into_iter().filter(|filter| filter.own).collect();
         let init = Init { report, sync, locks };
@@ -152,7 +151,7 @@ pub(crate) fn become_command(
     }
     drop((report, sync, locks));
     command.caps.drop_guard()?;
-    if is_closed && !command.root {
+    if is_closed && !is_root {
         become_dumpable()?;
     }
     if config.switches.die_with_parent {

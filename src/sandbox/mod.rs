@@ -158,7 +158,7 @@ pub(crate) fn enter(
         setsid().context("setsid")?;
     }
     config.landlock.restrict()?;
-    become_command(settled, Command { filters, caps, root: is_root }, fds, links)
+    become_command(settled, Command { filters, caps }, fds, links)
 }
 
 /// Which of two processes this is, after a clone.

@@ -21,6 +21,7 @@ use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{chdir, fchdir, getpid, pivot_root};
 
+use crate::config::op::is_nameless;
 use crate::error::{Context, Error, Result, join};
 use crate::explain::hints;
 use crate::kernel::mount::{self, Explain, Failure, MountResult, Node, kind};
@@ -179,7 +180,7 @@ impl<'a> Root<'a> {
     /// names in it needs a look.
     fn is_root(&self, dest: &CStr, point: BorrowedFd<'_>) -> Result<bool> {
         let (parent, _) = split(dest);
-        if parent.split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"." | b"..")) {
+        if is_nameless(parent) {
             return Ok(true);
         }
         let root = open_path(c"/", OFlag::O_DIRECTORY).context("Can't open /")?;
