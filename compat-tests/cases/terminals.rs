@@ -59,7 +59,8 @@ fn keys(live: &mut Live) -> Result<()> {
     // Ctrl-Z.
     live.write(0, b"\x1a");
     live.wait_for_next(1, "Stopped")?;
-    live.write(0, b"kill %1; wait %1; echo it is go''ne\n");
+    // Where bash still takes the job for stopped, `wait` returns at once and `exit` is refused.
+    live.write(0, b"kill %1; while [ \"$(jobs -s)\" ]; do sleep 0.1; done; echo it is go''ne\n");
     live.wait_for_next(1, "it is gone")
 }
 
