@@ -24,7 +24,7 @@ pub(crate) struct Tolerated {
 pub(crate) const TOLERATED: &[Tolerated] = &[
     row("close", "", &[], "the fd is gone, whatever close says"),
     row("close_range", "", &[], "then they are closed one by one"),
-    row("brk", "", &[], "malloc_trim(3): a heap that does not shrink harms nobody"),
+    row("brk", "", &[], "then the C library maps memory elsewhere"),
     row("ioctl", "21505", &[], "TCGETS: what does not say that it is a terminal is none"),
     row("openat2", "", &[ENOSYS], "then the path is walked component by component"),
     row("mount_setattr", "", &[ENOSYS], "then the mount is remounted"),

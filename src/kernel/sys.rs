@@ -556,30 +556,6 @@ pub(crate) fn auxiliary(kind: c_ulong) -> c_ulong {
     unsafe { libc::getauxval(kind) }
 }
 
-/// `malloc_trim(3)`: gives memory that is free back to the kernel. Where it was shared with a
-/// forked process it is just unmapped.
-pub(crate) fn trim_heap() {
-    // SAFETY: it moves no allocation.
-    _ = unsafe { libc::malloc_trim(0) };
-}
-
-/// `madvise(2)`: unmaps the pages of the program's code. A process that does little from now on
-/// gets those few back from the page cache.
-pub(crate) fn trim_code() {
-    unsafe extern "C" {
-        /// Where the linker has put the first byte of the program, at the beginning of a page.
-        static __executable_start: u8;
-        /// The first byte after the code.
-        static etext: u8;
-    }
-    const PAGE: usize = 64 * 1024;
-    let (start, end) = (&raw const __executable_start, &raw const etext);
-    // Whole pages, however large they are on this machine.
-    let length = (end.addr() - start.addr()) / PAGE * PAGE;
-    // SAFETY: nothing in there was ever written to, so what comes back is the same.
-    _ = unsafe { libc::madvise(start.cast_mut().cast(), length, libc::MADV_DONTNEED) };
-}
-
 /// `setenv(3)`, replacing.
 pub(crate) fn setenv(name: &CStr, value: &CStr) -> SysResult<()> {
     // SAFETY: both are NUL-terminated and copied; there is one thread.

@@ -83,8 +83,6 @@ pub(crate) fn watch(
     // Every fd that is left is closed by its number now.
     std::mem::forget((proc, fds, pid));
     drop((config, info));
-    sys::trim_heap();
-    sys::trim_code();
     let kept = leaf.map(Leaf::fds).unwrap_or_default();
     Monitor { child, report, json_status, executed, tether, forwarder, kept }.run()
 }

@@ -139,8 +139,6 @@ pub(crate) fn become_command(
         std::mem::forget((fds, links));
         init.close_others(open);
         drop(config);
-        sys::trim_heap();
-        sys::trim_code();
         sys::ignore_signal(libc::SIGPIPE);
         dropped.and_then(|()| seccomp::install(&own)).inspect_err(|_| {
             // COMMAND is there already, and must not go on beside a PID 1 that failed.
