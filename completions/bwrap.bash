@@ -85,6 +85,10 @@ declare -gA _bwrap_operands=(
     [--forward-signals]=''
     [--dry-run]=''
     [--dry-run-json]='fd'
+    [--same]='path'
+    [--ro-same]='path'
+    [--same-try]='path'
+    [--ro-same-try]='path'
 )
 _bwrap_capabilities=(
     ALL CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID

@@ -124,6 +124,10 @@ complete -c bwrap -n '__bwrap_at option' -l gid-map -d 'Map group ids of the san
 complete -c bwrap -n '__bwrap_at option' -l forward-signals -d 'Pass signals on to COMMAND'
 complete -c bwrap -n '__bwrap_at option' -l dry-run -d 'Show what would be done, and do nothing'
 complete -c bwrap -n '__bwrap_at option' -l dry-run-json -d 'Write what would be done as JSON to FD, and do nothing'
+complete -c bwrap -n '__bwrap_at option' -l same -d 'Show the host\'s PATH at the same place, writable'
+complete -c bwrap -n '__bwrap_at option' -l ro-same -d 'Show the host\'s PATH at the same place, read-only'
+complete -c bwrap -n '__bwrap_at option' -l same-try -d 'Like --same, but nothing if PATH does not exist'
+complete -c bwrap -n '__bwrap_at option' -l ro-same-try -d 'Like --ro-same, but nothing if PATH does not exist'
 function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'
     switch $option
         case --cap-add --cap-drop
@@ -134,7 +138,8 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
         case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data
             string split ' ' 'fd path'
         case --chdir --lock-file --remount-ro --overlay-src --tmp-overlay --ro-overlay \
-            --proc --dev --tmpfs --mqueue --dir --seccomp-policy
+            --proc --dev --tmpfs --mqueue --dir --seccomp-policy --same --ro-same \
+            --same-try --ro-same-try
             string split ' ' 'path'
         case --bind --bind-try --dev-bind --dev-bind-try --ro-bind --ro-bind-try
             string split ' ' 'path path'

@@ -20,6 +20,7 @@ mod house;
 mod kernel;
 mod launch;
 mod links;
+mod profile;
 mod sandbox;
 mod word;
 

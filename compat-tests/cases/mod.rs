@@ -41,6 +41,7 @@ mod promises;
 mod refused;
 mod resources;
 mod rules;
+mod same;
 mod seccomp;
 mod seccomp_model;
 mod signals;
@@ -95,6 +96,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("resources", resources::cases()),
         ("reviewed", history::reviewed::cases()),
         ("rules", rules::cases()),
+        ("same", same::cases()),
         ("seccomp", seccomp::cases()),
         ("signals", signals::cases()),
         ("sources", sources::cases()),

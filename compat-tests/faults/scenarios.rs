@@ -39,6 +39,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario { name: "userns2", share: 3, case: |_| Ok(below()) },
     Scenario { name: "beyond", share: 3, case: |_| Ok(beyond()) },
+    Scenario { name: "same", share: 3, case: |_| Ok(same()) },
     Scenario { name: "id_ranges", share: 3, case: |_| Ok(id_ranges()) },
     Scenario { name: "few_files", share: 3, case: |_| Ok(few_files()) },
     Scenario { name: "maps_by_others", share: 3, case: |owner| Ok(maps_by_others(owner)) },
@@ -108,6 +109,17 @@ fn beyond() -> Case {
         .options(["--seccomp-default", "--seccomp-policy", "{dir}/policy", "--rlimit", "nofile", "100", "--rlimit", "core", "0"])
         .options(["--scope-signals", "--scope-abstract-unix", "--tcp-connect", "443", "--tcp-bind", "0", "--forward-signals"])
         .file("policy", include_str!("../profiles/container.json"))
+}
+
+/// A file below the `/tmp` of its own, by way of two links.
+fn same() -> Case {
+    typical("same")
+        .options(["--ro-same", "{dir}/one", "--same-try", "{dir}/missing"])
+        .run(["tree:{dir}"])
+        .file("f", "")
+        .dir("d")
+        .symlink("two", "one")
+        .symlink("{dir}/d/../f", "two")
 }
 
 fn has_landlock() -> Result<()> {

@@ -211,6 +211,8 @@ fn label(values: &mut Values<'_>) -> Result<Word> {
 const SRC: Operand = ("SRC", Kind::HostPath);
 const DEST: Operand = ("DEST", Kind::Dest);
 const FD: Operand = ("FD", Kind::Fd);
+/// A path that is the same on the host and in the sandbox.
+const PATH: Operand = ("PATH", Kind::HostPath);
 const OCTAL: Operand = ("OCTAL", Kind::Text);
 
 /// A row. The sections' rows follow each other in the order of `--help`.
@@ -649,4 +651,20 @@ pub(crate) const OPTIONS: &[Row] = &[
         "The same as one JSON document. Members may be added; readers should ignore what they do \
          not know.",
         |p, v| v.last_wins(&mut p.config.fds.dry_run_json, Values::fd)),
+    row!(Beyond, "--same", [PATH], "Show the host's PATH at the same place, writable",
+        "PATH is absolute. Each symbolic link on the way to it, at most 40, is created as the link \
+         that it is on the host, and what PATH leads to in the end is bound where it is, as by \
+         --bind. A link that the sandbox has already is fine if its text is the same. Where a link \
+         leads to /proc, as /etc/mtab does, the link is all: what it leads to is another file in \
+         each sandbox, see --proc.",
+        |p, v| p.same(v, Access::ReadWrite, Missing::Fatal)),
+    row!(Beyond, "--ro-same", [PATH], "Show the host's PATH at the same place, read-only",
+        "Like --same; what is bound is read-only, as by --ro-bind.",
+        |p, v| p.same(v, Access::ReadOnly, Missing::Fatal)),
+    row!(Beyond, "--same-try", [PATH], "Like --same, but nothing if PATH does not exist",
+        "A link that leads nowhere counts as missing, and is not created either.",
+        |p, v| p.same(v, Access::ReadWrite, Missing::Skip)),
+    row!(Beyond, "--ro-same-try", [PATH], "Like --ro-same, but nothing if PATH does not exist",
+        "",
+        |p, v| p.same(v, Access::ReadOnly, Missing::Skip)),
 ];

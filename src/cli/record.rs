@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 use lexopt::Parser;
 
 use crate::cli::values::Values;
-use crate::config::op::Op;
+use crate::config::op::{Access, Devices, Missing, Op, Source, is_nameless};
 use crate::config::{Config, EnvEdit};
 use crate::confine::caps::CapEdit;
 use crate::confine::seccomp;
@@ -144,6 +144,29 @@ impl Recorder {
     /// Records an operation.
     pub(crate) fn push(&mut self, op: Op) {
         self.config.ops.push(op);
+    }
+
+    /// `--same` and its relatives.
+    pub(crate) fn same(
+        &mut self,
+        values: &mut Values<'_>,
+        access: Access,
+        missing: Missing,
+    ) -> Result<()> {
+        let path = values.path()?;
+        if !path.to_bytes().starts_with(b"/") {
+            return Err(Error::about(
+                &format!("{} takes an absolute path, and not", values.option),
+                path,
+            ));
+        }
+        if is_nameless(path.to_bytes()) {
+            let (source, devices) = (Source::Path(c"/"), Devices::Refused);
+            self.push(Op::Bind { source, dest: c"/", access, devices, missing });
+        } else {
+            self.push(Op::Same { path, access, missing });
+        }
+        Ok(())
     }
 
     /// `--perms`

@@ -57,6 +57,8 @@ pub(crate) enum Upper {
 pub(crate) enum Op {
     /// `--bind` and its relatives.
     Bind { source: Source, dest: Word, access: Access, devices: Devices, missing: Missing },
+    /// `--same` and its relatives.
+    Same { path: Word, access: Access, missing: Missing },
     /// `--remount-ro DEST`
     RemountRo(Word),
     /// `--overlay`, `--tmp-overlay`, `--ro-overlay`, with the `--overlay-src` layers, the lowest
@@ -87,6 +89,7 @@ impl Op {
     pub(crate) fn dest(&self) -> Word {
         match self {
             Self::Bind { dest, .. }
+            | Self::Same { path: dest, .. }
             | Self::RemountRo(dest)
             | Self::Overlay { dest, .. }
             | Self::Proc(dest)

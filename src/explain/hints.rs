@@ -105,7 +105,11 @@ pub(crate) fn source(op: &Op, fds: &Fds, errno: Option<Errno>) -> Option<String>
              the container not hide it (Docker: --security-opt systempaths=unconfined)"
                 .to_owned(),
         ),
-        Op::Bind { source: Source::Path(path), .. } if errno == Some(Errno::EACCES) => unreadable(path),
+        Op::Bind { source: Source::Path(path), .. } | Op::Same { path, .. }
+            if errno == Some(Errno::EACCES) =>
+        {
+            unreadable(path)
+        }
         _ if errno == Some(Errno::ENOSPC) => mount_limit(),
         _ => None,
     }
@@ -181,6 +185,7 @@ pub(crate) fn read_only(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<
     let (option, place) = match before.iter().rev().find(around)? {
         Op::Bind { dest, access: Access::ReadOnly, .. } => ("a read-only bind", dest),
         Op::Bind { dest, .. } => ("a bind of something that is read-only itself", dest),
+        Op::Same { path, access: Access::ReadOnly, .. } => ("--ro-same", path),
         Op::RemountRo(dest) => ("--remount-ro", dest),
         Op::Overlay { dest, .. } => ("--ro-overlay", dest),
         _ => return None,

@@ -18,6 +18,8 @@ use crate::confine::caps;
 use crate::error::describe;
 use crate::kernel::idmap::Range;
 use crate::kernel::sys;
+use crate::kernel::way::{Stop, Way};
+use crate::word::Word;
 
 /// A word of the command line. In JSON, what is no UTF-8 in it is replaced.
 #[derive(Debug, Clone, Copy)]
@@ -272,7 +274,12 @@ fn filesystem(config: &Config) -> Vec<Entry<'_>> {
     let mut entries = Vec::new();
     let mut used = config.fds.used_early();
     for (index, op) in config.ops.iter().enumerate() {
-        let mut entry = Entry::of(index + 1, op, config);
+        let mut entry = match op {
+            Op::Same { path, access, missing } => {
+                same(index + 1, path, (*access, *missing), &mut entries)
+            }
+            _ => Entry::of(index + 1, op, config),
+        };
         if let Some(fd) = op.fd() {
             if used.contains(&fd) {
                 entry.problem = Some(format!("an option before this one has used fd {fd}"));
@@ -379,6 +386,7 @@ impl<'a> Entry<'a> {
             Op::Bind { source, dest, access, devices, missing } => {
                 bind(new(dest, "bind"), (source, *access, *devices, *missing))
             }
+            Op::Same { path, .. } => new(path, "bind"),
             Op::RemountRo(dest) => new(dest, "read-only"),
             Op::Overlay { upper, layers, dest } => overlay(new(dest, "overlay"), upper, layers),
             Op::Proc(dest) => {
@@ -424,6 +432,39 @@ fn bind<'a>(
         Source::Path(path) => entry.on_host(path),
         Source::Fd(fd) => entry.open_file(*fd),
     }
+}
+
+/// `--same`: its links and directories are added to the entries; the last one is given back.
+fn same<'a>(
+    number: usize,
+    path: Word,
+    (access, missing): (Access, Missing),
+    entries: &mut Vec<Entry<'a>>,
+) -> Entry<'a> {
+    let of_bind = |place: Word| {
+        let source = Source::Path(place);
+        bind(Entry::new(number, place, "bind"), (&source, access, Devices::Refused, missing))
+    };
+    let Way { stops, end } = match Way::of(path) {
+        Ok(way) => way,
+        Err(lost) => {
+            let mut entry = of_bind(path);
+            entry.problem = Some(lost.to_string());
+            entry.left_out = lost.is_missing() && missing == Missing::Skip;
+            return entry;
+        }
+    };
+    let mut made: Vec<_> = stops
+        .iter()
+        .map(|stop| match *stop {
+            Stop::Link { text, at } => Entry::new(number, at, "symlink").of_source(text),
+            Stop::Directory(at) => Entry::new(number, at, "directory").mode(0o755),
+        })
+        .collect();
+    made.extend(end.map(of_bind));
+    let last = made.pop();
+    entries.extend(made);
+    last.unwrap_or_else(|| Entry::new(number, path, "bind"))
 }
 
 fn overlay<'a>(entry: Entry<'a>, upper: &Upper, layers: &[&'static CStr]) -> Entry<'a> {

@@ -9,3 +9,4 @@ pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod remount;
 pub(crate) mod sys;
+pub(crate) mod way;

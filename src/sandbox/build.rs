@@ -14,9 +14,11 @@ use crate::error::{Context, Error, Result, describe, join, warn};
 use crate::fds::{close_all, open_numbers};
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Node};
 use crate::kernel::remount;
+use crate::kernel::way::Stop;
 use crate::sandbox::root::{self, Inside, Root};
 use crate::sandbox::shelf::Shelf;
 use crate::sandbox::tree::{self, DevParts, Mount, Step, Tree};
+use crate::word::Word;
 
 /// What building needs to know.
 #[derive(Debug)]
@@ -102,6 +104,7 @@ impl Builder<'_> {
                 let tree = self.open(mount)?;
                 self.attach(dest, tree, depth, perms)
             }
+            Step::Same { stops, mount } => self.same(&stops, mount),
             Step::Data { mount, name, dest, perms } => self.data(dest, mount, &name, perms),
             Step::Procfs { mount, dest } => self.procfs(dest, mount),
             Step::Dev { parts, dest } => self.dev(dest, parts),
@@ -115,6 +118,19 @@ impl Builder<'_> {
             Step::Mqueue(dest) => self.mqueue(dest),
             Step::RemountRo(dest) => self.remount_ro(dest),
         }
+    }
+
+    /// Makes what is on the way to a mount, and attaches it where it is on the host.
+    fn same(&mut self, stops: &[Stop], mount: Option<(Mount, Word)>) -> Result<()> {
+        for stop in stops {
+            match *stop {
+                Stop::Link { text, at } => self.root.symlink(text, at)?,
+                Stop::Directory(at) => self.root.directory(at, 0o755)?,
+            }
+        }
+        let Some((mount, dest)) = mount else { return Ok(()) };
+        let tree = self.open(mount)?;
+        self.attach(dest, tree, Depth::Recursive, 0)
     }
 
     /// Attaches a tree, and sets its flags now if that was not possible before.

@@ -23,6 +23,7 @@ use crate::explain::hints;
 use crate::fds::Fds;
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Node};
 use crate::kernel::sys::SysResult;
+use crate::kernel::way::Way;
 use crate::sandbox::shelf::{self, Shelf};
 use crate::sandbox::tree::{
     DevParts, Layers, Mount, Scratch, Step, Tree, bind_attributes, copy, fresh_tree, plain_tmpfs,
@@ -197,6 +198,7 @@ impl<'a> Gatherer<'a> {
                 Mount::Open(self.bind_fd(*fd, dest, bind_attributes(*access, *devices))?),
                 dest,
             ),
+            Op::Same { path, access, missing } => self.same(path, *access, *missing)?,
             Op::Proc(dest) => {
                 Gain::Step(Step::Procfs { mount: Mount::Open(self.procfs(dest)?), dest })
             }
@@ -271,6 +273,24 @@ impl<'a> Gatherer<'a> {
             }) => Err(errno).at("Can't find source path", path),
             Err(failure) => Err(failure.explain(bind_failure(path, dest))),
         }
+    }
+
+    /// A host path at the same place, with the links on the way to it.
+    fn same(&self, path: &CStr, access: Access, missing: Missing) -> Result<Gain<'a>> {
+        let Way { stops, end } = match Way::of(path) {
+            Ok(way) => way,
+            Err(lost) if lost.is_missing() && missing == Missing::Skip => return Ok(Gain::Nothing),
+            Err(lost) => return Err(lost.error(path)),
+        };
+        let attributes = bind_attributes(access, Devices::Refused);
+        let mount = match end {
+            Some(end) => match self.bind(end, end, attributes, missing)? {
+                Some(tree) => Some((Mount::Open(tree), end)),
+                None => return Ok(Gain::Nothing),
+            },
+            None => None,
+        };
+        Ok(Gain::Step(Step::Same { stops, mount }))
     }
 
     /// Clones the mounts at a path. A magic link may lead to a mount of the caller's namespace, of

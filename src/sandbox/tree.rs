@@ -15,6 +15,7 @@ use crate::config::op::{Access, Devices};
 use crate::error::{Context, Error, Result, errno, join};
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Node};
 use crate::kernel::sys;
+use crate::kernel::way::Stop;
 use crate::word::Word;
 
 /// A detached mount.
@@ -67,6 +68,8 @@ pub(crate) enum Step {
     Attach { mount: Mount, dest: Word, depth: Depth, perms: u32 },
     /// Attaches a file of the scratch tmpfs, by its name there.
     Data { mount: Mount, name: CString, dest: Word, perms: u32 },
+    /// Makes the links and directories on the way to a mount, if there is one, and attaches it.
+    Same { stops: Vec<Stop>, mount: Option<(Mount, Word)> },
     /// Attaches a procfs.
     Procfs { mount: Mount, dest: Word },
     /// Puts a `--dev` together.
@@ -95,6 +98,7 @@ impl Step {
             Self::Dev { parts: DevParts { tmpfs, nodes, pts }, .. } => {
                 nodes.iter_mut().map(|(_, mount)| mount).chain([tmpfs, pts]).collect()
             }
+            Self::Same { mount: Some((mount, _)), .. } => vec![mount],
             _ => vec![],
         }
     }

@@ -69,13 +69,15 @@ pub fn args(input: &[u8]) {
 }
 
 /// How the options begin that bubblewrap does not have. The second parser does not know them.
-const BEYOND: [&[u8]; 10] = [
+const BEYOND: [&[u8]; 12] = [
     b"--apparmor",
     b"--cgroup",
     b"--dry-run",
     b"--forward-signals",
     b"--gid-map",
     b"--rlimit",
+    b"--ro-same",
+    b"--same",
     b"--scope-",
     b"--seccomp-",
     b"--tcp-",

@@ -205,6 +205,7 @@ fn operation(op: &Op) -> String {
         Op::Bind { source, dest, access, devices, missing } => {
             bind(source, *dest, *access, *devices, *missing)
         }
+        Op::Same { path, access, missing } => format!("{} {access:?} {missing:?}", shown(*path)),
         Op::RemountRo(dest) => format!("--remount-ro {}", shown(*dest)),
         Op::Overlay { upper, layers, dest } => {
             let layers = layers.iter().map(|layer| shown(*layer)).collect::<Vec<_>>().join(" ");

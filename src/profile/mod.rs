@@ -1,0 +1,3 @@
+//! Profiles: files of options that people, and `--learn`, write.
+
+pub(crate) mod text;
