@@ -89,6 +89,8 @@ declare -gA _bwrap_operands=(
     [--ro-same]='path'
     [--same-try]='path'
     [--ro-same-try]='path'
+    [--error-fd]='fd'
+    [--setup-status]='text'
 )
 _bwrap_capabilities=(
     ALL CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID

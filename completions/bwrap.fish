@@ -128,12 +128,15 @@ complete -c bwrap -n '__bwrap_at option' -l same -d 'Show the host\'s PATH at th
 complete -c bwrap -n '__bwrap_at option' -l ro-same -d 'Show the host\'s PATH at the same place, read-only'
 complete -c bwrap -n '__bwrap_at option' -l same-try -d 'Like --same, but nothing if PATH does not exist'
 complete -c bwrap -n '__bwrap_at option' -l ro-same-try -d 'Like --ro-same, but nothing if PATH does not exist'
+complete -c bwrap -n '__bwrap_at option' -l error-fd -d 'Report failures of bwrap to FD as JSON'
+complete -c bwrap -n '__bwrap_at option' -l setup-status -d 'Exit with status N if COMMAND cannot be run'
 function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'
     switch $option
         case --cap-add --cap-drop
             string split ' ' 'capability'
         case --args --userns --userns2 --pidns --sync-fd --seccomp --add-seccomp-fd \
-            --block-fd --userns-block-fd --info-fd --json-status-fd --dry-run-json
+            --block-fd --userns-block-fd --info-fd --json-status-fd --dry-run-json \
+            --error-fd
             string split ' ' 'fd'
         case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data
             string split ' ' 'fd path'
@@ -146,7 +149,7 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
         case --overlay
             string split ' ' 'path path path'
         case --argv0 --uid --gid --hostname --exec-label --file-label --perms --size \
-            --apparmor --tcp-connect --tcp-bind
+            --apparmor --tcp-connect --tcp-bind --setup-status
             string split ' ' 'text'
         case --symlink --chmod
             string split ' ' 'text path'

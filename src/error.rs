@@ -12,12 +12,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 
+use crate::report::{self, Failure};
+
 /// A failed step: what could not be done and, where a system call is behind it, why.
 #[derive(Debug)]
 pub(crate) struct Error {
     what: Vec<u8>,
     cause: Option<Cause>,
     hint: Option<String>,
+    option: Option<&'static str>,
+    path: Option<Vec<u8>>,
 }
 
 /// Why a step failed.
@@ -39,7 +43,7 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error that has no system call behind it.
     pub(crate) fn new(what: impl Into<Vec<u8>>) -> Self {
-        Self { what: what.into(), cause: None, hint: None }
+        Self::caused(what, None)
     }
 
     /// An error about something the caller named, shown byte for byte.
@@ -49,36 +53,58 @@ impl Error {
 
     /// An error with the errno that is behind it.
     pub(crate) fn os(what: impl Into<Vec<u8>>, cause: Errno) -> Self {
-        Self { what: what.into(), cause: Some(Cause::Os(cause)), hint: None }
+        Self::caused(what, Some(Cause::Os(cause)))
     }
 
     /// An error with the errno of a call that makes a mount.
     pub(crate) fn mount(what: impl Into<Vec<u8>>, cause: Errno) -> Self {
-        Self { what: what.into(), cause: Some(Cause::Mount(cause)), hint: None }
+        Self::caused(what, Some(Cause::Mount(cause)))
     }
 
     /// Asks for the usage on stderr.
-    pub(crate) const fn usage() -> Self {
-        Self { what: Vec::new(), cause: Some(Cause::Usage), hint: None }
+    pub(crate) fn usage() -> Self {
+        Self::caused("No COMMAND is given", Some(Cause::Usage))
     }
 
     /// A failure that another process has reported.
-    pub(crate) const fn reported() -> Self {
-        Self { what: Vec::new(), cause: Some(Cause::Silent), hint: None }
+    pub(crate) fn reported() -> Self {
+        Self::caused("", Some(Cause::Silent))
+    }
+
+    fn caused(what: impl Into<Vec<u8>>, cause: Option<Cause>) -> Self {
+        Self { what: what.into(), cause, hint: None, option: None, path: None }
+    }
+
+    /// Says which option it is about, unless that is known.
+    pub(crate) fn of(mut self, option: &'static str) -> Self {
+        self.option = self.option.or(Some(option));
+        self
+    }
+
+    /// Says which path it is about, unless that is known.
+    pub(crate) fn with_path(mut self, path: &CStr) -> Self {
+        self.path.get_or_insert_with(|| path.to_bytes().to_vec());
+        self
     }
 
     /// Adds what is probably behind it, if somebody is there to read that and nobody has said more
     /// already.
     pub(crate) fn hinted(mut self, find: impl FnOnce(Option<Errno>) -> Option<String>) -> Self {
-        let errno = match self.cause {
-            Some(Cause::Os(errno) | Cause::Mount(errno)) => Some(errno),
-            Some(Cause::Usage | Cause::Silent) => return self,
-            None => None,
-        };
-        if self.hint.is_none() && wants_hints() {
-            self.hint = find(errno);
+        if !matches!(self.cause, Some(Cause::Usage | Cause::Silent))
+            && self.hint.is_none()
+            && wants_hints()
+        {
+            self.hint = find(self.errno());
         }
         self
+    }
+
+    /// The errno behind it.
+    const fn errno(&self) -> Option<Errno> {
+        match self.cause {
+            Some(Cause::Os(errno) | Cause::Mount(errno)) => Some(errno),
+            Some(Cause::Usage | Cause::Silent) | None => None,
+        }
     }
 
     /// Adds a hint that was found before, without a further question to the system.
@@ -97,20 +123,31 @@ impl Error {
         matches!(self.cause, Some(Cause::Usage))
     }
 
-    /// Writes the diagnostic on stderr.
+    /// Writes the diagnostic on stderr, and its document where one is wanted.
     pub(crate) fn print(&self) {
         let mut text = self.what.clone();
         match self.cause {
-            Some(Cause::Usage | Cause::Silent) => return,
+            Some(Cause::Silent) => return,
             Some(Cause::Mount(Errno::ENOSPC)) => text.extend_from_slice(MOUNT_LIMIT),
             Some(Cause::Os(errno) | Cause::Mount(errno)) => {
                 text.extend_from_slice(b": ");
                 text.extend_from_slice(describe(errno).as_bytes());
             }
-            None => {}
+            Some(Cause::Usage) | None => {}
+        }
+        // First, because stderr may be a pipe that nobody reads.
+        report::tell(&Failure {
+            option: self.option,
+            path: self.path.as_deref(),
+            errno: self.errno(),
+            message: &text,
+            hint: self.hint.as_deref(),
+        });
+        if self.wants_usage() {
+            return;
         }
         say(3, &text);
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = self.hint.as_ref().filter(|_| shows_hints()) {
             say(6, format!("hint: {}", on_one_line(hint)).as_bytes());
         }
     }
@@ -151,7 +188,7 @@ impl<T> Context<T> for std::result::Result<T, Errno> {
     }
 
     fn at(self, what: &str, name: &CStr) -> Result<T> {
-        self.map_err(|errno| Error::os(join(what, name), errno))
+        self.map_err(|errno| Error::os(join(what, name), errno).with_path(name))
     }
 }
 
@@ -174,19 +211,33 @@ pub(crate) fn describe(errno: Errno) -> String {
 const MOUNT_LIMIT: &[u8] =
     b": Limit exceeded (ENOSPC). (Hint: Check that /proc/sys/fs/mount-max is sufficient, typically 100000)";
 
-/// Whether diagnostics carry their syslog level, as --level-prefix asks. The only static: it
-/// changes how an error is printed that may come from anywhere, and a `Config` is not at hand while
-/// one is still being parsed.
+/// Whether diagnostics carry their syslog level, as --level-prefix asks. A static, as in
+/// [`report`]: it changes how an error is printed that may come from anywhere, and a `Config` is
+/// not at hand while one is still being parsed.
 static LEVEL_PREFIX: AtomicBool = AtomicBool::new(false);
+
+/// Whether hints are asked for by the environment.
+static HINTS: AtomicBool = AtomicBool::new(false);
 
 /// From here on every diagnostic begins with its syslog level.
 pub(crate) fn use_level_prefix() {
     LEVEL_PREFIX.store(true, Ordering::Relaxed);
 }
 
+/// From here on hints are shown, whoever reads them.
+pub(crate) fn use_hints() {
+    HINTS.store(true, Ordering::Relaxed);
+}
+
 /// Whether somebody reads what is said beyond the one line that launchers expect.
 pub(crate) fn wants_hints() -> bool {
-    LEVEL_PREFIX.load(Ordering::Relaxed) || io::stderr().is_terminal()
+    report::file().is_some() || shows_hints()
+}
+
+/// Whether stderr is where it is read.
+fn shows_hints() -> bool {
+    let asked = LEVEL_PREFIX.load(Ordering::Relaxed) || HINTS.load(Ordering::Relaxed);
+    asked || io::stderr().is_terminal()
 }
 
 /// A warning on stderr.
@@ -214,6 +265,7 @@ pub(crate) fn say_out_of_memory() {
     } else {
         b"bwrap: Out of memory\n"
     };
+    report::tell_out_of_memory();
     _ = nix::unistd::write(io::stderr(), line);
 }
 

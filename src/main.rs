@@ -21,9 +21,11 @@ mod kernel;
 mod launch;
 mod links;
 mod profile;
+mod report;
 mod sandbox;
 mod word;
 
+use std::ffi::CStr;
 use std::io::{self, Write as _};
 
 use cli::record::Request;
@@ -42,8 +44,12 @@ kernel::sys::entry!(run);
 /// The only place where an [`error::Error`] is printed. In the process that becomes COMMAND it does
 /// not return.
 #[cfg_attr(test, expect(dead_code, reason = "under test the C entry point is the test runner's"))]
-fn run(mut argv: impl ExactSizeIterator<Item = Word>) -> i32 {
+fn run(mut argv: impl ExactSizeIterator<Item = Word> + Clone) -> i32 {
     let program = argv.next().unwrap_or_default();
+    if kernel::sys::getenv(c"BWRAP_HINTS").is_some_and(|value| value.as_c_str() == c"1") {
+        error::use_hints();
+    }
+    parse::foresee(argv.clone().map(CStr::to_bytes));
     let result = host::start().and_then(|start| match parse::parse(argv)? {
         Request::Help => Ok(print(&options::usage(program))),
         Request::Version => Ok(print(VERSION)),
@@ -54,7 +60,7 @@ fn run(mut argv: impl ExactSizeIterator<Item = Word>) -> i32 {
             _ = io::stderr().write_all(&options::usage(program));
         }
         error.print();
-        1
+        report::status()
     })
 }
 

@@ -39,6 +39,7 @@ mod places;
 mod processes;
 mod promises;
 mod refused;
+mod reports;
 mod resources;
 mod rules;
 mod same;
@@ -93,6 +94,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("processes", processes::cases()),
         ("promises", promises::cases()),
         ("refused", refused::cases()),
+        ("reports", reports::cases()),
         ("resources", resources::cases()),
         ("reviewed", history::reviewed::cases()),
         ("rules", rules::cases()),

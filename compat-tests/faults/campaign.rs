@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use nix::mount::{MsFlags, mount};
 use nix::unistd::Uid;
 
-use super::judge::{self, Calm, Told, Verdict, judge};
+use super::judge::{self, Calm, ERRORS, Told, Verdict, judge};
 use super::points::{self, Point};
 use super::scenarios::{SCENARIOS, Scenario};
 use super::tolerated::TOLERATED;
@@ -233,6 +233,10 @@ impl Campaign {
 
     fn once(&self, scenario: &Scenario, identity: Identity, fault: Option<(&Place, Fault)>) -> Result<Outcome> {
         let mut case: Case = (scenario.case)(self.lab.owner(identity))?.fd(REPORT, Fd::Capture);
+        // Every failure has to be told there. The reference does not know it.
+        if self.side == Side::Ours {
+            case = case.options(["--error-fd", &ERRORS.to_string()]).fd(ERRORS, Fd::Capture);
+        }
         case.tracer = Some((self.lab.probe(), vec!["--trace".to_owned(), tracer::order(fault)]));
         // The tracer gives up before that.
         case.timeout = Duration::from_mins(1);

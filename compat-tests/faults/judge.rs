@@ -1,11 +1,13 @@
 //! What must be true when one call has failed or one process was killed.
 
 use std::collections::BTreeMap;
+use std::os::fd::RawFd;
 
 use super::calls::{RETRIED, errno_name};
 use super::points::Point;
 use super::tracer::{Fault, REPORT};
 use crate::harness::apart::Watch;
+use crate::harness::identity::Side;
 use crate::harness::{Outcome, Result};
 
 /// How a point came out.
@@ -22,6 +24,9 @@ pub(crate) enum Verdict {
     /// The call was not made in this run.
     Unreached,
 }
+
+/// Where reports of failures go.
+pub(crate) const ERRORS: RawFd = 391;
 
 /// What the undisturbed run was like, the scratch directory before any run, and whether mounts have changed since.
 pub(crate) struct Calm {
@@ -135,10 +140,29 @@ fn after_error(point: &Point, errno: i32, outcome: &Outcome, told: &Told, calm: 
     if !memory && !names_step(line, errno) {
         return Err(format!("the line does not name step and cause: {line:?}"));
     }
+    if outcome.side == Side::Ours {
+        reported(point, line, outcome, told)?;
+    }
     left(point, told)?;
     // What fails in another process does not change what COMMAND is: it was complete, and has been ended with the sandbox.
     let disturbed = told.executed.as_ref() == Some(&point.place.role);
     if disturbed && outcome.stdout.is_empty() { Err("COMMAND ran unseen".to_owned()) } else { Ok(Verdict::Held) }
+}
+
+/// There has to be a report that says what the line does, but where COMMAND was executed: then nobody has the fd any more. What fails
+/// may be the report itself, or the abort for want of memory.
+fn reported(point: &Point, line: &str, outcome: &Outcome, told: &Told) -> Result<()> {
+    let reports = outcome.fd(ERRORS);
+    let writes = point.call.name == "write" && told.code() != Some(0);
+    if told.executed.is_some() || writes && reports.is_empty() {
+        return Ok(());
+    }
+    let message = line.strip_prefix("bwrap: ").unwrap_or(line);
+    let said: Vec<Option<serde_json::Value>> = reports.lines().map(|line| serde_json::from_str(line).ok()).collect();
+    match &said[..] {
+        [Some(report)] if report["version"] == 1 && report["message"] == message && report["step"] != "" => Ok(()),
+        _ => Err(format!("{line:?} is not what is reported: {reports:?}")),
+    }
 }
 
 /// Whether nothing is missing but the last line of `--json-status-fd`, which the monitor could not write when COMMAND had ended.

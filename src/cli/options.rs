@@ -667,4 +667,16 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, "--ro-same-try", [PATH], "Like --ro-same, but nothing if PATH does not exist",
         "",
         |p, v| p.same(v, Access::ReadOnly, Missing::Skip)),
+    row!(Beyond, "--error-fd", [FD], "Report failures of bwrap to FD as JSON",
+        "One JSON object a line for each failure that keeps COMMAND from running, beside the line \
+         on standard error; see FAILURE REPORTS below. FD is closed once COMMAND is executed, and \
+         COMMAND does not inherit it. It takes effect before the command line is read, so mistakes \
+         after it are reported too. An FD that cannot be written to is ignored.",
+        |p, v| v.last_wins(&mut p.config.fds.error, Values::fd)),
+    row!(Beyond, "--setup-status", [("N", Kind::Text)],
+        "Exit with status N if COMMAND cannot be run",
+        "N is a number from 1 to 255; the default is 1, which COMMAND may exit with as well. It \
+         covers every failure of bwrap, mistakes on the command line and a COMMAND that is not \
+         found included, and a set-up that is killed.",
+        |p, v| v.last_wins(&mut p.config.setup_status, Values::status)),
 ];

@@ -3,14 +3,17 @@
 //! What each option is stands in [`crate::cli::options`], and what it records in
 //! [`crate::cli::record`].
 
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 
 use lexopt::{Parser, RawArgs};
 
 use crate::cli::options::{self, Row};
 use crate::cli::record::{Recorder, Request};
-use crate::cli::values::Values;
+use crate::cli::values::{Values, fd_number, status_number};
 use crate::error::{Error, Result};
+use crate::kernel::sys;
+use crate::report;
 use crate::word::{self, Word};
 
 /// Reads a whole command line, without the program's own name.
@@ -22,14 +25,46 @@ pub(crate) fn parse(words: impl ExactSizeIterator<Item = Word>) -> Result<Reques
     recorder.finish(raw(&mut words)?.map(word::keep).collect())
 }
 
+/// Finds out where and how failures are to be told, before any can happen. The words are read as
+/// options, so that neither an option's value nor COMMAND's arguments count.
+pub(crate) fn foresee<'a>(mut words: impl Iterator<Item = &'a [u8]> + Clone) {
+    const WANTED: [&[u8]; 2] = [b"--error-fd", b"--setup-status"];
+    if !words.clone().any(|word| WANTED.contains(&word)) {
+        return;
+    }
+    let (mut fd, mut status) = (None, None);
+    while let Some(word) = words.next().filter(|word| word.starts_with(b"-") && *word != b"--") {
+        // An option that does not exist is an error that comes later.
+        let operands = options::find(OsStr::from_bytes(word)).map_or(0, |row| row.operands.len());
+        let values: Vec<_> = words.by_ref().take(operands).collect();
+        let value = values.first().and_then(|&value| CString::new(value).ok());
+        match (word, value) {
+            (b"--error-fd", Some(value)) => fd = fd_number(&value).or(fd),
+            (b"--setup-status", Some(value)) => status = status_number(&value).or(status),
+            _ => {}
+        }
+    }
+    if let Some(status) = status {
+        report::use_status(status);
+    }
+    // One that is not open, or not for writing, changes nothing else.
+    if let Some(file) = fd.filter(|_| report::file().is_none()).and_then(sys::keep_for_us) {
+        report::use_file(file);
+    }
+}
+
 /// Reads options until the first word that is none, or `--`. The words that remain are a command.
 fn read_options(recorder: &mut Recorder, words: &mut Parser) -> Result<()> {
     while let Some(row) = next_option(words)? {
         let values: std::result::Result<Vec<Word>, _> =
             row.operands.iter().map(|_| words.value().map(word::keep)).collect();
-        let values = values.map_err(|_| Error::new(row.arity_error()))?;
-        (row.record)(recorder, &mut Values { option: row.name, words: values.iter() })?;
-        recorder.read_file(read_options)?;
+        let values = values.map_err(|_| Error::new(row.arity_error()).of(row.name))?;
+        (row.record)(recorder, &mut Values { option: row.name, words: values.iter() })
+            .map_err(|error| error.of(row.name))?;
+        recorder.read_file(|recorder, words| {
+            foresee(raw(words)?.as_slice().iter().map(|word| word.as_bytes()));
+            read_options(recorder, words)
+        })?;
         if recorder.request.is_some() {
             break;
         }

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 
 use crate::error::{Error, Result, warn};
 use crate::kernel::idmap::Range;
+use crate::report;
 use crate::word::{Word, c_number};
 
 /// The values of one option, taken one by one with the type they should have.
@@ -37,9 +38,22 @@ impl Values<'_> {
     /// The number of an fd.
     pub(crate) fn fd(&mut self) -> Result<RawFd> {
         let text = self.text();
-        parse_number(text, 10)
-            .and_then(|n| RawFd::try_from(n).ok())
-            .ok_or_else(|| Error::about("Invalid fd:", text))
+        let fd = fd_number(text).ok_or_else(|| Error::about("Invalid fd:", text))?;
+        if self.option != "--error-fd" && report::number() == Some(fd) {
+            return Err(Error::new(format!(
+                "{} and --error-fd both name fd {fd}: give each its own",
+                self.option
+            )));
+        }
+        Ok(fd)
+    }
+
+    /// An exit status that tells a failure.
+    pub(crate) fn status(&mut self) -> Result<u8> {
+        let text = self.text();
+        status_number(text).ok_or_else(|| {
+            Error::about(&format!("{} takes a number from 1 to 255, not", self.option), text)
+        })
     }
 
     /// A user or group id; `(uid_t) -1` is none.
@@ -122,6 +136,16 @@ impl Values<'_> {
         *slot = Some(read(self)?);
         Ok(())
     }
+}
+
+/// The number of an fd.
+pub(crate) fn fd_number(text: &CStr) -> Option<RawFd> {
+    parse_number(text, 10).and_then(|number| RawFd::try_from(number).ok())
+}
+
+/// An exit status that tells a failure.
+pub(crate) fn status_number(text: &CStr) -> Option<u8> {
+    parse_number(text, 10).and_then(|number| u8::try_from(number).ok()).filter(|&n| n != 0)
 }
 
 /// A number as strtol(3) reads it: blanks and a sign may lead, and nothing may follow.

@@ -25,6 +25,7 @@ impl Config {
         if self.command.is_empty() {
             return Err(Error::usage());
         }
+        self.check_error_fd()?;
         self.check_maps(caller)?;
         let own_ids = self.namespaces.user == Want::Yes || self.fds.userns.is_some();
         if !own_ids && self.uid.is_some_and(|uid| uid != caller.uid) {
@@ -65,6 +66,22 @@ impl Config {
         }
         if self.switches.disable_userns && self.fds.userns_block.is_some() {
             return Err(Error::new("--disable-userns is not compatible with --userns-block-fd"));
+        }
+        Ok(())
+    }
+
+    /// The fd of `--error-fd` is closed when COMMAND is executed, and so is nobody else's. Only
+    /// options before an `--args` that names it have not been told so yet.
+    fn check_error_fd(&self) -> Result<()> {
+        let Some(error) = self.fds.error else { return Ok(()) };
+        let mut others = self.fds.each().into_iter().filter_map(|(_, fd, _)| fd);
+        let is_used = others.any(|fd| fd == error)
+            || self.fds.sync.contains(&error)
+            || self.ops.iter().any(|op| op.fd() == Some(error));
+        if is_used {
+            return Err(Error::new(format!(
+                "--error-fd and another option both name fd {error}: give each its own"
+            )));
         }
         Ok(())
     }

@@ -129,6 +129,8 @@ pub(crate) struct FdOptions {
     pub(crate) json_status: Option<RawFd>,
     /// `--dry-run-json FD`
     pub(crate) dry_run_json: Option<RawFd>,
+    /// `--error-fd FD`, which is taken care of before anything else, see `report`.
+    pub(crate) error: Option<RawFd>,
 }
 
 /// Who uses up the fd of an option, and when.
@@ -173,6 +175,8 @@ impl FdOptions {
 pub(crate) struct Config {
     /// COMMAND and its arguments.
     pub(crate) command: Vec<Word>,
+    /// `--setup-status N`
+    pub(crate) setup_status: Option<u8>,
     /// `--argv0 VALUE`
     pub(crate) argv0: Option<Word>,
     /// Which namespaces are new.
@@ -242,7 +246,7 @@ impl Config {
         Needs {
             tether: self.has_gate() || self.dies_in_setup(),
             report: self.has_init(),
-            executed: self.fds.json_status.is_some(),
+            executed: self.fds.json_status.is_some() || self.setup_status.is_some(),
             signals: self.switches.forward_signals,
             pid: self.fds.pidns.is_some() || self.tells() && tells_itself,
         }

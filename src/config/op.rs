@@ -104,6 +104,43 @@ impl Op {
         }
     }
 
+    /// The option that asks for it.
+    pub(crate) fn option(&self) -> &'static str {
+        use Access::{ReadOnly, ReadWrite};
+        match self {
+            Self::Bind { source: Source::Fd(_), access: ReadWrite, .. } => "--bind-fd",
+            Self::Bind { source: Source::Fd(_), access: ReadOnly, .. } => "--ro-bind-fd",
+            Self::Bind { access, devices, missing, .. } => match (access, devices, missing) {
+                (_, Devices::Allowed, Missing::Fatal) => "--dev-bind",
+                (_, Devices::Allowed, Missing::Skip) => "--dev-bind-try",
+                (ReadOnly, Devices::Refused, Missing::Fatal) => "--ro-bind",
+                (ReadOnly, Devices::Refused, Missing::Skip) => "--ro-bind-try",
+                (ReadWrite, Devices::Refused, Missing::Fatal) => "--bind",
+                (ReadWrite, Devices::Refused, Missing::Skip) => "--bind-try",
+            },
+            Self::Same { access, missing, .. } => match (access, missing) {
+                (ReadWrite, Missing::Fatal) => "--same",
+                (ReadWrite, Missing::Skip) => "--same-try",
+                (ReadOnly, Missing::Fatal) => "--ro-same",
+                (ReadOnly, Missing::Skip) => "--ro-same-try",
+            },
+            Self::RemountRo(_) => "--remount-ro",
+            Self::Overlay { upper: Upper::Host { .. }, .. } => "--overlay",
+            Self::Overlay { upper: Upper::Tmp, .. } => "--tmp-overlay",
+            Self::Overlay { upper: Upper::None, .. } => "--ro-overlay",
+            Self::Proc(_) => "--proc",
+            Self::Dev(_) => "--dev",
+            Self::Tmpfs { .. } => "--tmpfs",
+            Self::Mqueue(_) => "--mqueue",
+            Self::Dir { .. } => "--dir",
+            Self::File { .. } => "--file",
+            Self::Data { access: ReadWrite, .. } => "--bind-data",
+            Self::Data { access: ReadOnly, .. } => "--ro-bind-data",
+            Self::Symlink { .. } => "--symlink",
+            Self::Chmod { .. } => "--chmod",
+        }
+    }
+
     /// The open file that it takes something from.
     pub(crate) fn fd(&self) -> Option<RawFd> {
         match self {

@@ -96,7 +96,7 @@ impl Settled {
         if !self.policies.is_empty() {
             let facts = Facts::of(self.privileges.after_exec);
             for policy in &self.config.policies {
-                let compiled = policy.compile(&facts)?;
+                let compiled = policy.compile(&facts).map_err(|error| error.of(policy.option()))?;
                 filters.push(Filter::meant(policy.name(), compiled.program));
                 self.unknown_calls.extend(compiled.unknown);
             }

@@ -55,7 +55,7 @@ impl Wanted {
         };
         let kernel = sys::kernel_release();
         let needs = format!("{option} needs Landlock ABI {needed} (Linux {since})");
-        match sys::landlock_abi() {
+        let checked = match sys::landlock_abi() {
             Ok(abi) if abi >= needed => Ok(()),
             Ok(abi) => {
                 Err(Error::new(format!("{needs}, and this kernel, {kernel}, has ABI {abi}")))
@@ -67,7 +67,8 @@ impl Wanted {
                 format!("{needs}, and this kernel, {kernel}, has no Landlock"),
                 errno,
             )),
-        }
+        };
+        checked.map_err(|error| error.of(option))
     }
 
     /// Whether TCP may use some ports only: one rule of either kind limits both.

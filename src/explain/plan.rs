@@ -56,7 +56,7 @@ pub(crate) struct Plan<'a> {
     /// What other means restrict: Landlock, AppArmor, SELinux, control groups.
     pub(crate) restrictions: Vec<String>,
     /// How processes start and end.
-    pub(crate) processes: Vec<&'static str>,
+    pub(crate) processes: Vec<String>,
     /// The host name.
     pub(crate) hostname: Option<Text<'a>>,
     /// Changes of the environment, in order.
@@ -234,7 +234,7 @@ fn restrictions(config: &Config) -> Vec<String> {
     all
 }
 
-fn processes(config: &Config) -> Vec<&'static str> {
+fn processes(config: &Config) -> Vec<String> {
     let switches = config.switches;
     let all = [
         (config.has_init() && config.has_own_pidns(), "PID 1 is bwrap's, and starts COMMAND"),
@@ -252,7 +252,10 @@ fn processes(config: &Config) -> Vec<&'static str> {
         (switches.not_a_security_boundary, "flags of mounts that cannot be set are no error"),
         (!config.lock_files.is_empty(), "lock files are held"),
     ];
-    all.into_iter().filter(|(is_so, _)| *is_so).map(|(_, text)| text).collect()
+    let all = all.into_iter().filter(|(is_so, _)| *is_so).map(|(_, text)| text.to_owned());
+    let status =
+        config.setup_status.map(|status| format!("status {status} if COMMAND cannot be run"));
+    all.chain(status).collect()
 }
 
 fn variable(edit: &EnvEdit) -> Variable<'_> {
@@ -267,7 +270,9 @@ fn files(config: &Config) -> Vec<OpenFile> {
     let fds = &config.fds;
     let each = fds.each().into_iter().filter(|(.., moment)| *moment != Use::Plan);
     let one = each.filter_map(|(option, fd, _)| fd.map(|fd| OpenFile { option, fd }));
-    one.chain(fds.sync.iter().map(|&fd| OpenFile { option: "sync-fd", fd })).collect()
+    let sync = fds.sync.iter().map(|&fd| OpenFile { option: "sync-fd", fd });
+    let error = fds.error.map(|fd| OpenFile { option: "error-fd", fd });
+    one.chain(sync).chain(error).collect()
 }
 
 fn filesystem(config: &Config) -> Vec<Entry<'_>> {

@@ -48,6 +48,7 @@ const WORDS: &[(&str, &str)] = &[
     ("--ro-overlay", "--overlay-src /usr --overlay-src /etc --ro-overlay /o"),
     ("--seccomp-policy", "--seccomp-policy src/explain/snapshot-policy.json"),
     ("--setenv", "--setenv NAME value"),
+    ("--setup-status", "--setup-status 125"),
     ("--size", "--size 65536 --tmpfs /t"),
     ("--symlink", "--symlink target /d"),
     ("--tcp-bind", "--tcp-bind 80"),

@@ -70,8 +70,7 @@ fn facts(page: &mut Page, plan: &Plan<'_>) {
         &format!("no system calls here: {}", plan.unknown_calls.join(", ")),
     );
     page.list("restrictions", &plan.restrictions);
-    let processes: Vec<_> = plan.processes.iter().map(|&text| text.to_owned()).collect();
-    page.list("processes", &processes);
+    page.list("processes", &plan.processes);
     page.list("host name", &plan.hostname.iter().map(quoted).collect::<Vec<_>>());
     page.list("environment", &plan.environment.iter().map(edit).collect::<Vec<_>>());
     page.list(

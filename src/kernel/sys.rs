@@ -47,7 +47,7 @@ pub(crate) use entry;
 pub(crate) fn words(
     count: c_int,
     argv: *const *const c_char,
-) -> impl ExactSizeIterator<Item = &'static CStr> {
+) -> impl ExactSizeIterator<Item = &'static CStr> + Clone {
     let count = usize::try_from(count).unwrap_or(0);
     (0..count).map(move |index| {
         // SAFETY: the C runtime passes an array of `count` pointers.
@@ -71,7 +71,7 @@ impl Allocator {
     fn some(memory: *mut u8) -> *mut u8 {
         if memory.is_null() {
             crate::error::say_out_of_memory();
-            exit_now(1);
+            exit_now(crate::report::status());
         }
         memory
     }
@@ -258,6 +258,17 @@ pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
     // SAFETY: `Fds` adopts each number once, right after parsing and before we open anything, and
     // what a message brings is new, so nobody else owns it.
     unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Takes over an fd that is ours alone until the process ends, if it is open. It is closed on exec,
+/// unless it is one of the standard ones.
+pub(crate) fn keep_for_us(fd: RawFd) -> Option<OwnedFd> {
+    let is_standard = (0..=2).contains(&fd);
+    // SAFETY: F_SETFD only sets a flag, and F_GETFD only looks.
+    let result = unsafe {
+        libc::fcntl(fd, if is_standard { libc::F_GETFD } else { libc::F_SETFD }, libc::FD_CLOEXEC)
+    };
+    (result != -1).then(|| adopt(fd))
 }
 
 /// Reads an fd by number to its end. More than `limit` bytes are EFBIG.

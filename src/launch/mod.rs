@@ -27,11 +27,13 @@ use crate::kernel::sys;
 use crate::launch::clone::{clone_sandbox, join_user_namespace};
 use crate::launch::watch::{first_failure, watch};
 use crate::links::Ends;
+use crate::report::Step;
 use crate::sandbox;
 
 /// Sets the sandbox up and runs COMMAND in it; the result is the exit status.
 pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     let config = config.check(host.caller, userns_offered)?;
+    Step::System.begin();
     config.landlock.check()?;
     // The caller's environment says so, and not COMMAND's.
     let colour = config.switches.dry_run && render::wants_colour();
@@ -40,14 +42,17 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
     let proc = proc.and_then(beyond_standard).context("Can't open /proc")?;
     if config.apparmor.is_some() {
-        apparmor::check(proc.as_fd())?;
+        apparmor::check(proc.as_fd()).map_err(|error| error.of("--apparmor"))?;
     }
     host.tty = terminal();
+    Step::Policies.begin();
     let config = Box::new(Settled::new(config, host)?);
     let host = &config.host;
     if config.switches.dry_run || config.fds.dry_run_json.is_some() {
+        Step::Plan.begin();
         return show_plan(&config, &mut fds, colour);
     }
+    Step::System.begin();
 
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal
     // unblocked.
@@ -57,10 +62,13 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
         die_with(host.parent)?;
     }
 
-    let mut leaf = Leaf::make(&config.cgroup, proc.as_fd(), host.caller, config.moves())?;
+    Step::ControlGroup.begin();
+    let leaf = Leaf::make(&config.cgroup, proc.as_fd(), host.caller, config.moves());
+    let mut leaf = leaf.map_err(|error| error.of("--cgroup"))?;
+    Step::Namespaces.begin();
     let (outer, inner) = Ends::pair(config.links())?;
     if let Some(userns) = config.fds.userns {
-        join_user_namespace(&mut fds, userns)?;
+        join_user_namespace(&mut fds, userns).map_err(|error| error.of("--userns"))?;
     }
     let Some(child) = clone_sandbox(&config, proc.as_fd(), leaf.as_mut())? else {
         drop(outer);
@@ -68,6 +76,7 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
         return sandbox::enter(config, proc, fds, inner, entrance);
     };
     drop(inner);
+    Step::Monitor.begin();
     let mut last = child;
     watch(config, (proc, fds, outer, leaf.as_ref()), &mut last).or_else(|error| {
         if error.is_reported() {

@@ -14,6 +14,7 @@ use crate::kernel::sys;
 use crate::launch::status;
 use crate::links::Link;
 use crate::links::signals::Forwarder;
+use crate::report;
 
 /// What the monitor keeps open, and whom it waits for.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct Monitor<'a> {
     pub(crate) report: Option<Link>,
     /// `--json-status-fd`
     pub(crate) json_status: Option<OwnedFd>,
-    /// Whether COMMAND was executed, with `--json-status-fd`.
+    /// Whether COMMAND was executed, with `--json-status-fd` and `--setup-status`.
     pub(crate) executed: Option<&'static AtomicBool>,
     /// Its other end, in the sandbox, notices when the monitor is gone.
     pub(crate) tether: Option<Link>,
@@ -41,7 +42,7 @@ impl Monitor<'_> {
         let links = [self.report.as_ref(), self.tether.as_ref(), forwarding];
         let links = links.into_iter().flatten().map(AsFd::as_fd);
         let json_status = self.json_status.as_ref().map(AsFd::as_fd);
-        let kept = links.chain(json_status).chain(self.kept.iter().copied());
+        let kept = links.chain(json_status).chain(report::file()).chain(self.kept.iter().copied());
         // What was the caller's /proc is still that.
         close_all_but(kept, || {
             open_numbers(
@@ -52,16 +53,18 @@ impl Monitor<'_> {
         if let Some(forwarder) = self.forwarder.take() {
             self.forward(&forwarder)?;
         }
+        report::done();
         let code = match self.reported() {
             Some(code) => code,
             None => self.wait()?,
         };
+        let executed = self.executed.is_some_and(|executed| executed.load(Ordering::Acquire));
         if let Some(json_status) = self.json_status.take()
-            && self.executed.is_some_and(|executed| executed.load(Ordering::Acquire))
+            && executed
         {
             status::write_exit_code(json_status.as_fd(), code);
         }
-        Ok(code)
+        Ok(report::asked_status().filter(|_| !executed).unwrap_or(code))
     }
 
     /// Passes signals on until COMMAND's exit status can be read or waited for.

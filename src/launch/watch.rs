@@ -1,7 +1,7 @@
 //! The parent after the clone, up to where the monitor only waits: who tells whom what, and who
 //! waits for whom.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
@@ -22,6 +22,7 @@ use crate::launch::monitor::Monitor;
 use crate::launch::status::{self, Info};
 use crate::links::signals::Forwarder;
 use crate::links::{Ends, Link, wait_for_byte};
+use crate::report;
 use crate::sandbox::introduce;
 
 /// The parent after the clone, up to COMMAND's end. `child` is the first process, and may become
@@ -44,7 +45,8 @@ pub(crate) fn watch(
     if let Some(userns2) = config.fds.userns2 {
         fds.take(userns2)
             .and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER))
-            .context("Setting userns2 failed")?;
+            .context("Setting userns2 failed")
+            .map_err(|error| error.of("--userns2"))?;
     }
     if config.moves() {
         // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities.
@@ -105,14 +107,20 @@ fn look_up(
     Ok((name, info))
 }
 
+/// The fd for a document.
+fn take(fds: &mut Fds, number: Option<RawFd>, option: &'static str) -> Result<Option<OwnedFd>> {
+    let taken = fds.take_optional(number).context("Write to info_fd");
+    taken.map_err(|error| error.of(option))
+}
+
 /// Writes the first documents, and returns the fd for the last one.
 fn write_info(config: &Config, fds: &mut Fds, info: &Info) -> Result<Option<OwnedFd>> {
-    if let Some(fd) = fds.take_optional(config.fds.info).context("Write to info_fd")? {
-        info.write_document(fd.as_fd())?;
+    if let Some(fd) = take(fds, config.fds.info, "--info-fd")? {
+        info.write_document(fd.as_fd()).map_err(|error| error.of("--info-fd"))?;
     }
-    let json_status = fds.take_optional(config.fds.json_status).context("Write to info_fd")?;
+    let json_status = take(fds, config.fds.json_status, "--json-status-fd")?;
     if let Some(fd) = &json_status {
-        info.write_line(fd.as_fd())?;
+        info.write_line(fd.as_fd()).map_err(|error| error.of("--json-status-fd"))?;
     }
     Ok(json_status)
 }
@@ -121,7 +129,8 @@ fn write_info(config: &Config, fds: &mut Fds, info: &Info) -> Result<Option<Owne
 /// that led into another pid namespace have ended well.
 pub(crate) fn first_failure() -> i32 {
     let statuses = std::iter::from_fn(|| sys::uninterrupted(sys::wait_ours).ok());
-    statuses.filter_map(exit_code).find(|&code| code != 0).unwrap_or(1)
+    let code = statuses.filter_map(exit_code).find(|&code| code != 0);
+    report::asked_status().or(code).unwrap_or_else(report::status)
 }
 
 /// The status of a process that waits at the gate, if it has ended by itself: then it has said why.

@@ -22,6 +22,7 @@ use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 use crate::error::{Context, Error, Result, warn};
 use crate::kernel::sys::{self, SysResult};
 use crate::links::Link;
+use crate::report;
 
 /// What is passed on.
 const FORWARDED: [Signal; 8] = [
@@ -79,6 +80,7 @@ impl Forwarder {
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .context("signalfd")?;
         self.link.notify().context("Can't tell COMMAND to go on")?;
+        report::done();
         loop {
             let mut ready = [
                 PollFd::new(end, PollFlags::POLLIN),

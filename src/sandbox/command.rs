@@ -24,6 +24,7 @@ use crate::kernel::process::{self, become_dumpable, become_undumpable, die_with}
 use crate::kernel::sys::{self, End};
 use crate::links::Ends;
 use crate::links::signals;
+use crate::report::{self, Step};
 use crate::sandbox::init::{self, Init};
 
 /// The caller's working directory: as $PWD names it while that is true, else as the kernel does.
@@ -40,6 +41,7 @@ pub(crate) fn working_directory() -> Option<CString> {
 
 /// Comes down to what COMMAND is allowed, and to what PID 1 needs.
 pub(crate) fn drop_caps(config: &Settled) -> Result<Caps> {
+    Step::Privileges.begin();
     let wanted = config.privileges.given;
     if config.privileges.own_userns {
         caps::limit_bounding_set(wanted)?;
@@ -73,6 +75,7 @@ fn leaves_first_free(config: &Settled) -> bool {
 
 /// COMMAND's filters, with the program of `--seccomp`, which is read only now.
 pub(crate) fn seccomp_filters(config: &Settled, fds: &mut Fds) -> Result<Vec<Filter>> {
+    Step::Confinement.begin();
     let mut filters = config.filters.clone();
     if let Some(fd) = fds.take_optional(config.fds.seccomp).context("Can't read seccomp data")? {
         filters.insert(0, Filter::own(seccomp::read(fd.as_raw_fd())?));
@@ -84,8 +87,9 @@ pub(crate) fn seccomp_filters(config: &Settled, fds: &mut Fds) -> Result<Vec<Fil
 
 /// Goes where COMMAND starts, and says so in PWD.
 pub(crate) fn change_directory(config: &Config, cwd: Option<&CStr>) -> Result<()> {
+    Step::Directory.begin();
     if let Some(dir) = config.chdir {
-        chdir(dir).at("Can't chdir to", dir)?;
+        chdir(dir).at("Can't chdir to", dir).map_err(|error| error.of("--chdir"))?;
         return sys::setenv(c"PWD", dir).context("setenv failed");
     }
     let home = sys::getenv(c"HOME");
@@ -119,7 +123,7 @@ pub(crate) fn become_command(
         keep_open(sync)?;
         return exec(config, command, fds, links);
     };
-    let locks = init::take_locks(&config.lock_files)?;
+    let locks = init::take_locks(&config.lock_files).map_err(|error| error.of("--lock-file"))?;
     survive_monitor(&config)?;
     let is_closed = leaves_first_free(&config);
     if is_closed {
@@ -140,11 +144,15 @@ pub(crate) fn become_command(
         init.close_others(open);
         drop(config);
         sys::ignore_signal(libc::SIGPIPE);
+        if seccomp::refuses_close(&own) {
+            report::done();
+        }
         dropped.and_then(|()| seccomp::install(&own)).inspect_err(|_| {
             // COMMAND is there already, and must not go on beside a PID 1 that failed.
             _ = kill(pid, Signal::SIGKILL);
             _ = waitpid(pid, None);
         })?;
+        report::done();
         return init.run(pid);
     }
     drop((report, sync, locks));
@@ -181,7 +189,10 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
         signals::introduce(link)?;
     }
     // Only here, so that neither PID 1 nor the steps before are held to what is meant for COMMAND.
-    config.limits.iter().try_for_each(|limit| limit.set())?;
+    Step::Confinement.begin();
+    let limited = config.limits.iter().try_for_each(|limit| limit.set());
+    limited.map_err(|error| error.of("--rlimit"))?;
+    Step::Command.begin();
     let Some(file) = config.command.first() else { return Err(Error::usage()) };
     let mut argv = config.command.clone();
     if let (Some(name), Some(first)) = (&config.argv0, argv.first_mut()) {
@@ -199,12 +210,15 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
     let tell = |is_executed| {
         links.executed.iter().for_each(|flag| flag.store(is_executed, Ordering::Release));
     };
+    if !unfiltered {
+        report::expect_filters();
+    }
     let installed = seccomp::install(&command.filters);
     let error = installed.err().unwrap_or_else(|| {
         tell(true);
         let errno = sys::execvp(file, &arguments);
         tell(false);
-        let error = Error::os(failure, errno);
+        let error = Error::os(failure, errno).with_path(file);
         match errno {
             Errno::ENOENT if unfiltered => error.hinted(|_| hints::program(file)),
             Errno::ENOENT => error.with_hint(hint),

@@ -114,8 +114,10 @@ impl<'a> Gatherer<'a> {
         let mut aside = None;
         for op in &config.ops {
             let gain = self.first_round(op);
-            let mut gain =
-                gain.map_err(|error| error.hinted(|errno| hints::source(op, self.fds, errno)))?;
+            let mut gain = gain.map_err(|error| {
+                let error = error.hinted(|errno| hints::source(op, self.fds, errno));
+                error.of(op.option()).with_path(op.dest())
+            })?;
             if base.is_none() {
                 base = Some(gain.take_directory().map_or_else(|| self.new_root(), Ok)?);
             }

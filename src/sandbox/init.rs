@@ -13,6 +13,7 @@ use crate::fds::close_all_but;
 use crate::kernel::process::exit_code;
 use crate::kernel::sys;
 use crate::links::Link;
+use crate::report;
 use crate::word::Word;
 
 /// What PID 1 keeps open.
@@ -43,7 +44,7 @@ impl Init {
     /// Closes what PID 1 has no use for; `open` is what may be open, if that is known.
     pub(crate) fn close_others(&self, open: Option<Vec<RawFd>>) {
         let held = self.sync.iter().chain(&self.locks).map(AsFd::as_fd);
-        close_all_but(held.chain([self.report.as_fd()]), || open);
+        close_all_but(held.chain([self.report.as_fd()]).chain(report::file()), || open);
     }
 
     /// Only plain write(2) may be used here: the caller's filters, which COMMAND has to live with,

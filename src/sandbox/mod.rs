@@ -28,13 +28,14 @@ use crate::config::{Config, Use, Want};
 use crate::confine::caps;
 use crate::confine::cgroup::leaf;
 use crate::confine::selinux;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, join};
 use crate::explain::hints;
 use crate::fds::Fds;
 use crate::kernel::loopback;
 use crate::kernel::process::set_death_signal;
 use crate::kernel::sys::{self, End};
 use crate::links::{Ends, wait_for_byte};
+use crate::report::Step;
 use crate::sandbox::build::Builder;
 use crate::sandbox::command::{
     Command, become_command, change_directory, drop_caps, seccomp_filters, working_directory,
@@ -58,7 +59,9 @@ pub(crate) fn enter(
     {
         return Ok(0);
     }
+    Step::ControlGroup.begin();
     leaf::join_group(entrance, config.has_own_cgroup_root())?;
+    Step::Namespaces.begin();
     if config.dies_in_setup() {
         // Some of the following clears it again; until then it covers the set-up, and at the end it
         // is set once more.
@@ -79,15 +82,16 @@ pub(crate) fn enter(
 
     // Who we are.
     let refused = |error: Error| error.hinted(hints::user_namespaces);
+    Step::Ids.begin();
     let map_writer = identity::map(config, proc).map_err(refused)?;
+    Step::Network.begin();
     if config.namespaces.net == Want::Yes {
-        loopback::set_up().map_err(refused)?;
+        loopback::set_up().map_err(refused).map_err(|error| error.of("--unshare-net"))?;
     }
-    if let Some(name) = &config.hostname {
-        sethostname(OsStr::from_bytes(name.to_bytes())).at("Can't set hostname to", name)?;
-    }
+    set_host_name(config)?;
 
     // Gather.
+    Step::Sources.begin();
     let old_umask = umask(Mode::empty());
     let (limit, files) = raise_open_files(config.ops.len())?;
     let cwd = working_directory();
@@ -110,6 +114,7 @@ pub(crate) fn enter(
         // The kernel makes no user namespace in a chroot.
         root::leave_chroot(proc)?;
     }
+    Step::FileSystem.begin();
     let lenient = config.switches.not_a_security_boundary;
     let bare_root = is_root && !may_uncover(config);
     let mut builder = Builder {
@@ -128,9 +133,10 @@ pub(crate) fn enter(
     for (index, (op, step)) in config.ops.iter().zip(steps).enumerate() {
         let Some(step) = step else { continue };
         let before = || config.ops.get(..index).unwrap_or_default();
-        builder
-            .build(step)
-            .map_err(|error| error.hinted(|errno| hints::read_only(before(), op, errno)))?;
+        builder.build(step).map_err(|error| {
+            let error = error.hinted(|errno| hints::read_only(before(), op, errno));
+            error.of(op.option()).with_path(op.dest())
+        })?;
     }
     if config.file_label.is_some() {
         selinux::set_file_label(proc, None)?;
@@ -139,6 +145,7 @@ pub(crate) fn enter(
     restore_open_files(limit)?;
 
     // Become.
+    Step::Ids.begin();
     identity::nest(config, proc, &mut fds, map_writer)?;
     // The last thing that leads to the host is closed while this process still has capabilities,
     // which keep others from tracing it. Later on, a working directory or a lock file that somebody
@@ -148,17 +155,34 @@ pub(crate) fn enter(
     if config.dies_in_setup() {
         links.die_with_monitor()?;
     }
-    if let Some(fd) = fds.take_optional(config.fds.block).context("Can't read block-fd")? {
-        wait_for_byte(&fd).context("Can't read block-fd")?;
-    }
+    wait_for_caller(config, &mut fds).map_err(|error| error.of("--block-fd"))?;
     let filters = seccomp_filters(config, &mut fds)?;
     umask(old_umask);
     change_directory(config, cwd.as_deref())?;
+    Step::Processes.begin();
     if config.switches.new_session {
         setsid().context("setsid")?;
     }
+    Step::Confinement.begin();
     config.landlock.restrict()?;
+    Step::Processes.begin();
     become_command(settled, Command { filters, caps }, fds, links)
+}
+
+/// `--hostname`
+fn set_host_name(config: &Config) -> Result<()> {
+    let Some(name) = config.hostname else { return Ok(()) };
+    sethostname(OsStr::from_bytes(name.to_bytes()))
+        .map_err(|errno| Error::os(join("Can't set hostname to", name), errno).of("--hostname"))
+}
+
+/// `--block-fd`
+fn wait_for_caller(config: &Config, fds: &mut Fds) -> Result<()> {
+    Step::Processes.begin();
+    if let Some(fd) = fds.take_optional(config.fds.block).context("Can't read block-fd")? {
+        wait_for_byte(&fd).context("Can't read block-fd")?;
+    }
+    Ok(())
 }
 
 /// Which of two processes this is, after a clone.
@@ -175,7 +199,8 @@ enum Role {
 fn enter_pid_namespace(config: &Config, fds: &mut Fds, number: i32) -> Result<Role> {
     fds.take(number)
         .and_then(|fd| setns(fd, CloneFlags::CLONE_NEWPID))
-        .context("Setting pidns failed")?;
+        .context("Setting pidns failed")
+        .map_err(|error| error.of("--pidns"))?;
     let below = if config.namespaces.pid == Want::Yes { Some(libc::CLONE_NEWPID) } else { None };
     for flags in [Some(0), below].into_iter().flatten() {
         if sys::clone_process(libc::CLONE_PARENT | flags, End::Ours)
@@ -192,6 +217,7 @@ fn enter_pid_namespace(config: &Config, fds: &mut Fds, number: i32) -> Result<Ro
 /// before anything is made: a label that is refused leaves nothing behind, and /proc is not needed
 /// at the end.
 fn label_command(config: &Config, proc: BorrowedFd<'_>) -> Result<()> {
+    Step::Confinement.begin();
     if let Some(label) = &config.exec_label {
         selinux::set_exec_label(proc, label)?;
     }

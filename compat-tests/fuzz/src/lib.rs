@@ -31,6 +31,8 @@ mod kernel;
 mod links;
 mod model;
 mod points;
+#[path = "../../../src/report.rs"]
+mod report;
 mod table;
 #[path = "../../../src/word.rs"]
 mod word;

@@ -138,6 +138,12 @@ pub(crate) fn check_own(filters: &[Filter]) -> Result<()> {
     Ok(())
 }
 
+/// Whether close(2) would fail under one of these, or worse.
+pub(crate) fn refuses_close(filters: &[Filter]) -> bool {
+    let close = Call::new(libc::SYS_close, [3, 0, 0, 0, 0, 0]);
+    filters.iter().any(|filter| filter.program.refuses(&close))
+}
+
 /// The words for a program that could not be installed.
 fn failure(errno: Errno) -> Error {
     match errno {

@@ -99,6 +99,14 @@ impl Policy {
         }
     }
 
+    /// The option that asks for it.
+    pub(crate) const fn option(self) -> &'static str {
+        match self {
+            Self::BuiltIn => "--seccomp-default",
+            Self::File(_) => "--seccomp-policy",
+        }
+    }
+
     /// Reads and compiles it.
     pub(crate) fn compile(self, facts: &Facts) -> Result<Compiled> {
         let (name, compiled) = match self {
