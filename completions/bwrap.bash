@@ -83,6 +83,7 @@ declare -gA _bwrap_operands=(
     [--uid-map]='text text text'
     [--gid-map]='text text text'
     [--forward-signals]=''
+    [--timeout]='text'
     [--dry-run]=''
     [--dry-run-json]='fd'
     [--same]='path'

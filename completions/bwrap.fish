@@ -122,6 +122,7 @@ complete -c bwrap -n '__bwrap_at option' -l tcp-bind -d 'Let TCP bind PORT only;
 complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l gid-map -d 'Map group ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l forward-signals -d 'Pass signals on to COMMAND'
+complete -c bwrap -n '__bwrap_at option' -l timeout -d 'End the sandbox SECONDS after COMMAND has started'
 complete -c bwrap -n '__bwrap_at option' -l dry-run -d 'Show what would be done, and do nothing'
 complete -c bwrap -n '__bwrap_at option' -l dry-run-json -d 'Write what would be done as JSON to FD, and do nothing'
 complete -c bwrap -n '__bwrap_at option' -l same -d 'Show the host\'s PATH at the same place, writable'
@@ -149,7 +150,7 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
         case --overlay
             string split ' ' 'path path path'
         case --argv0 --uid --gid --hostname --exec-label --file-label --perms --size \
-            --apparmor --tcp-connect --tcp-bind --setup-status
+            --apparmor --tcp-connect --tcp-bind --timeout --setup-status
             string split ' ' 'text'
         case --symlink --chmod
             string split ' ' 'text path'

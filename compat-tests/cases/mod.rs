@@ -51,6 +51,7 @@ mod status;
 mod syscalls;
 mod tcp;
 mod terminals;
+mod timeout;
 mod views;
 
 use common::{USAGE, fails, has_mount_setattr, plain, usage};
@@ -106,6 +107,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("syscalls", syscalls::cases()),
         ("tcp", tcp::cases()),
         ("terminals", terminals::cases()),
+        ("timeout", timeout::cases()),
         ("views", views::cases()),
         ("vulnerabilities", history::vulnerabilities::cases()),
         ("vulnerabilities_process", history::vulnerabilities_process::cases()),

@@ -114,6 +114,7 @@ pub(crate) const CALLS: &[Call] = &[
     call("pipe2", libc::SYS_pipe2, Nothing, &[EMFILE, ENFILE]),
     call("pivot_root", libc::SYS_pivot_root, Nothing, &[EPERM, EBUSY, ENOMEM]),
     call("poll", libc::SYS_poll, Nothing, &[EINTR, ENOMEM]),
+    call("ppoll", libc::SYS_ppoll, Nothing, &[EINTR, ENOMEM]),
     call("prctl", libc::SYS_prctl, Number(0), &[EPERM, ENOMEM]),
     call("pread64", libc::SYS_pread64, Nothing, &[EIO, EINTR]),
     call("prlimit64", libc::SYS_prlimit64, Nothing, &[EPERM]),
@@ -153,6 +154,9 @@ pub(crate) const CALLS: &[Call] = &[
     call("symlink", libc::SYS_symlink, Text(1), MAKES),
     call("symlinkat", libc::SYS_symlinkat, Text(2), MAKES),
     call("sysinfo", libc::SYS_sysinfo, Nothing, &[]),
+    call("timer_create", libc::SYS_timer_create, Nothing, &[EAGAIN, ENOMEM, EPERM]),
+    call("timer_delete", libc::SYS_timer_delete, Nothing, &[]),
+    call("timer_settime", libc::SYS_timer_settime, Nothing, &[EINVAL]),
     call("umask", libc::SYS_umask, Nothing, &[]),
     call("umount2", libc::SYS_umount2, Text(0), &[EPERM, EBUSY, ENOMEM]),
     call("uname", libc::SYS_uname, Nothing, &[]),
@@ -182,8 +186,8 @@ impl Call {
 }
 
 /// The calls that go on after EINTR: those that wait, or move data.
-pub(crate) const RETRIED: [&str; 9] =
-    ["copy_file_range", "poll", "read", "recvfrom", "recvmsg", "sendmsg", "sendto", "wait4", "write"];
+pub(crate) const RETRIED: [&str; 10] =
+    ["copy_file_range", "poll", "ppoll", "read", "recvfrom", "recvmsg", "sendmsg", "sendto", "wait4", "write"];
 
 /// An errno's name, for reports.
 pub(crate) fn errno_name(errno: i32) -> String {

@@ -107,7 +107,17 @@ fn beyond() -> Case {
     typical("beyond")
         .needs(has_landlock)
         .options(["--seccomp-default", "--seccomp-policy", "{dir}/policy", "--rlimit", "nofile", "100", "--rlimit", "core", "0"])
-        .options(["--scope-signals", "--scope-abstract-unix", "--tcp-connect", "443", "--tcp-bind", "0", "--forward-signals"])
+        .options([
+            "--scope-signals",
+            "--scope-abstract-unix",
+            "--tcp-connect",
+            "443",
+            "--tcp-bind",
+            "0",
+            "--forward-signals",
+            "--timeout",
+            "1000",
+        ])
         .file("policy", include_str!("../profiles/container.json"))
 }
 

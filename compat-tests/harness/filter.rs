@@ -24,6 +24,8 @@ fn number(call: &str) -> Result<i64> {
         "mount_setattr" => libc::SYS_mount_setattr,
         "move_mount" => libc::SYS_move_mount,
         "openat2" => libc::SYS_openat2,
+        "timer_create" => libc::SYS_timer_create,
+        "timer_settime" => libc::SYS_timer_settime,
         "open_tree" => libc::SYS_open_tree,
         "pidfd_open" => libc::SYS_pidfd_open,
         "pivot_root" => libc::SYS_pivot_root,

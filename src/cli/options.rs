@@ -17,6 +17,7 @@ use crate::confine::limits::Limit;
 use crate::confine::seccomp::policy::Policy;
 use crate::confine::selinux;
 use crate::error::{Error, Result};
+use crate::links::timeout::Timeout;
 use crate::word::Word;
 
 /// What a value is: for the checks on the table and for what a shell offers to complete it with.
@@ -641,6 +642,18 @@ pub(crate) const OPTIONS: &[Row] = &[
          COMMAND is not run. With --as-pid-1 the kernel keeps signals from COMMAND for which it \
          has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
+    row!(Beyond, "--timeout", [("SECONDS", Kind::Text)], "End the sandbox SECONDS after COMMAND has started",
+        "COMMAND is sent SIGTERM and SIGCONT then. If it has not ended 10 seconds later, everything \
+         in the sandbox is killed; SECONDS followed by a colon and another number says how much \
+         later. The exit status, also the one that --json-status-fd tells, is 124 in either case, \
+         whatever COMMAND makes of SIGTERM (timeout(1) exits with 137 after it has killed). The \
+         numbers are decimal, such as 2.5. They count while COMMAND is stopped, but not while the \
+         machine is suspended. When COMMAND ends, in time or not, whatever it has started is killed: \
+         so --unshare-pid or --cgroup is required. The sandbox dies with bwrap, as with \
+         --die-with-parent. With --cgroup and no pid namespace COMMAND may be able to stop or kill \
+         bwrap, and what it has started then lives on: use --unshare-pid against that. With \
+         --as-pid-1 the kernel keeps SIGTERM from a COMMAND that has no handler for it.",
+        |p, v| v.last_wins(&mut p.config.timeout, |v| Timeout::parse(v.text()))),
     row!(Beyond, "--dry-run", [], "Show what would be done, and do nothing",
         "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the \
          names in policies that are no system call's here, and the file system as a tree. Sources \

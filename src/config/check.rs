@@ -40,6 +40,11 @@ impl Config {
         if self.switches.as_pid_1 && self.namespaces.pid == Want::No {
             return Err(Error::new("Specifying --as-pid-1 requires --unshare-pid"));
         }
+        if self.timeout.is_some() && self.namespaces.pid == Want::No && self.cgroup.is_empty() {
+            return Err(Error::new(
+                "--timeout requires --unshare-pid or --cgroup: else nothing could end what COMMAND has started",
+            ));
+        }
         if self.switches.as_pid_1 && !self.lock_files.is_empty() {
             return Err(Error::new("Specifying --as-pid-1 and --lock-file is not permitted"));
         }

@@ -22,6 +22,7 @@ use crate::confine::seccomp::policy::Policy;
 use crate::confine::seccomp::program::Program;
 use crate::kernel::idmap::Maps;
 use crate::links::Needs;
+use crate::links::timeout::Timeout;
 use crate::word::Word;
 
 /// Whether a namespace is wanted.
@@ -220,6 +221,8 @@ pub(crate) struct Config {
     pub(crate) landlock: landlock::Wanted,
     /// `--apparmor PROFILE`
     pub(crate) apparmor: Option<Profile>,
+    /// `--timeout SECONDS[:KILL]`
+    pub(crate) timeout: Option<Timeout>,
 }
 
 impl Config {
@@ -247,7 +250,7 @@ impl Config {
             tether: self.has_gate() || self.dies_in_setup(),
             report: self.has_init(),
             executed: self.fds.json_status.is_some() || self.setup_status.is_some(),
-            signals: self.switches.forward_signals,
+            signals: self.switches.forward_signals || self.timeout.is_some(),
             pid: self.fds.pidns.is_some() || self.tells() && tells_itself,
         }
     }
@@ -273,10 +276,16 @@ impl Config {
         needed && !self.switches.as_pid_1
     }
 
-    /// Whether a set-up has to end with the monitor: always, or because signals are for the monitor
-    /// to pass on and it may be ended by one.
+    /// Whether COMMAND has to end with the monitor: because that was asked for, or because the
+    /// monitor has the clock.
+    pub(crate) const fn dies_with_monitor(&self) -> bool {
+        self.switches.die_with_parent || self.timeout.is_some()
+    }
+
+    /// Whether a set-up has to end with the monitor: also because signals are for the monitor to
+    /// pass on and it may be ended by one.
     pub(crate) const fn dies_in_setup(&self) -> bool {
-        self.switches.die_with_parent || self.switches.forward_signals
+        self.dies_with_monitor() || self.switches.forward_signals
     }
 
     /// Whether the process is inside a pid namespace that is not the caller's, so that a procfs of

@@ -255,7 +255,8 @@ fn processes(config: &Config) -> Vec<String> {
     let all = all.into_iter().filter(|(is_so, _)| *is_so).map(|(_, text)| text.to_owned());
     let status =
         config.setup_status.map(|status| format!("status {status} if COMMAND cannot be run"));
-    all.chain(status).collect()
+    let time = config.timeout.map(|timeout| format!("COMMAND's time is limited: {timeout}"));
+    all.chain(time).chain(status).collect()
 }
 
 fn variable(edit: &EnvEdit) -> Variable<'_> {

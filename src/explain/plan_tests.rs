@@ -54,6 +54,7 @@ const WORDS: &[(&str, &str)] = &[
     ("--tcp-bind", "--tcp-bind 80"),
     ("--tcp-connect", "--tcp-connect 443 --tcp-connect 80"),
     ("--tmp-overlay", "--overlay-src /usr --tmp-overlay /o"),
+    ("--timeout", "--unshare-pid --timeout 2.5:1"),
     ("--uid", "--uid 7"),
     ("--uid-map", "--uid-map 7 1000 1"),
     ("--userns-block-fd", "--unshare-user --userns-block-fd 1000 --info-fd 1001"),

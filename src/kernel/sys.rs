@@ -12,6 +12,7 @@ use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use libc::{c_long, c_short};
 use nix::errno::Errno;
@@ -685,6 +686,44 @@ pub(crate) fn while_ignored<T>(signal: c_int, act: impl FnOnce() -> T) -> T {
     // SAFETY: this is what it was before, and no handler of ours.
     _ = unsafe { libc::signal(signal, before) };
     result
+}
+
+/// A timer of this process, see timer_create(2).
+#[derive(Debug)]
+pub(crate) struct Timer(c_int);
+
+impl Timer {
+    /// Has the kernel send this process SIGKILL once a time has passed, stopped or not.
+    pub(crate) fn kill_self_after(time: Duration) -> SysResult<Self> {
+        // SAFETY: the structure is plain integers and pointers, for which zero is valid.
+        let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
+        event.sigev_notify = libc::SIGEV_SIGNAL;
+        event.sigev_signo = libc::SIGKILL;
+        let mut id = 0;
+        let clock = libc::CLOCK_MONOTONIC;
+        // SAFETY: the event is only read, and the kernel writes one integer.
+        check(unsafe {
+            libc::syscall(libc::SYS_timer_create, clock, &raw const event, &raw mut id)
+        })?;
+        let timer = Self(id);
+        let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut setting = libc::itimerspec { it_interval: zero, it_value: zero };
+        setting.it_value.tv_sec = time.as_secs().try_into().map_err(|_| Errno::EINVAL)?;
+        setting.it_value.tv_nsec = time.subsec_nanos().into();
+        let null = ptr::null::<c_void>();
+        // SAFETY: the setting is only read, and a null pointer asks for nothing back.
+        check(unsafe {
+            libc::syscall(libc::SYS_timer_settime, timer.0, 0, &raw const setting, null)
+        })?;
+        Ok(timer)
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // SAFETY: integers only.
+        _ = unsafe { libc::syscall(libc::SYS_timer_delete, self.0) };
+    }
 }
 
 /// `flock(2)`, without waiting: EWOULDBLOCK if somebody else has the lock.

@@ -4,16 +4,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{OFlag, open};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, read};
 
 use crate::error::{Context, Result};
 use crate::fds::{close_all_but, open_numbers};
 use crate::kernel::process::exit_code;
-use crate::kernel::sys;
+use crate::kernel::sys::{self, Timer};
 use crate::launch::status;
-use crate::links::Link;
-use crate::links::signals::Forwarder;
+use crate::links::signals::{Ended, Forwarder};
+use crate::links::{Link, timeout};
 use crate::report;
 
 /// What the monitor keeps open, and whom it waits for.
@@ -50,13 +51,17 @@ impl Monitor<'_> {
             )
             .ok()
         });
-        if let Some(forwarder) = self.forwarder.take() {
-            self.forward(&forwarder)?;
-        }
+        let ended = self.forwarder.take().map(|forwarder| self.forward(&forwarder)).transpose()?;
+        let time_up = ended.as_ref().is_some_and(|ended| ended.time_up);
         report::done();
-        let code = match self.reported() {
-            Some(code) => code,
-            None => self.wait()?,
+        let reported = if time_up { Some(timeout::STATUS) } else { self.reported() };
+        let code = match (reported, ended.and_then(|ended| ended.guard)) {
+            (reported, Some(guard)) => {
+                let code = self.end_all(guard)?;
+                reported.unwrap_or(code)
+            }
+            (Some(code), None) => code,
+            (None, None) => self.wait()?,
         };
         let executed = self.executed.is_some_and(|executed| executed.load(Ordering::Acquire));
         if let Some(json_status) = self.json_status.take()
@@ -67,8 +72,16 @@ impl Monitor<'_> {
         Ok(report::asked_status().filter(|_| !executed).unwrap_or(code))
     }
 
-    /// Passes signals on until COMMAND's exit status can be read or waited for.
-    fn forward(&self, forwarder: &Forwarder) -> Result<()> {
+    /// Ends the first process, and with it what is in its pid namespace; what is in a control group
+    /// ends with that. `guard` sees to it if this process cannot.
+    fn end_all(&self, guard: Timer) -> Result<i32> {
+        kill(self.child, Signal::SIGKILL).context("Can't kill the sandbox")?;
+        drop(guard);
+        self.wait()
+    }
+
+    /// Passes signals on until COMMAND's exit status can be read or waited for, or its time is up.
+    fn forward(&self, forwarder: &Forwarder) -> Result<Ended> {
         if let Some(report) = &self.report {
             return forwarder.run(report.as_fd());
         }

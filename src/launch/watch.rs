@@ -81,7 +81,8 @@ pub(crate) fn watch(
         tether.notify().context("Can't tell the sandbox to go on")?;
     }
     let Ends { tether, report, executed, signals, pid } = outer;
-    let forwarder = signals.map(|link| Forwarder { link });
+    let (forwards, timeout) = (config.switches.forward_signals, config.timeout);
+    let forwarder = signals.map(|link| Forwarder { link, forwards, timeout });
     // Every fd that is left is closed by its number now.
     std::mem::forget((proc, fds, pid));
     drop((config, info));

@@ -2,6 +2,7 @@
 //! each side has of them.
 
 pub(crate) mod signals;
+pub(crate) mod timeout;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
@@ -90,7 +91,7 @@ pub(crate) struct Ends {
     pub(crate) report: Option<Link>,
     /// Whether COMMAND is executed. In memory, because no filter can refuse to write there.
     pub(crate) executed: Option<&'static AtomicBool>,
-    /// COMMAND introduces itself, so that signals can be forwarded to it.
+    /// COMMAND introduces itself, so that it can be signalled.
     pub(crate) signals: Option<Link>,
     /// The first process that is in all its namespaces shows its pid.
     pub(crate) pid: Option<Link>,

@@ -1,6 +1,6 @@
 //! `--forward-signals`: what the monitor is sent goes on to COMMAND, which signals do not reach by
 //! themselves: it is in a session or a pid namespace of its own, and its PID 1 is immune to most of
-//! them, see pid_namespaces(7).
+//! them, see pid_namespaces(7). `--timeout`, which is a signal too, at first, goes the same way.
 //!
 //! The process that is about to become COMMAND hands the monitor a pidfd of itself and waits for a
 //! byte before it goes on. A pid could be somebody else's by the time it is used, and so nothing is
@@ -20,8 +20,9 @@ use nix::sys::socket::{
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 
 use crate::error::{Context, Error, Result, warn};
-use crate::kernel::sys::{self, SysResult};
+use crate::kernel::sys::{self, SysResult, Timer};
 use crate::links::Link;
+use crate::links::timeout::{Deadline, Timeout};
 use crate::report;
 
 /// What is passed on.
@@ -38,7 +39,7 @@ const FORWARDED: [Signal; 8] = [
 
 /// Hands the monitor this process, which is about to become COMMAND, and waits until it may.
 pub(crate) fn introduce(link: &Link) -> Result<()> {
-    let failure = "Can't hand the monitor a pidfd for --forward-signals";
+    let failure = "Can't hand the monitor a pidfd of COMMAND";
     let this = sys::pidfd_open(getpid()).context(failure)?;
     let (fds, byte) = ([this.as_raw_fd()], [IoSlice::new(&[0])]);
     let rights = [ControlMessage::ScmRights(&fds)];
@@ -57,6 +58,26 @@ pub(crate) fn introduce(link: &Link) -> Result<()> {
 pub(crate) struct Forwarder {
     /// Where COMMAND introduces itself, a socket that tells who writes to it.
     pub(crate) link: Link,
+    /// `--forward-signals`
+    pub(crate) forwards: bool,
+    /// `--timeout`
+    pub(crate) timeout: Option<Timeout>,
+}
+
+/// How it has come that nothing is passed on any more.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    /// Whether COMMAND's time was up.
+    pub(crate) time_up: bool,
+    /// What kills the monitor if it does not end the sandbox now.
+    pub(crate) guard: Option<Timer>,
+}
+
+impl From<Option<Deadline>> for Ended {
+    fn from(deadline: Option<Deadline>) -> Self {
+        let time_up = deadline.as_ref().is_some_and(Deadline::is_told);
+        Self { time_up, guard: deadline.map(|deadline| deadline.guard) }
+    }
 }
 
 /// COMMAND, as the monitor knows it.
@@ -68,35 +89,46 @@ struct Command {
 }
 
 impl Forwarder {
-    /// Passes signals on until `end` can be read from, or nobody is at its other end.
-    pub(crate) fn run(&self, end: BorrowedFd<'_>) -> Result<()> {
+    /// Passes signals on until `end` can be read from, or nobody is at its other end, or the time
+    /// is up.
+    pub(crate) fn run(&self, end: BorrowedFd<'_>) -> Result<Ended> {
         // A set-up that fails ends this.
         let Some(command) = receive(&self.link).context("Can't receive COMMAND's pidfd")? else {
-            return Ok(());
+            return Ok(Ended::default());
         };
-        // From here on none of them ends the monitor.
-        let set: SigSet = FORWARDED.into_iter().collect();
-        set.thread_block().context("sigprocmask")?;
-        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-            .context("signalfd")?;
+        let signals = self.forwards.then(take_signals).transpose()?;
+        let mut deadline = self.timeout.map(Timeout::start).transpose()?;
         self.link.notify().context("Can't tell COMMAND to go on")?;
         report::done();
         loop {
-            let mut ready = [
-                PollFd::new(end, PollFlags::POLLIN),
-                PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            ];
-            sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)).context("poll")?;
-            while let Some(signal) =
-                sys::uninterrupted(|| signals.read_signal()).context("Can't read signals")?
+            let heard = signals.iter().map(AsFd::as_fd);
+            let mut ready: Vec<_> = [end]
+                .into_iter()
+                .chain(heard)
+                .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+                .collect();
+            let wait = || deadline.as_ref().map_or(PollTimeout::NONE, Deadline::left);
+            sys::uninterrupted(|| poll(&mut ready, wait())).context("poll")?;
+            while let Some(signals) = &signals
+                && let Some(signal) =
+                    sys::uninterrupted(|| signals.read_signal()).context("Can't read signals")?
             {
                 forward(&command, signal);
             }
-            if ready.first().and_then(PollFd::any).unwrap_or(false) {
-                return Ok(());
+            let has_ended = ready.first().and_then(PollFd::any).unwrap_or(false);
+            let pass = |deadline: &mut Deadline| deadline.pass(command.handle.as_fd());
+            if has_ended || deadline.as_mut().is_some_and(pass) {
+                return Ok(deadline.into());
             }
         }
     }
+}
+
+/// From here on none of them ends the monitor.
+fn take_signals() -> Result<SignalFd> {
+    let set: SigSet = FORWARDED.into_iter().collect();
+    set.thread_block().context("sigprocmask")?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context("signalfd")
 }
 
 /// Passes a signal on.

@@ -160,7 +160,7 @@ pub(crate) fn become_command(
     if is_closed && !is_root {
         become_dumpable()?;
     }
-    if config.switches.die_with_parent {
+    if config.dies_with_monitor() {
         die_with(first)?;
     }
     exec(config, command, fds, links)
@@ -169,7 +169,7 @@ pub(crate) fn become_command(
 /// Where the monitor's end was watched for during the set-up alone: from here on COMMAND waits for
 /// it and notices its end.
 fn survive_monitor(config: &Config) -> Result<()> {
-    let for_setup = config.dies_in_setup() && !config.switches.die_with_parent;
+    let for_setup = config.dies_in_setup() && !config.dies_with_monitor();
     if for_setup { process::clear_death_signal() } else { Ok(()) }
 }
 

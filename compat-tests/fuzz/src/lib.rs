@@ -71,11 +71,17 @@ pub fn args(input: &[u8]) {
 }
 
 /// How the options begin that bubblewrap does not have. The second parser does not know them.
-const BEYOND: [&[u8]; 12] = [
+const BEYOND: &[&[u8]] = &[
     b"--apparmor",
     b"--cgroup",
     b"--dry-run",
     b"--forward-signals",
+    b"--timeout",
+    b"--address-families",
+    b"--netns",
+    b"--proc-pid",
+    b"--udp-",
+    b"--unix-connect",
     b"--gid-map",
     b"--rlimit",
     b"--ro-same",
