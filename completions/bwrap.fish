@@ -119,6 +119,8 @@ complete -c bwrap -n '__bwrap_at option' -l scope-signals -d 'Let no signal leav
 complete -c bwrap -n '__bwrap_at option' -l scope-abstract-unix -d 'Let nothing connect to abstract sockets outside'
 complete -c bwrap -n '__bwrap_at option' -l tcp-connect -d 'Let TCP connect to PORT and no other; UDP is not limited'
 complete -c bwrap -n '__bwrap_at option' -l tcp-bind -d 'Let TCP bind PORT only; UDP and unbound listeners are free'
+complete -c bwrap -n '__bwrap_at option' -l noexec -d 'Let nothing on the next mount be executed'
+complete -c bwrap -n '__bwrap_at option' -l nosymfollow -d 'Follow no symbolic link on the next mount'
 complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l gid-map -d 'Map group ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l forward-signals -d 'Pass signals on to COMMAND'

@@ -32,6 +32,7 @@ mod hints;
 mod history;
 mod id_maps;
 mod identity;
+mod mount_flags;
 mod mounts;
 mod namespaces;
 mod overlays;
@@ -88,6 +89,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("hints", hints::cases()),
         ("id_maps", id_maps::cases()),
         ("identity", identity::cases()),
+        ("mount_flags", mount_flags::cases()),
         ("mounts", mounts::cases()),
         ("namespaces", namespaces::cases()),
         ("overlays", overlays::cases()),

@@ -26,6 +26,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "everything", share: 3, case: |_| everything("everything") },
     Scenario { name: "refused_typical", share: 3, case: |_| Ok(refused(typical("refused_typical"))) },
     Scenario { name: "refused_everything", share: 7, case: |_| Ok(refused(everything("refused_everything")?)) },
+    Scenario { name: "mounts_beyond", share: 3, case: |_| Ok(mounts_beyond()) },
     Scenario { name: "overlays", share: 3, case: |_| Ok(overlays()) },
     Scenario { name: "root_of_our_own", share: 3, case: |_| Ok(own_root()) },
     Scenario { name: "held_outside", share: 3, case: |_| Ok(held_outside()) },
@@ -130,6 +131,17 @@ fn same() -> Case {
         .dir("d")
         .symlink("two", "one")
         .symlink("{dir}/d/../f", "two")
+}
+
+/// What mounts can have that bubblewrap does not.
+fn mounts_beyond() -> Case {
+    seen("mounts_beyond")
+        .options(["--ro-bind", "/", "/", "--noexec", "--nosymfollow", "--tmpfs", "/mnt", "--tmpfs", "/tmp"])
+        .options(BIND_PROBE)
+        .options(["--nosymfollow", "--noexec", "--ro-bind", "{dir}/box", "/tmp/box"])
+        .run(BOUND_PROBE)
+        .run(VIEWS)
+        .dir("box")
 }
 
 fn has_landlock() -> Result<()> {

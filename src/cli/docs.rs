@@ -250,9 +250,9 @@ fn markers_delimit_the_region() {
 }
 
 #[test]
-fn names_are_unique_and_there_are_89() {
+fn names_are_unique_and_there_are_91() {
     let names: BTreeSet<_> = OPTIONS.iter().map(|row| row.name).collect();
-    assert_eq!((names.len(), OPTIONS.len()), (89, 89));
+    assert_eq!((names.len(), OPTIONS.len()), (91, 91));
     for name in names {
         let word = name.strip_prefix("--").expect(name);
         assert!(word.starts_with(|sign: char| sign.is_ascii_lowercase()), "{name}");

@@ -158,7 +158,8 @@ fn bind(
 ) -> Result<()> {
     let source = Source::Path(values.path()?);
     let dest = values.path()?;
-    recorder.push(Op::Bind { source, dest, access, devices, missing });
+    let extra = recorder.take_extra();
+    recorder.push(Op::Bind { source, dest, access, devices, missing, extra });
     Ok(())
 }
 
@@ -166,13 +167,9 @@ fn bind(
 fn bind_fd(recorder: &mut Recorder, values: &mut Values<'_>, access: Access) -> Result<()> {
     let source = Source::Fd(values.fd()?);
     let dest = values.path()?;
-    recorder.push(Op::Bind {
-        source,
-        dest,
-        access,
-        devices: Devices::Refused,
-        missing: Missing::Fatal,
-    });
+    let (devices, missing) = (Devices::Refused, Missing::Fatal);
+    let extra = recorder.take_extra();
+    recorder.push(Op::Bind { source, dest, access, devices, missing, extra });
     Ok(())
 }
 
@@ -181,7 +178,8 @@ fn bind_data(recorder: &mut Recorder, values: &mut Values<'_>, access: Access) -
     let fd = values.fd()?;
     let dest = values.path()?;
     let perms = recorder.take_perms(0o600);
-    recorder.push(Op::Data { fd, dest, perms, access });
+    let extra = recorder.take_extra();
+    recorder.push(Op::Data { fd, dest, perms, access, extra });
     Ok(())
 }
 
@@ -394,7 +392,7 @@ pub(crate) const OPTIONS: &[Row] = &[
             let layers = p.take_layers(v, 1)?;
             let upper = Upper::Host { rwsrc: v.path()?, workdir: v.path()? };
             let dest = v.path()?;
-            p.push(Op::Overlay { upper, layers, dest });
+            p.push_overlay(upper, layers, dest);
             Ok(())
         }),
     row!(Filesystem, "--tmp-overlay", [DEST],
@@ -403,7 +401,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| {
             let layers = p.take_layers(v, 1)?;
             let dest = v.path()?;
-            p.push(Op::Overlay { upper: Upper::Tmp, layers, dest });
+            p.push_overlay(Upper::Tmp, layers, dest);
             Ok(())
         }),
     row!(Filesystem, "--ro-overlay", [DEST], "Mount an overlay read-only",
@@ -411,7 +409,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| {
             let layers = p.take_layers(v, 2)?;
             let dest = v.path()?;
-            p.push(Op::Overlay { upper: Upper::None, layers, dest });
+            p.push_overlay(Upper::None, layers, dest);
             Ok(())
         }),
     row!(Privileges, "--exec-label", [("LABEL", Kind::Text)], "Run COMMAND with this SELinux label",
@@ -440,8 +438,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Its mode is 0755 or that of a --perms before it, its size that of a --size before it.",
         |p, v| {
             let dest = v.path()?;
-            let (perms, size) = (p.take_perms(0o755), p.take_size());
-            p.push(Op::Tmpfs { dest, perms, size });
+            let (perms, size, extra) = (p.take_perms(0o755), p.take_size(), p.take_extra());
+            p.push(Op::Tmpfs { dest, perms, size, extra });
             Ok(())
         }),
     row!(Filesystem, "--mqueue", [DEST], "Mount the POSIX message queues at DEST",
@@ -619,6 +617,19 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses. Programs \
          that try MPTCP first, as those in Go do, listen by TCP.",
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
+    row!(Beyond, "--noexec", [], "Let nothing on the next mount be executed",
+        "It serves binds, --tmpfs, overlays, --bind-data and --ro-bind-data, and counts for every \
+         mount below a bind too. The kernel refuses execve(2) and executable mappings of files \
+         there. An interpreter that is elsewhere still reads them: sh FILE runs the script FILE. \
+         Nothing in the sandbox can take the flag off, unless COMMAND has CAP_SYS_ADMIN in the \
+         user namespace that owns the sandbox's mounts.",
+        Flag, |p, v| p.set_noexec(v)),
+    row!(Beyond, "--nosymfollow", [], "Follow no symbolic link on the next mount",
+        "It serves the same options as --noexec, and both may be given, in either order. Links can \
+         still be created and read, but a path that leads through one fails with ELOOP. Unlike the \
+         other flags, the kernel lets this one be taken off in a new mount namespace, so it stops a \
+         COMMAND that tries to get around it only with --disable-userns and without CAP_SYS_ADMIN.",
+        Flag, |p, v| p.set_nosymfollow(v)),
     row!(Beyond, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
         "Map user ids of the sandbox to ids outside",
         "One line of uid_map, see user_namespaces(7): the COUNT ids from INSIDE on stand for those \

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use super::*;
 
 use crate::cli::values::parse_number;
-use crate::config::op::{Access, Op};
+use crate::config::op::{Access, Extra, Op};
 use crate::config::{Config, Want};
 use crate::host::Caller;
 
@@ -125,8 +125,50 @@ fn modifiers_wait_for_their_option() {
     let both = config(&["--size", "9", "--perms", "700", "--tmpfs", "/x", "c"])
         .map(|config| config.ops)
         .unwrap_or_default();
-    assert_eq!(both, [Op::Tmpfs { dest: c"/x", perms: 0o700, size: Some(9) }]);
+    assert_eq!(
+        both,
+        [Op::Tmpfs { dest: c"/x", perms: 0o700, size: Some(9), extra: Extra::default() }]
+    );
     assert!(config(&["--perms", "700", "c"]).is_ok(), "a modifier that waits in vain is ignored");
+}
+
+#[test]
+fn flags_wait_for_their_mount() {
+    let rule = "--noexec must be followed by a bind, --tmpfs or an overlay";
+    for words in [
+        &["--noexec", "--dir", "/x", "c"][..],
+        &["--noexec", "--proc", "/x", "c"],
+        &["--noexec", "--perms", "700", "--dir", "/x", "c"],
+        &["--noexec", "--unshare-net", "c"],
+        &["--noexec", "c"],
+        &["--noexec", "--nosymfollow"],
+    ] {
+        refused(words, rule);
+    }
+    refused(&["--noexec", "--noexec"], "--noexec given twice for the same action");
+    refused(
+        &["--nosymfollow", "c"],
+        "--nosymfollow must be followed by a bind, --tmpfs or an overlay",
+    );
+    let both = Extra { noexec: true, nosymfollow: true };
+    let ops = |words: &[&str]| config(words).map(|config| config.ops).unwrap_or_default();
+    let overlay = [Op::Overlay {
+        upper: crate::config::op::Upper::Tmp,
+        layers: vec![c"/a"],
+        dest: c"/b",
+        extra: both,
+    }];
+    let words = ["--noexec", "--nosymfollow", "--overlay-src", "/a", "--tmp-overlay", "/b", "c"];
+    assert_eq!(ops(&words), overlay);
+    let words = ["--overlay-src", "/a", "--nosymfollow", "--noexec", "--tmp-overlay", "/b", "c"];
+    assert_eq!(ops(&words), overlay);
+    let words = ["--nosymfollow", "--perms", "1", "--noexec", "--size", "2", "--tmpfs", "/b", "c"];
+    let tmpfs = Op::Tmpfs { dest: c"/b", perms: 1, size: Some(2), extra: both };
+    assert_eq!(ops(&words), [tmpfs]);
+    refused(
+        &["--overlay-src", "/x", "--noexec", "--bind", "/", "/", "c"],
+        "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay",
+    );
 }
 
 #[test]
@@ -134,7 +176,8 @@ fn data_is_private_unless_told_otherwise() {
     let ops =
         config(&["--ro-bind-data", "5", "/x", "--perms", "644", "--bind-data", "6", "/y", "c"])
             .map(|config| config.ops);
-    let data = |fd, dest, perms, access| Op::Data { fd, dest, perms, access };
+    let extra = Extra::default();
+    let data = |fd, dest, perms, access| Op::Data { fd, dest, perms, access, extra };
     let wanted =
         [data(5, c"/x", 0o600, Access::ReadOnly), data(6, c"/y", 0o644, Access::ReadWrite)];
     assert_eq!(ops.unwrap_or_default(), wanted);

@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 use lexopt::Parser;
 
 use crate::cli::values::Values;
-use crate::config::op::{Access, Devices, Missing, Op, Source, is_nameless};
+use crate::config::op::{Access, Devices, Extra, Missing, Op, Source, Upper, is_nameless};
 use crate::config::{Config, EnvEdit};
 use crate::confine::caps::CapEdit;
 use crate::confine::seccomp;
@@ -45,6 +45,8 @@ pub(crate) enum Pending {
     Size,
     /// `--overlay-src`
     Layer,
+    /// `--noexec` and `--nosymfollow`
+    Flag,
 }
 
 /// The state between two options.
@@ -56,6 +58,10 @@ pub(crate) struct Recorder {
     perms: Option<u32>,
     /// A `--size` that waits for its `--tmpfs`.
     size: Option<u64>,
+    /// A `--noexec` that waits for its mount.
+    noexec: Option<()>,
+    /// A `--nosymfollow` that waits for its mount.
+    nosymfollow: Option<()>,
     /// The `--overlay-src` layers that wait for their overlay.
     pub(crate) layers: Vec<Word>,
     /// How many words were seen, for the limit.
@@ -75,20 +81,38 @@ impl Recorder {
             return Ok(request);
         }
         self.check_overlay_is_used()?;
+        self.check_flags_are_used()?;
         self.config.command = command;
         Ok(Request::Run(Box::new(self.config)))
     }
 
     /// A modifier has to be followed by the option it modifies, or by another modifier of the same.
     pub(crate) fn check_pending(&self, just_seen: Pending) -> Result<()> {
-        let modifier = matches!(just_seen, Pending::Perms | Pending::Size);
+        let modifier = matches!(just_seen, Pending::Perms | Pending::Size | Pending::Flag);
         if self.perms.is_some() && !modifier {
             return Err(Error::new("--perms must be followed by an option that creates a file"));
         }
         if self.size.is_some() && !modifier {
             return Err(Error::new("--size must be followed by --tmpfs"));
         }
-        if just_seen == Pending::Layer { Ok(()) } else { self.check_overlay_is_used() }
+        if !modifier && just_seen != Pending::Layer {
+            self.check_flags_are_used()?;
+        }
+        // The flags of an overlay may stand before its layers or after them.
+        match just_seen {
+            Pending::Layer | Pending::Flag => Ok(()),
+            _ => self.check_overlay_is_used(),
+        }
+    }
+
+    /// A flag that is lost is protection that is lost: here the end of the options is an error too.
+    fn check_flags_are_used(&self) -> Result<()> {
+        let option = match (self.noexec, self.nosymfollow) {
+            (None, None) => return Ok(()),
+            (Some(()), _) => "--noexec",
+            (None, Some(())) => "--nosymfollow",
+        };
+        Err(Error::new(format!("{option} must be followed by a bind, --tmpfs or an overlay")))
     }
 
     fn check_overlay_is_used(&self) -> Result<()> {
@@ -160,11 +184,12 @@ impl Recorder {
                 path,
             ));
         }
+        let extra = self.take_extra();
         if is_nameless(path.to_bytes()) {
             let (source, devices) = (Source::Path(c"/"), Devices::Refused);
-            self.push(Op::Bind { source, dest: c"/", access, devices, missing });
+            self.push(Op::Bind { source, dest: c"/", access, devices, missing, extra });
         } else {
-            self.push(Op::Same { path, access, missing });
+            self.push(Op::Same { path, access, missing, extra });
         }
         Ok(())
     }
@@ -187,6 +212,30 @@ impl Recorder {
     /// The size for the tmpfs at hand.
     pub(crate) fn take_size(&mut self) -> Option<u64> {
         self.size.take()
+    }
+
+    /// `--noexec`
+    pub(crate) fn set_noexec(&mut self, values: &mut Values<'_>) -> Result<()> {
+        values.once(&mut self.noexec, |_| Ok(()))
+    }
+
+    /// `--nosymfollow`
+    pub(crate) fn set_nosymfollow(&mut self, values: &mut Values<'_>) -> Result<()> {
+        values.once(&mut self.nosymfollow, |_| Ok(()))
+    }
+
+    /// The flags for the mount at hand.
+    pub(crate) fn take_extra(&mut self) -> Extra {
+        Extra {
+            noexec: self.noexec.take().is_some(),
+            nosymfollow: self.nosymfollow.take().is_some(),
+        }
+    }
+
+    /// Records an overlay.
+    pub(crate) fn push_overlay(&mut self, upper: Upper, layers: Vec<Word>, dest: Word) {
+        let extra = self.take_extra();
+        self.push(Op::Overlay { upper, layers, dest, extra });
     }
 
     /// The layers for the overlay at hand, of which it needs at least `least`.

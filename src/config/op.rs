@@ -32,6 +32,15 @@ pub(crate) enum Missing {
     Skip,
 }
 
+/// The flags of `--noexec` and `--nosymfollow`, which come on top of those that a mount has anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Extra {
+    /// `--noexec`: no program on the mount can be executed.
+    pub(crate) noexec: bool,
+    /// `--nosymfollow`: no symbolic link on the mount is followed.
+    pub(crate) nosymfollow: bool,
+}
+
 /// Where a bind takes its tree from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -56,20 +65,27 @@ pub(crate) enum Upper {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Op {
     /// `--bind` and its relatives.
-    Bind { source: Source, dest: Word, access: Access, devices: Devices, missing: Missing },
+    Bind {
+        source: Source,
+        dest: Word,
+        access: Access,
+        devices: Devices,
+        missing: Missing,
+        extra: Extra,
+    },
     /// `--same` and its relatives.
-    Same { path: Word, access: Access, missing: Missing },
+    Same { path: Word, access: Access, missing: Missing, extra: Extra },
     /// `--remount-ro DEST`
     RemountRo(Word),
     /// `--overlay`, `--tmp-overlay`, `--ro-overlay`, with the `--overlay-src` layers, the lowest
     /// first.
-    Overlay { upper: Upper, layers: Vec<Word>, dest: Word },
+    Overlay { upper: Upper, layers: Vec<Word>, dest: Word, extra: Extra },
     /// `--proc DEST`
     Proc(Word),
     /// `--dev DEST`
     Dev(Word),
     /// `--tmpfs DEST`, with the mode of its root and its size limit in bytes.
-    Tmpfs { dest: Word, perms: u32, size: Option<u64> },
+    Tmpfs { dest: Word, perms: u32, size: Option<u64>, extra: Extra },
     /// `--mqueue DEST`
     Mqueue(Word),
     /// `--dir DEST`, with the mode of a directory that is made.
@@ -77,7 +93,7 @@ pub(crate) enum Op {
     /// `--file FD DEST`, with the mode of a file that is made.
     File { fd: RawFd, dest: Word, perms: u32 },
     /// `--bind-data` and `--ro-bind-data`, with the mode of the file.
-    Data { fd: RawFd, dest: Word, perms: u32, access: Access },
+    Data { fd: RawFd, dest: Word, perms: u32, access: Access, extra: Extra },
     /// `--symlink SRC DEST`
     Symlink { target: Word, dest: Word },
     /// `--chmod OCTAL PATH`

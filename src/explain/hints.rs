@@ -13,6 +13,7 @@ use nix::sys::stat::fstat;
 use nix::sys::statfs::{
     FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, fstatfs, statfs,
 };
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access};
 
 use crate::config::op::{Access, Op, Source, components};
@@ -196,9 +197,12 @@ pub(crate) fn read_only(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<
     ))
 }
 
-/// Why a file cannot be executed that is there: what it needs is not.
+/// Why a file cannot be executed that is there: its mount forbids it, or what it needs is not there.
 pub(crate) fn program(file: &CStr) -> Option<String> {
     let path = found(file)?;
+    if statvfs(path.as_c_str()).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_NOEXEC)) {
+        return Some(format!("{} is on a mount with noexec", path.to_string_lossy()));
+    }
     let head = head(&path)?;
     let needed = interpreter(&head).and_then(|bytes| CString::new(bytes).ok())?;
     match access(needed.as_c_str(), AccessFlags::F_OK) {

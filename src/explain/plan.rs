@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::stat::{SFlag, stat};
 use serde::{Serialize, Serializer};
 
-use crate::config::op::{Access, Devices, Missing, Op, Source, Upper, components};
+use crate::config::op::{Access, Devices, Extra, Missing, Op, Source, Upper, components};
 use crate::config::settle::Settled;
 use crate::config::{Config, EnvEdit, Use, Want};
 use crate::confine::apparmor::Profile;
@@ -281,8 +281,9 @@ fn filesystem(config: &Config) -> Vec<Entry<'_>> {
     let mut used = config.fds.used_early();
     for (index, op) in config.ops.iter().enumerate() {
         let mut entry = match op {
-            Op::Same { path, access, missing } => {
-                same(index + 1, path, (*access, *missing), &mut entries)
+            Op::Same { path, access, missing, extra } => {
+                let last = same(index + 1, path, (*access, *missing), &mut entries);
+                if last.kind == "bind" { last.extra(*extra) } else { last }
             }
             _ => Entry::of(index + 1, op, config),
         };
@@ -334,6 +335,13 @@ impl<'a> Entry<'a> {
     fn flags<const N: usize>(mut self, flags: [&str; N]) -> Self {
         self.flags.extend(flags.into_iter().filter(|flag| !flag.is_empty()).map(str::to_owned));
         self
+    }
+
+    fn extra(self, extra: Extra) -> Self {
+        self.flags([
+            if extra.noexec { "noexec" } else { "" },
+            if extra.nosymfollow { "nosymfollow" } else { "" },
+        ])
     }
 
     fn mode(mut self, perms: u32) -> Self {
@@ -389,26 +397,30 @@ impl<'a> Entry<'a> {
     fn of(number: usize, op: &'a Op, config: &Config) -> Self {
         let new = |dest: &'a CStr, kind| Self::new(number, dest, kind);
         match op {
-            Op::Bind { source, dest, access, devices, missing } => {
-                bind(new(dest, "bind"), (source, *access, *devices, *missing))
+            Op::Bind { source, dest, access, devices, missing, extra } => {
+                bind(new(dest, "bind"), (source, *access, *devices, *missing)).extra(*extra)
             }
             Op::Same { path, .. } => new(path, "bind"),
             Op::RemountRo(dest) => new(dest, "read-only"),
-            Op::Overlay { upper, layers, dest } => overlay(new(dest, "overlay"), upper, layers),
+            Op::Overlay { upper, layers, dest, extra } => {
+                overlay(new(dest, "overlay"), upper, layers).extra(*extra)
+            }
             Op::Proc(dest) => {
                 new(dest, "proc").flags([if config.has_own_pidns() { "new" } else { "the host's" }])
             }
             Op::Dev(dest) => new(dest, "devices").flags(["mode 0755"]),
             Op::Mqueue(dest) => new(dest, "mqueue"),
-            Op::Tmpfs { dest, perms, size } => {
+            Op::Tmpfs { dest, perms, size, extra } => {
                 let size = size.map_or_else(String::new, |size| format!("at most {size} bytes"));
-                new(dest, "tmpfs").mode(*perms).flags([size.as_str(), "nosuid", "nodev"])
+                let entry = new(dest, "tmpfs").mode(*perms);
+                entry.flags([size.as_str(), "nosuid", "nodev"]).extra(*extra)
             }
             Op::Dir { dest, perms } => new(dest, "directory").mode(*perms),
             Op::File { fd, dest, perms } => new(dest, "file").mode(*perms).open_file(*fd),
-            Op::Data { fd, dest, perms, access } => new(dest, "data")
+            Op::Data { fd, dest, perms, access, extra } => new(dest, "data")
                 .mode(*perms)
                 .flags([read_only(*access), "nosuid", "nodev"])
+                .extra(*extra)
                 .open_file(*fd),
             Op::Symlink { target, dest } => new(dest, "symlink").of_source(target),
             Op::Chmod { perms, path } => new(path, "chmod").mode(*perms),

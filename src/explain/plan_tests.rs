@@ -41,6 +41,8 @@ const WORDS: &[(&str, &str)] = &[
     ("--gid", "--gid 8"),
     ("--gid-map", "--gid-map 8 1000 1"),
     ("--hostname", "--unshare-uts --hostname box"),
+    ("--noexec", "--noexec --ro-bind /usr /usr"),
+    ("--nosymfollow", "--noexec --nosymfollow --tmpfs /t"),
     ("--overlay", "--overlay-src /usr --overlay /etc /var /o"),
     ("--overlay-src", "--overlay-src /usr --overlay-src /etc --ro-overlay /o"),
     ("--perms", "--perms 0711 --tmpfs /t"),

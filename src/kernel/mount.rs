@@ -30,10 +30,19 @@ impl Attributes {
     pub(crate) const NODEV: Self = Self(0x4);
     /// Nothing can be executed.
     pub(crate) const NOEXEC: Self = Self(0x8);
+    /// Symbolic links are not followed.
+    pub(crate) const NOSYMFOLLOW: Self = Self(0x20_0000);
+    /// None.
+    pub(crate) const NONE: Self = Self(0);
 
     /// Both.
     pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// These, but not those.
+    pub(crate) const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
     }
 }
 

@@ -6,6 +6,9 @@
 
 use std::ffi::{CStr, CString};
 
+/// The flag of mount(2) against symbolic links, since Linux 5.10.
+pub(crate) const MS_NOSYMFOLLOW: u64 = 256;
+
 /// One line of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -45,7 +48,7 @@ fn mount_flag(option: &[u8]) -> u64 {
         b"nosuid" => libc::MS_NOSUID,
         b"nodev" => libc::MS_NODEV,
         b"noexec" => libc::MS_NOEXEC,
-        b"nosymfollow" => 256,
+        b"nosymfollow" => MS_NOSYMFOLLOW,
         _ => 0,
     }
 }

@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 
 use crate::kernel::files::read_file;
 use crate::kernel::mount::{Attributes, Depth, mount_id};
-use crate::kernel::mountinfo::{Line, lines, mount_at, tree_of};
+use crate::kernel::mountinfo::{Line, MS_NOSYMFOLLOW, lines, mount_at, tree_of};
 use crate::kernel::sys::SysResult;
 
 /// How often a mount has to be out of reach, one reading of the table after the other, before it is
@@ -155,6 +155,8 @@ fn flags_of(attributes: Attributes) -> u64 {
         (Attributes::RDONLY, libc::MS_RDONLY),
         (Attributes::NOSUID, libc::MS_NOSUID),
         (Attributes::NODEV, libc::MS_NODEV),
+        (Attributes::NOEXEC, libc::MS_NOEXEC),
+        (Attributes::NOSYMFOLLOW, MS_NOSYMFOLLOW),
     ];
     known
         .into_iter()

@@ -220,8 +220,8 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
         tell(false);
         let error = Error::os(failure, errno).with_path(file);
         match errno {
-            Errno::ENOENT if unfiltered => error.hinted(|_| hints::program(file)),
-            Errno::ENOENT => error.with_hint(hint),
+            Errno::ENOENT | Errno::EACCES if unfiltered => error.hinted(|_| hints::program(file)),
+            Errno::ENOENT | Errno::EACCES => error.with_hint(hint),
             _ => error,
         }
     });

@@ -17,7 +17,7 @@ use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat};
 
 use crate::config::Config;
-use crate::config::op::{Access, Devices, Missing, Op, Source, Upper};
+use crate::config::op::{Access, Devices, Extra, Missing, Op, Source, Upper};
 use crate::error::{Context, Error, Result, join};
 use crate::explain::hints;
 use crate::fds::Fds;
@@ -26,8 +26,8 @@ use crate::kernel::sys::SysResult;
 use crate::kernel::way::Way;
 use crate::sandbox::shelf::{self, Shelf};
 use crate::sandbox::tree::{
-    DevParts, Layers, Mount, Scratch, Step, Tree, bind_attributes, copy, fresh_tree, plain_tmpfs,
-    with_attributes,
+    DevParts, Layers, Mount, Scratch, Step, Tree, bind_attributes, copy, extra_attributes,
+    fresh_tree, plain_tmpfs, with_attributes, with_extra,
 };
 use crate::word::Word;
 
@@ -77,9 +77,9 @@ enum Gain<'a> {
     /// All that it needs.
     Step(Step),
     /// The layers of an overlay, which is made in the second round.
-    Layers(&'a Upper, Layers, Word),
+    Layers(&'a Upper, Layers, Word, Extra),
     /// Content for a data file, which is made in the second round.
-    Content { content: OwnedFd, dest: Word, perms: u32, access: Access },
+    Content { content: OwnedFd, dest: Word, perms: u32, attributes: Attributes },
 }
 
 impl Gain<'_> {
@@ -122,7 +122,7 @@ impl<'a> Gatherer<'a> {
                 base = Some(gain.take_directory().map_or_else(|| self.new_root(), Ok)?);
             }
             let full = match &gain {
-                Gain::Layers(_, layers, _) => shelf::highest(layers.fds()) >= self.room,
+                Gain::Layers(_, layers, ..) => shelf::highest(layers.fds()) >= self.room,
                 _ => false,
             };
             steps.push(match gain {
@@ -192,32 +192,41 @@ impl<'a> Gatherer<'a> {
     fn first_round(&mut self, op: &'a Op) -> Result<Gain<'a>> {
         let recursive = |mount, dest| Gain::mount(mount, dest, Depth::Recursive, 0);
         Ok(match op {
-            Op::Bind { source: Source::Path(path), dest, access, devices, missing } => {
-                let tree = self.bind(path, dest, bind_attributes(*access, *devices), *missing)?;
+            Op::Bind { source: Source::Path(path), dest, access, devices, missing, extra } => {
+                let attributes = bind_attributes(*access, *devices).with(extra_attributes(*extra));
+                let tree = self.bind(path, dest, attributes, *missing)?;
                 tree.map_or(Gain::Nothing, |tree| recursive(Mount::Open(tree), dest))
             }
-            Op::Bind { source: Source::Fd(fd), dest, access, devices, .. } => recursive(
-                Mount::Open(self.bind_fd(*fd, dest, bind_attributes(*access, *devices))?),
-                dest,
-            ),
-            Op::Same { path, access, missing } => self.same(path, *access, *missing)?,
+            Op::Bind { source: Source::Fd(fd), dest, access, devices, extra, .. } => {
+                let attributes = bind_attributes(*access, *devices).with(extra_attributes(*extra));
+                recursive(Mount::Open(self.bind_fd(*fd, dest, attributes)?), dest)
+            }
+            Op::Same { path, access, missing, extra } => {
+                let attributes = bind_attributes(*access, Devices::Refused);
+                self.same(path, attributes.with(extra_attributes(*extra)), *missing)?
+            }
             Op::Proc(dest) => {
                 Gain::Step(Step::Procfs { mount: Mount::Open(self.procfs(dest)?), dest })
             }
             Op::Dev(dest) => Gain::Step(Step::Dev { parts: self.dev(dest)?, dest }),
             // A tmpfs is the one mount whose parents go by its own mode.
-            Op::Tmpfs { dest, perms, size } => {
-                Gain::mount(Mount::Open(self.tmpfs(dest, *perms, *size)?), dest, Depth::One, *perms)
+            Op::Tmpfs { dest, perms, size, extra } => {
+                let tree = with_extra(self.tmpfs(dest, *perms, *size)?, *extra, || {
+                    join("Can't mount tmpfs on", dest)
+                })?;
+                Gain::mount(Mount::Open(tree), dest, Depth::One, *perms)
             }
             Op::File { fd, dest, perms } => {
                 Gain::Step(Step::File { content: self.content(*fd, dest)?, dest, perms: *perms })
             }
-            Op::Data { fd, dest, perms, access } => {
+            Op::Data { fd, dest, perms, access, extra } => {
                 let content = self.content(*fd, dest)?;
-                Gain::Content { content, dest, perms: *perms, access: *access }
+                let attributes = bind_attributes(*access, Devices::Refused);
+                let attributes = attributes.with(extra_attributes(*extra));
+                Gain::Content { content, dest, perms: *perms, attributes }
             }
-            Op::Overlay { upper, layers, dest } => {
-                Gain::Layers(upper, layers_of(upper, layers)?, dest)
+            Op::Overlay { upper, layers, dest, extra } => {
+                Gain::Layers(upper, layers_of(upper, layers)?, dest, *extra)
             }
             Op::RemountRo(dest) => Gain::Step(Step::RemountRo(dest)),
             Op::Mqueue(dest) => Gain::Step(Step::Mqueue(dest)),
@@ -230,14 +239,16 @@ impl<'a> Gatherer<'a> {
     /// What needs the scratch tmpfs.
     fn second_round(&self, scratch: &mut Option<Scratch>, gain: Gain<'_>) -> Result<Option<Step>> {
         match gain {
-            Gain::Layers(upper, layers, dest) => {
+            Gain::Layers(upper, layers, dest, extra) => {
                 let made = self.overlay(scratch, upper, &layers, dest);
                 let hint = |errno| hints::overlay(layers.upper.as_ref(), errno);
-                let mount = Mount::Open(made.map_err(|error| error.hinted(hint))?);
+                let tree = made.map_err(|error| error.hinted(hint))?;
+                let tree = with_extra(tree, extra, || join("Can't make overlay mount on", dest))?;
+                let mount = Mount::Open(tree);
                 Ok(Some(Step::Attach { mount, dest, depth: Depth::Recursive, perms: 0 }))
             }
-            Gain::Content { content, dest, perms, access } => {
-                let (tree, name) = self.data(scratch, content, dest, perms, access)?;
+            Gain::Content { content, dest, perms, attributes } => {
+                let (tree, name) = self.data(scratch, content, dest, (perms, attributes))?;
                 Ok(Some(Step::Data { mount: Mount::Open(tree), name, dest, perms }))
             }
             Gain::Step(step) => Ok(Some(step)),
@@ -278,13 +289,12 @@ impl<'a> Gatherer<'a> {
     }
 
     /// A host path at the same place, with the links on the way to it.
-    fn same(&self, path: &CStr, access: Access, missing: Missing) -> Result<Gain<'a>> {
+    fn same(&self, path: &CStr, attributes: Attributes, missing: Missing) -> Result<Gain<'a>> {
         let Way { stops, end } = match Way::of(path) {
             Ok(way) => way,
             Err(lost) if lost.is_missing() && missing == Missing::Skip => return Ok(Gain::Nothing),
             Err(lost) => return Err(lost.error(path)),
         };
-        let attributes = bind_attributes(access, Devices::Refused);
         let mount = match end {
             Some(end) => match self.bind(end, end, attributes, missing)? {
                 Some(tree) => Some((Mount::Open(tree), end)),
@@ -411,8 +421,7 @@ impl<'a> Gatherer<'a> {
         scratch: &mut Option<Scratch>,
         content: OwnedFd,
         dest: &CStr,
-        perms: u32,
-        access: Access,
+        (perms, attributes): (u32, Attributes),
     ) -> Result<(Tree, CString)> {
         let scratch = Scratch::get(scratch, self.proc)?;
         let name = scratch.next_name("bindfile");
@@ -424,10 +433,7 @@ impl<'a> Gatherer<'a> {
         copy(content, file, dest)?;
         let tree = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One)
             .explain(|| bind_failure(&name, dest))?;
-        let tree =
-            with_attributes(tree, bind_attributes(access, Devices::Refused), Depth::One, || {
-                bind_failure(&name, dest)
-            })?;
+        let tree = with_attributes(tree, attributes, Depth::One, || bind_failure(&name, dest))?;
         Ok((tree, name))
     }
 

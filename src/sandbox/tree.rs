@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 
-use crate::config::op::{Access, Devices};
+use crate::config::op::{Access, Devices, Extra};
 use crate::error::{Context, Error, Result, errno, join};
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Node};
 use crate::kernel::sys;
@@ -144,9 +144,31 @@ pub(crate) fn with_attributes(
     let to_set = match mount::add_attributes(fd.as_fd(), attributes, depth) {
         Ok(()) => None,
         Err(Failure { errno: Errno::ENOSYS, .. }) => Some(attributes),
+        // mount_setattr(2) has known this one since Linux 5.14 only, mount(2) since 5.10.
+        Err(Failure { errno: Errno::EINVAL, .. })
+            if attributes.without(Attributes::NOSYMFOLLOW) != attributes =>
+        {
+            let known = attributes.without(Attributes::NOSYMFOLLOW);
+            mount::add_attributes(fd.as_fd(), known, depth).explain(what)?;
+            Some(Attributes::NOSYMFOLLOW)
+        }
         Err(failure) => return Err(failure.explain(what())),
     };
     Ok(Tree { fd, node, to_set })
+}
+
+/// The flags of `--noexec` and `--nosymfollow`.
+pub(crate) const fn extra_attributes(extra: Extra) -> Attributes {
+    let noexec = if extra.noexec { Attributes::NOEXEC } else { Attributes::NONE };
+    if extra.nosymfollow { noexec.with(Attributes::NOSYMFOLLOW) } else { noexec }
+}
+
+/// A mount of one file system that is made anew, with the flags of `--noexec` and `--nosymfollow`.
+pub(crate) fn with_extra(tree: Tree, extra: Extra, what: impl Fn() -> Vec<u8>) -> Result<Tree> {
+    match extra_attributes(extra) {
+        Attributes::NONE => Ok(tree),
+        attributes => with_attributes(tree.fd, attributes, Depth::One, what),
+    }
 }
 
 /// The flags of a bind; they are added to what its source has.

@@ -83,6 +83,8 @@ const BEYOND: &[&[u8]] = &[
     b"--udp-",
     b"--unix-connect",
     b"--gid-map",
+    b"--noexec",
+    b"--nosymfollow",
     b"--rlimit",
     b"--ro-same",
     b"--same",

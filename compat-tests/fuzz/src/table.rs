@@ -202,12 +202,14 @@ fn switched_on(config: &Config) -> Vec<String> {
 
 fn operation(op: &Op) -> String {
     match op {
-        Op::Bind { source, dest, access, devices, missing } => {
+        Op::Bind { source, dest, access, devices, missing, .. } => {
             bind(source, *dest, *access, *devices, *missing)
         }
-        Op::Same { path, access, missing } => format!("{} {access:?} {missing:?}", shown(*path)),
+        Op::Same { path, access, missing, .. } => {
+            format!("{} {access:?} {missing:?}", shown(*path))
+        }
         Op::RemountRo(dest) => format!("--remount-ro {}", shown(*dest)),
-        Op::Overlay { upper, layers, dest } => {
+        Op::Overlay { upper, layers, dest, .. } => {
             let layers = layers.iter().map(|layer| shown(*layer)).collect::<Vec<_>>().join(" ");
             let start = match upper {
                 Upper::Host { rwsrc, workdir } => {
@@ -220,11 +222,13 @@ fn operation(op: &Op) -> String {
         }
         Op::Proc(dest) => format!("--proc {}", shown(*dest)),
         Op::Dev(dest) => format!("--dev {}", shown(*dest)),
-        Op::Tmpfs { dest, perms, size } => format!("--tmpfs {} {perms:o} {size:?}", shown(*dest)),
+        Op::Tmpfs { dest, perms, size, .. } => {
+            format!("--tmpfs {} {perms:o} {size:?}", shown(*dest))
+        }
         Op::Mqueue(dest) => format!("--mqueue {}", shown(*dest)),
         Op::Dir { dest, perms } => format!("--dir {} {perms:o}", shown(*dest)),
         Op::File { fd, dest, perms } => format!("--file {fd} {} {perms:o}", shown(*dest)),
-        Op::Data { fd, dest, perms, access } => {
+        Op::Data { fd, dest, perms, access, .. } => {
             let name = if *access == Access::ReadOnly { "--ro-bind-data" } else { "--bind-data" };
             format!("{name} {fd} {} {perms:o}", shown(*dest))
         }
