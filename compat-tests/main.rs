@@ -9,6 +9,7 @@
 //! - `COMPAT_SIDE=reference|ours`: runs one side only.
 //! - `COMPAT_REFUSE=openat2,mount_setattr`: a seccomp filter answers ENOSYS to these calls of ours.
 //! - `COMPAT_PATIENCE=6`: every case has six times its time, for slow machines.
+//! - `COMPAT_ENDS_EARLY=1`: leaves out the rest once a case has failed, for mutants.
 //! - `COMPAT_SHOW=1`: prints every outcome, for whoever writes a case.
 //!
 //! The random option lists of [`differential`] have an environment of their own.
@@ -16,6 +17,7 @@
 //! This program is also the probe that runs inside the sandboxes (`--probe`).
 
 mod cases;
+mod delegated;
 mod differences;
 mod differential;
 mod harness;
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         return probe::run(&arguments.collect::<Vec<_>>());
     }
     harness::run(cases::all(), differences::DIFFERENCES, |lab, cases| {
-        cases::trials(cases).into_iter().chain(differential::trials(lab)).chain([order::trial()]).collect()
+        let trials = cases::trials(cases).into_iter().chain(differential::trials(lab));
+        trials.chain(delegated::trials(lab)).chain([order::trial()]).collect()
     })
 }

@@ -1,5 +1,5 @@
 //! `--cgroup`, as far as it goes without a delegated control group: what is refused, and that nothing is done then. The rest needs a
-//! machine of its own, see `compat-tests/vm/checks/cgroup`.
+//! machine of its own, see `delegated/`.
 
 use super::fails;
 use crate::harness::{Case, Result, Tweak};

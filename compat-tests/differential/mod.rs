@@ -49,6 +49,9 @@ pub(crate) fn trials(lab: &Arc<Lab>) -> Vec<Trial> {
                 if lab.sides.len() < 2 {
                     return Ok(left_out("needs a reference"));
                 }
+                if lab.is_over() {
+                    return Ok(left_out("one has failed"));
+                }
                 if std::env::var_os("COMPAT_REFUSE").is_some() {
                     return Ok(left_out("the reference is refused nothing"));
                 }

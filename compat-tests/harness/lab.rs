@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::{Gid, Uid};
@@ -31,6 +32,10 @@ pub(crate) struct Lab {
     pub(crate) patience: u32,
     /// Whether every outcome is printed, for whoever writes a case.
     pub(crate) show: bool,
+    /// Whether the rest is left out once a case has failed.
+    ends_early: bool,
+    /// Whether any case has failed.
+    pub(crate) has_failed: AtomicBool,
     records: Mutex<Vec<Record>>,
     reference_by_loader: bool,
 }
@@ -83,9 +88,16 @@ impl Lab {
             host_namespaces: host_namespaces(),
             patience: std::env::var("COMPAT_PATIENCE").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1),
             show: std::env::var_os("COMPAT_SHOW").is_some(),
+            ends_early: std::env::var_os("COMPAT_ENDS_EARLY").is_some(),
+            has_failed: AtomicBool::new(false),
             records: Mutex::default(),
             reference_by_loader,
         })
+    }
+
+    /// Whether what has not yet run is to be left out.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ends_early && self.has_failed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn close(&self) {

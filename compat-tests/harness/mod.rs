@@ -16,7 +16,7 @@ pub(crate) mod nested;
 mod normal;
 mod outcome;
 pub(crate) mod page;
-mod places;
+pub(crate) mod places;
 mod record;
 pub(crate) mod report;
 mod result;

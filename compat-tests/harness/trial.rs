@@ -38,7 +38,12 @@ pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>], differences: &'stati
                 if let Some(reason) = case.unrefused.filter(|_| std::env::var_os("COMPAT_REFUSE").is_some()) {
                     return Ok(left_out(reason));
                 }
-                run(&lab, &case, identity, differences).map(|()| Completion::Completed)
+                if lab.is_over() {
+                    return Ok(left_out("one has failed"));
+                }
+                let result = run(&lab, &case, identity, differences);
+                lab.has_failed.fetch_or(result.is_err(), Ordering::Relaxed);
+                result.map(|()| Completion::Completed)
             }));
         }
     }
