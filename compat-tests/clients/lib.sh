@@ -15,6 +15,7 @@
 #
 #   CLIENT_FILES   what of the build directory is copied to WORK
 #   CLIENT_LEAVES  a regular expression for the command lines of processes that may be left behind; any other is a failure
+#   CLIENT_ADDRESS an address that the loopback interface gets besides its own, which root can give
 #   CLIENT_TMPFS   1: /tmp is in memory, which root can give
 
 # Puts the program at $1 into the directory $2 as `bwrap`. The fetched original consists of several files beside each other.
@@ -63,6 +64,7 @@ client_fill() {
 client_user() {
     # shellcheck disable=SC2016 # for the shell started
     local mounts='ip link set lo up && mount --bind "$0" /etc/passwd'
+    [ -z "${CLIENT_ADDRESS-}" ] || mounts+=" && ip address add $CLIENT_ADDRESS dev lo"
     [ -z "${CLIENT_TMPFS-}" ] || mounts+=' && mount -t tmpfs -o mode=1777 tmpfs /tmp'
     (cat /etc/passwd && echo "client:x:$1:$1::$2/home:/bin/sh") > "$2/passwd" && chmod 644 "$2/passwd" || return
     chown -R "$1:$1" "$2" || return
