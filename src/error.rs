@@ -90,10 +90,7 @@ impl Error {
     /// Adds what is probably behind it, if somebody is there to read that and nobody has said more
     /// already.
     pub(crate) fn hinted(mut self, find: impl FnOnce(Option<Errno>) -> Option<String>) -> Self {
-        if !matches!(self.cause, Some(Cause::Usage | Cause::Silent))
-            && self.hint.is_none()
-            && wants_hints()
-        {
+        if !matches!(self.cause, Some(Cause::Silent)) && self.hint.is_none() && wants_hints() {
             self.hint = find(self.errno());
         }
         self
@@ -143,10 +140,9 @@ impl Error {
             message: &text,
             hint: self.hint.as_deref(),
         });
-        if self.wants_usage() {
-            return;
+        if !self.wants_usage() {
+            say(3, &text);
         }
-        say(3, &text);
         if let Some(hint) = self.hint.as_ref().filter(|_| shows_hints()) {
             say(6, format!("hint: {}", on_one_line(hint)).as_bytes());
         }
@@ -227,6 +223,12 @@ pub(crate) fn use_level_prefix() {
 /// From here on hints are shown, whoever reads them.
 pub(crate) fn use_hints() {
     HINTS.store(true, Ordering::Relaxed);
+}
+
+/// Whether hints are wanted, as far as that is known without a look at stderr.
+pub(crate) fn expects_hints() -> bool {
+    let asked = LEVEL_PREFIX.load(Ordering::Relaxed) || HINTS.load(Ordering::Relaxed);
+    asked || report::file().is_some()
 }
 
 /// Whether somebody reads what is said beyond the one line that launchers expect.

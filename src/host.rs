@@ -35,6 +35,8 @@ pub(crate) struct Host {
     pub(crate) parent: Pid,
     /// The terminal on standard output, once it was looked for.
     pub(crate) tty: Option<CString>,
+    /// Where the host has COMMAND, if it was looked for.
+    pub(crate) command: Option<CString>,
 }
 
 /// Gives up what exec could gain, and refuses to run with more than the caller has.
@@ -56,7 +58,7 @@ pub(crate) fn start() -> Result<Host> {
     if caller.uid != 0 && permitted != 0 {
         return Err(Error::new("Unexpected capabilities but not setuid, old file caps config?"));
     }
-    Ok(Host { caller, caps: effective, permitted, parent, tty: None })
+    Ok(Host { caller, caps: effective, permitted, parent, tty: None, command: None })
 }
 
 /// The terminal on standard output, by the name it has on the host.

@@ -167,7 +167,11 @@ fn grammar() -> Vec<Case> {
         // From the option on, messages carry their level.
         fails("level_prefix", &["--level-prefix", "--nope"], "<3>bwrap: Unknown option --nope"),
         fails("level_prefix_too_late", &["--nope", "--level-prefix"], "bwrap: Unknown option --nope"),
-        fails("level_prefix_of_sandbox", &["--level-prefix", "true"], "<3>bwrap: execvp true: No such file or directory"),
+        fails(
+            "level_prefix_of_sandbox",
+            &["--level-prefix", "--chdir", "/none", "true"],
+            "<3>bwrap: Can't chdir to /none: No such file or directory",
+        ),
         Case::new("level_prefix_of_warning")
             .options(["--level-prefix", "--chdir", "/usr", "--chdir", "/"])
             .on_host()

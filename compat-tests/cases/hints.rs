@@ -8,6 +8,9 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = sources();
     cases.extend(destinations());
     cases.extend(programs());
+    cases.extend(missing_programs());
+    cases.extend(forbidden_programs());
+    cases.extend(mistakes());
     cases.extend(refused());
     cases.extend(readers());
     cases.into_iter().map(Case::ours_only).collect()
@@ -83,6 +86,12 @@ fn destinations() -> Vec<Case> {
             "--ro-overlay at /usr",
         )
         .needs(kernel_has_overlays),
+        hinted(
+            "no_mount_point",
+            &["--ro-bind", "/", "/", "--remount-ro", "/usr"],
+            "/usr is no mount point: bind it read-only instead, or put --bind /usr /usr before",
+        )
+        .run(["true"]),
         // What lies on top of it counts, and not what is below.
         file(
             "the_last_one",
@@ -118,6 +127,115 @@ fn programs() -> Vec<Case> {
     ]
 }
 
+/// What is missing, and why: a link, PATH, an option.
+fn missing_programs() -> Vec<Case> {
+    let tool = |name: &str, words| {
+        let case = hinted(name, &["--ro-bind", "{dir}", "/bin", "--setenv", "PATH", "/bin"], words);
+        case.setup(|s| {
+            s.symlink("/etc/alternatives/tool", "tool")?;
+            s.file("script", "#!/bin/link -x\n")?;
+            s.mode("script", 0o755)?;
+            s.symlink("../none/interpreter", "link")?;
+            s.file("dos", "#!/bin/sh\r\necho\r\n")?;
+            s.mode("dos", 0o755)
+        })
+    };
+    let dangling = "/bin/tool is a link to /etc/alternatives/tool → /etc, which is missing";
+    let usr = ["--ro-bind", "/usr", "/usr"];
+    let loader = "/usr/bin/env is there, but it needs /lib";
+    vec![
+        tool("link_is_dangling", dangling).run(["/bin/tool"]),
+        tool("link_in_path_is_dangling", dangling).run(["tool"]),
+        tool("link_is_dangling_under_a_filter", dangling).options(["--seccomp-default"]).run(["tool"]),
+        tool(
+            "interpreter_is_dangling",
+            "/bin/script is there, but it needs /bin/link, which is a link to ../none/interpreter → /none, which is missing",
+        )
+        .run(["script"]),
+        tool("interpreter_ends_in_cr", "its first line ends in CR LF, so it needs a program called \"/bin/sh\\r\"")
+            .run(["/bin/dos"]),
+        hinted("loader_is_dangling", &usr, loader)
+            .options(["--symlink", "none/lib", "/lib", "--symlink", "none/lib64", "/lib64"])
+            .run(["/usr/bin/env"])
+            .claim(|o| o.expect(o.stderr.contains("which is a link to none/lib"), "the link is not named")),
+        hinted(
+            "host_has_it",
+            &["--tmpfs", "/tmp"],
+            "/usr/bin/env is on the host, but not in the sandbox: --ro-same /usr/bin/env",
+        )
+        .run(["/usr/bin/env"]),
+        hinted(
+            "host_has_it_in_path",
+            &["--tmpfs", "/tmp"],
+            "env is in no directory of the sandbox's PATH, which is /usr/local/bin:",
+        )
+        .run(["env"])
+        .claim(|o| o.expect(o.stderr.contains("the host has it at /"), "not where the host has it")),
+        hinted("path_leads_elsewhere", &HOST, "env is in no directory of the sandbox's PATH, which is /none")
+            .options(["--setenv", "PATH", "/none"])
+            .run(["env"]),
+        hinted("path_is_not_set", &["--clearenv", "--tmpfs", "/tmp"], "PATH is not set in the sandbox: use --setenv PATH")
+            .run(["env"]),
+        hinted("dot_covers", &usr, "--bind at . covers all that the options before it have made")
+            .options(["--bind", "{dir}", "."])
+            .run(["/usr/bin/env"]),
+        hinted("root_covers", &usr, "--tmpfs at / covers all that the options before it have made")
+            .options(["--tmpfs", "/"])
+            .run(["env"]),
+    ]
+}
+
+/// What is there and may not be executed.
+fn forbidden_programs() -> Vec<Case> {
+    let file = |name: &str, words| {
+        hinted(name, &["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--ro-bind", "{dir}", "/x"], words)
+            .options(["--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"])
+            .file("tool", "#!/bin/sh\n")
+            .file("script", "#!/x/tool\n")
+            .setup(|s| s.mode("script", 0o755))
+    };
+    let mode = "/x/tool is not executable, its mode is 0644";
+    vec![
+        file("not_executable", mode).run(["/x/tool"]),
+        file("not_executable_in_path", mode).options(["--setenv", "PATH", "/x"]).run(["tool"]),
+        file("not_executable_under_a_filter", mode).options(["--seccomp-default"]).run(["/x/tool"]),
+        file("interpreter_is_not_executable", mode).run(["/x/script"]),
+        file("directory", "/x is a directory").run(["/x"]),
+        hinted("noexec", &[], "{dir}/mnt/tool is on a mount with noexec").root_only().dir("mnt").script(
+            "exec unshare -m sh -c 'mount -t tmpfs -o noexec,mode=755 none {dir}/mnt && cp /usr/bin/env {dir}/mnt/tool &&
+                 exec {bwrap} --level-prefix --ro-bind / / {dir}/mnt/tool'",
+        ),
+    ]
+}
+
+/// Mistakes on the command line.
+fn mistakes() -> Vec<Case> {
+    let usage = |name: &str, words: &[&str], hint: &'static str| {
+        let case = Case::new(name).options(["--level-prefix"]).options(words).status(1).stdout("");
+        case.claim(move |o: &Outcome| o.expect(o.raw(2).ends_with(&format!("\n<6>bwrap: hint: {hint}\n")), "no hint at the end"))
+    };
+    vec![
+        hinted("option_is_misspelt", &["--robind"], "did you mean --ro-bind?").run(["true"]),
+        hinted("option_with_one_hyphen", &["-ro-bind"], "did you mean --ro-bind?").run(["true"]),
+        hinted("option_with_equals", &["--uid=7"], "values are words of their own: --uid UID").run(["true"]),
+        hinted("option_misspelt_with_equals", &["--tmfps=/x"], "did you mean --tmpfs?").run(["true"]),
+        Case::new("option_is_like_none")
+            .options(["--level-prefix", "--something-else"])
+            .fails("<3>bwrap: Unknown option --something-else"),
+        hinted("capability_is_misspelt", &["--cap-add", "cap_net_admni"], "did you mean CAP_NET_ADMIN?").run(["true"]),
+        hinted("capability_without_its_prefix", &["--cap-drop", "net_admin"], "did you mean CAP_NET_ADMIN?").run(["true"]),
+        usage(
+            "command_was_taken",
+            &["--ro-bind", "/", "/", "--dev", "ls"],
+            "--dev has taken the last word, ls, as its DEST: COMMAND comes after the options and their values",
+        ),
+        Case::new("command_is_missing")
+            .options(["--level-prefix", "--ro-bind", "/", "/", "--unshare-pid"])
+            .status(1)
+            .claim(|o: &Outcome| o.expect(!o.raw(2).contains("hint:"), "a hint about nothing")),
+    ]
+}
+
 fn refused() -> Vec<Case> {
     vec![
         hinted("seccomp_filter", &HOST, "a seccomp filter is in force, probably a container's")
@@ -146,6 +264,13 @@ fn readers() -> Vec<Case> {
     let line = "bwrap: Can't mount on symlink destination /x";
     vec![
         case("nobody").fails(line),
+        case("environment_asks").env("BWRAP_HINTS", "1").status(1).claim(move |o| {
+            let expected = format!("{line}\nbwrap: hint: it is a symbolic link to usr: name that instead\n");
+            o.expect(o.stderr == expected, "not both lines")
+        }),
+        case("environment_asks_not").env("BWRAP_HINTS", "0").fails(line),
+        // COMMAND's environment is another matter.
+        case("command_asks").options(["--setenv", "BWRAP_HINTS", "1"]).fails(line),
         case("a_terminal").script("exec {bwrap} --symlink usr /x --tmpfs /x true 2>&1").terminal().status(1).claim(move |o| {
             let text = o.stdout.replace('\r', "");
             let expected = format!("{line}\nbwrap: hint: it is a symbolic link to usr: name that instead\n");

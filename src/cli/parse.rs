@@ -3,7 +3,7 @@
 //! What each option is stands in [`crate::cli::options`], and what it records in
 //! [`crate::cli::record`].
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use lexopt::{Parser, RawArgs};
@@ -61,6 +61,10 @@ fn read_options(recorder: &mut Recorder, words: &mut Parser) -> Result<()> {
         let values = values.map_err(|_| Error::new(row.arity_error()).of(row.name))?;
         (row.record)(recorder, &mut Values { option: row.name, words: values.iter() })
             .map_err(|error| error.of(row.name))?;
+        recorder.config.last = match (row.operands.last(), values.last()) {
+            (Some((operand, _)), Some(value)) => Some((row.name, operand, value)),
+            _ => None,
+        };
         recorder.read_file(|recorder, words| {
             foresee(raw(words)?.as_slice().iter().map(|word| word.as_bytes()));
             read_options(recorder, words)
@@ -80,10 +84,26 @@ fn next_option(words: &mut Parser) -> Result<Option<&'static Row>> {
         None => Ok(None),
         Some(end) if end == "--" => Ok(None),
         Some(name) => match options::find(&name) {
-            None => Err(Error::about("Unknown option", word::keep(name))),
+            None => Err(unknown(name)),
             row => Ok(row),
         },
     }
+}
+
+/// An option that does not exist, and the one that may be meant.
+fn unknown(name: OsString) -> Error {
+    let name = word::keep(name);
+    Error::about("Unknown option", name).hinted(|_| {
+        let text = name.to_bytes();
+        let option = text.split(|&byte| byte == b'=').next().unwrap_or_default();
+        if option.len() < text.len()
+            && let Some(row) = options::find(OsStr::from_bytes(option))
+        {
+            return Some(format!("values are words of their own: {}", row.synopsis()));
+        }
+        let known = options::OPTIONS.iter().map(|row| row.name);
+        word::nearest(option, known).map(|meant| format!("did you mean {meant}?"))
+    })
 }
 
 /// The words that have not been read yet.

@@ -4,6 +4,7 @@ use crate::config::{Config, Want};
 use crate::error::{Error, Result};
 use crate::host::Caller;
 use crate::kernel::idmap::{self, Maps, Range};
+use crate::word::Word;
 
 impl Config {
     /// Applies the rules between options, in the reference's order, and settles what is wanted only
@@ -23,7 +24,13 @@ impl Config {
             self.namespaces.user = if userns_offered() { Want::Yes } else { Want::No };
         }
         if self.command.is_empty() {
-            return Err(Error::usage());
+            let hint = |(option, name, value): (_, _, Word)| {
+                let value = value.to_string_lossy();
+                format!(
+                    "{option} has taken the last word, {value}, as its {name}: COMMAND comes after the options and their values"
+                )
+            };
+            return Err(Error::usage().hinted(|_| self.last.map(hint)));
         }
         self.check_error_fd()?;
         self.check_maps(caller)?;

@@ -178,6 +178,8 @@ pub(crate) struct Config {
     pub(crate) command: Vec<Word>,
     /// `--setup-status N`
     pub(crate) setup_status: Option<u8>,
+    /// The last option that has values, its last value's name, and that value.
+    pub(crate) last: Option<(&'static str, &'static str, Word)>,
     /// `--argv0 VALUE`
     pub(crate) argv0: Option<Word>,
     /// Which namespaces are new.

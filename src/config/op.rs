@@ -167,6 +167,19 @@ impl Op {
         }
     }
 
+    /// Whether it hides what was at its destination before.
+    pub(crate) fn covers(&self) -> bool {
+        matches!(
+            self,
+            Self::Bind { .. }
+                | Self::Overlay { .. }
+                | Self::Proc(_)
+                | Self::Dev(_)
+                | Self::Tmpfs { .. }
+                | Self::Mqueue(_)
+        )
+    }
+
     /// Whether it is a bind on `/`, by its mere text.
     pub(crate) fn is_root_bind(&self) -> bool {
         matches!(self, Self::Bind { dest, .. } if is_nameless(dest.to_bytes()))

@@ -11,7 +11,7 @@ use nix::sys::prctl;
 
 use crate::error::{Context, Error, Result};
 use crate::kernel::sys;
-use crate::word::c_number;
+use crate::word::{self, c_number};
 
 /// What makes mounts, and takes them away.
 pub(crate) const SYS_ADMIN: u64 = 1 << Capability::CAP_SYS_ADMIN as u8;
@@ -59,7 +59,15 @@ impl CapEdit {
 
 /// The bits of a capability's name in any case, of its number, or of `ALL`.
 fn bits(name: &CStr) -> Result<u64> {
-    let unknown = || Error::about("unknown cap:", name);
+    let unknown = || {
+        Error::about("unknown cap:", name).hinted(|_| {
+            let (all, asked) = (names(u64::MAX), name.to_bytes().to_ascii_uppercase());
+            let known = || all.iter().map(String::as_str);
+            let short = known().find(|name| name.as_bytes().strip_prefix(b"CAP_") == Some(&asked));
+            let meant = short.or_else(|| word::nearest(&asked, known()))?;
+            Some(format!("did you mean {meant}?"))
+        })
+    };
     let text = name.to_str().map_err(|_| unknown())?;
     if text.eq_ignore_ascii_case("ALL") {
         return Ok(u64::MAX);

@@ -1,7 +1,8 @@
 //! Second lines for failures that people really meet: what is probably behind them, and what to do.
 //!
-//! They are looked for only after a failure and only if somebody reads them, on a terminal or with
-//! --level-prefix: launchers match the first line, and expect no second one. Nothing in here
+//! They are looked for only after a failure and only if somebody reads them: on a terminal, with
+//! --level-prefix or --error-fd, or if BWRAP_HINTS says so. Launchers match the first line, and
+//! expect no second one. Nothing in here
 //! changes what is done, so whatever cannot be found out is left unsaid.
 
 use std::ffi::{CStr, CString};
@@ -13,13 +14,12 @@ use nix::sys::stat::fstat;
 use nix::sys::statfs::{
     FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, fstatfs, statfs,
 };
-use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access};
 
 use crate::config::op::{Access, Op, Source, components};
 use crate::config::{Config, Want};
 use crate::fds::Fds;
-use crate::kernel::program::{found, head};
+use crate::kernel::program::found;
 
 /// What a file says, without blanks around it.
 fn content(path: &str) -> Option<String> {
@@ -176,11 +176,22 @@ pub(crate) fn overlay(upper: Option<&(OwnedFd, OwnedFd)>, errno: Option<Errno>) 
     ))
 }
 
-/// Which operation before has made read-only what this one wants to make something in.
-pub(crate) fn read_only(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<String> {
-    if errno != Some(Errno::EROFS) {
-        return None;
+/// What may be wrong with the place where an operation wants to do something.
+pub(crate) fn place(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<String> {
+    match (op, errno?) {
+        (Op::RemountRo(dest), Errno::EINVAL) => {
+            let dest = dest.to_string_lossy();
+            Some(format!(
+                "{dest} is no mount point: bind it read-only instead, or put --bind {dest} {dest} before --remount-ro"
+            ))
+        }
+        (_, Errno::EROFS) => read_only(before, op),
+        _ => None,
     }
+}
+
+/// Which operation before has made read-only what this one wants to make something in.
+fn read_only(before: &[Op], op: &Op) -> Option<String> {
     let dest = op.dest();
     let around = |earlier: &&Op| components(dest).starts_with(&components(earlier.dest()));
     let (option, place) = match before.iter().rev().find(around)? {
@@ -197,85 +208,14 @@ pub(crate) fn read_only(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<
     ))
 }
 
-/// Why a file cannot be executed that is there: its mount forbids it, or what it needs is not there.
-pub(crate) fn program(file: &CStr) -> Option<String> {
-    let path = found(file)?;
-    if statvfs(path.as_c_str()).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_NOEXEC)) {
-        return Some(format!("{} is on a mount with noexec", path.to_string_lossy()));
-    }
-    let head = head(&path)?;
-    let needed = interpreter(&head).and_then(|bytes| CString::new(bytes).ok())?;
-    match access(needed.as_c_str(), AccessFlags::F_OK) {
-        Ok(()) => None,
-        Err(_) => Some(format!(
-            "{} is there, but it needs {}, which is not in the sandbox",
-            path.to_string_lossy(),
-            needed.to_string_lossy()
-        )),
-    }
-}
-
-/// `PT_INTERP` of elf(5).
-const INTERPRETER: u64 = 3;
-
-/// The interpreter in a program's first bytes: after `#!`, or what its ELF header says.
-fn interpreter(head: &[u8]) -> Option<Vec<u8>> {
-    if let Some(rest) = head.strip_prefix(b"#!") {
-        let line = rest.split(|&byte| byte == b'\n').next()?.trim_ascii_start();
-        return line
-            .split(u8::is_ascii_whitespace)
-            .next()
-            .filter(|name| !name.is_empty())
-            .map(<[u8]>::to_vec);
-    }
-    let number = |at: usize, length: usize| {
-        let bytes = head.get(at..at.checked_add(length)?)?;
-        Some(bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
-    };
-    let index = |number: u64| usize::try_from(number).ok();
-    // 64 bits, little endian.
-    if !head.starts_with(b"\x7fELF\x02\x01") {
-        return None;
-    }
-    let (table, size, count) =
-        (index(number(32, 8)?)?, index(number(54, 2)?)?, index(number(56, 2)?)?);
-    let starts = (0..count).filter_map(|row| table.checked_add(row.checked_mul(size)?));
-    let row = starts.into_iter().find(|&row| number(row, 4) == Some(INTERPRETER))?;
-    let (offset, length) = (index(number(row + 8, 8)?)?, index(number(row + 32, 8)?)?);
-    let name = head.get(offset..offset.checked_add(length)?)?;
-    name.split(|&byte| byte == 0).next().map(<[u8]>::to_vec)
+/// Where the host has COMMAND, for whoever looks for it in the sandbox. It is looked for before
+/// there is a sandbox, and so only where somebody is likely to read hints.
+pub(crate) fn on_host(file: &CStr) -> Option<CString> {
+    let path = found(file).filter(|path| path.to_bytes().starts_with(b"/"))?;
+    access(path.as_c_str(), AccessFlags::F_OK).ok().map(|()| path)
 }
 
 /// Where a destination leads that is a symbolic link.
 pub(crate) fn link(target: Option<&std::ffi::OsStr>) -> Option<String> {
     target.map(|target| format!("it is a symbolic link to {}: name that instead", target.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn interpreters_are_found() {
-        assert_eq!(interpreter(b"#!/bin/sh -e\necho"), Some(b"/bin/sh".to_vec()));
-        assert_eq!(interpreter(b"#! /usr/bin/env perl"), Some(b"/usr/bin/env".to_vec()));
-        for head in [&b"#!"[..], b"#!\n", b"", b"text", b"\x7fELF\x01\x01", b"\x7fELF\x02\x01"] {
-            assert_eq!(interpreter(head), None, "{head:?}");
-        }
-        let mut elf = b"\x7fELF\x02\x01".to_vec();
-        elf.resize(120, 0);
-        elf[32] = 64;
-        elf[54] = 56;
-        elf[56] = 1;
-        elf[64] = 3;
-        elf[64 + 8] = 120;
-        elf[64 + 32] = 11;
-        elf.extend(b"/lib/ld.so\0");
-        assert_eq!(interpreter(&elf), Some(b"/lib/ld.so".to_vec()));
-        for at in [32, 33, 39, 64 + 9, 64 + 15, 64 + 33, 64 + 39] {
-            let mut wrong = elf.clone();
-            wrong[at] = 0xff;
-            assert_eq!(interpreter(&wrong), None, "{at}");
-        }
-    }
 }

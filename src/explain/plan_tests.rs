@@ -105,6 +105,7 @@ fn shown(line: &str) -> String {
         permitted: 0,
         parent: getppid(),
         tty: None,
+        command: None,
     };
     match config.check(host.caller, || true).and_then(|config| Settled::new(config, host)) {
         Ok(settled) => render(&Plan::of(&settled), false),
@@ -170,6 +171,7 @@ fn the_document_is_json() {
         permitted: 0,
         parent: getppid(),
         tty: None,
+        command: None,
     };
     let config = config.check(host.caller, || true).expect("it is a good one");
     let settled = Settled::new(config, host).expect("there are no policies");

@@ -29,14 +29,24 @@ pub(crate) fn head(path: &CStr) -> Option<Vec<u8>> {
     Some(head)
 }
 
+/// Every place where execvp(3) looks for a file.
+pub(crate) fn places(file: &CStr) -> Vec<CString> {
+    if file.to_bytes().contains(&b'/') {
+        return vec![file.to_owned()];
+    }
+    let Some(path) = sys::getenv(c"PATH") else { return Vec::new() };
+    let places = path.to_bytes().split(|&byte| byte == b':');
+    // An empty one is the working directory.
+    let place = |place: &[u8]| if place.is_empty() { b".".to_vec() } else { place.to_vec() };
+    places
+        .filter_map(|at| CString::new([&place(at), &b"/"[..], file.to_bytes()].concat()).ok())
+        .collect()
+}
+
 /// Where execvp(3) finds a file.
 pub(crate) fn found(file: &CStr) -> Option<CString> {
     if file.to_bytes().contains(&b'/') {
         return Some(file.to_owned());
     }
-    let path = sys::getenv(c"PATH")?;
-    let places = path.to_bytes().split(|&byte| byte == b':');
-    let paths =
-        places.filter_map(|place| CString::new([place, b"/", file.to_bytes()].concat()).ok());
-    paths.into_iter().find(|path| access(path.as_c_str(), AccessFlags::X_OK).is_ok())
+    places(file).into_iter().find(|path| access(path.as_c_str(), AccessFlags::X_OK).is_ok())
 }

@@ -16,7 +16,8 @@ use crate::config::settle::Settled;
 use crate::config::{Config, EnvEdit};
 use crate::confine::apparmor;
 use crate::confine::cgroup::leaf::Leaf;
-use crate::error::{Context, Error, Result};
+use crate::error::{self, Context, Error, Result};
+use crate::explain::hints;
 use crate::explain::plan::Plan;
 use crate::explain::render;
 use crate::fds::{Fds, beyond_standard};
@@ -45,6 +46,9 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
         apparmor::check(proc.as_fd()).map_err(|error| error.of("--apparmor"))?;
     }
     host.tty = terminal();
+    if host.tty.is_some() || error::expects_hints() {
+        host.command = config.command.first().and_then(|file| hints::on_host(file));
+    }
     Step::Policies.begin();
     let config = Box::new(Settled::new(config, host)?);
     let host = &config.host;

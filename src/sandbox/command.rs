@@ -18,7 +18,7 @@ use crate::confine::cgroup::fork_failure;
 use crate::confine::seccomp::elf;
 use crate::confine::seccomp::{self, Filter};
 use crate::error::{Context, Error, Result, join, wants_hints};
-use crate::explain::hints;
+use crate::explain::command::refused;
 use crate::fds::Fds;
 use crate::kernel::process::{self, become_dumpable, become_undumpable, die_with};
 use crate::kernel::sys::{self, End};
@@ -206,7 +206,12 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
     let arguments = sys::Arguments::of(&argv);
     let failure = join("execvp", file);
     let unfiltered = command.filters.is_empty();
-    let hint = if unfiltered || !wants_hints() { None } else { hints::program(file) };
+    let why = |errno| refused(file, &config.ops, config.host.command.as_deref(), errno);
+    let [missing, forbidden] = if unfiltered || !wants_hints() {
+        [None, None]
+    } else {
+        [why(Errno::ENOENT), why(Errno::EACCES)]
+    };
     let tell = |is_executed| {
         links.executed.iter().for_each(|flag| flag.store(is_executed, Ordering::Release));
     };
@@ -220,8 +225,9 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
         tell(false);
         let error = Error::os(failure, errno).with_path(file);
         match errno {
-            Errno::ENOENT | Errno::EACCES if unfiltered => error.hinted(|_| hints::program(file)),
-            Errno::ENOENT | Errno::EACCES => error.with_hint(hint),
+            _ if unfiltered => error.hinted(|_| why(errno)),
+            Errno::ENOENT => error.with_hint(missing),
+            Errno::EACCES => error.with_hint(forbidden),
             _ => error,
         }
     });

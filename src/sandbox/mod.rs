@@ -134,7 +134,7 @@ pub(crate) fn enter(
         let Some(step) = step else { continue };
         let before = || config.ops.get(..index).unwrap_or_default();
         builder.build(step).map_err(|error| {
-            let error = error.hinted(|errno| hints::read_only(before(), op, errno));
+            let error = error.hinted(|errno| hints::place(before(), op, errno));
             error.of(op.option()).with_path(op.dest())
         })?;
     }

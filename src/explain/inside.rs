@@ -1,0 +1,189 @@
+//! Where a path leads in the sandbox, link by link: in the finished one, from inside, or in one
+//! that has only been described, from outside.
+
+use std::collections::VecDeque;
+use std::ffi::{CStr, CString};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, readlinkat};
+use nix::sys::stat::{SFlag, lstat};
+
+/// How many links a path may lead through, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// What is at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Node {
+    /// Nothing.
+    Missing,
+    /// A directory.
+    Directory,
+    /// A file of any other kind, and the path by which this process reaches it, if it does.
+    File(Option<CString>),
+    /// A symbolic link with this text.
+    Link(Vec<u8>),
+    /// Something, or nothing, that cannot be known from here.
+    Unknown,
+}
+
+impl Node {
+    /// What this process finds at a path of its own, without following a link there.
+    pub(crate) fn at(path: &CStr) -> Self {
+        match lstat(path) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Self::Missing,
+            Err(_) => Self::Unknown,
+            Ok(status) => match status.st_mode & SFlag::S_IFMT.bits() {
+                kind if kind == SFlag::S_IFDIR.bits() => Self::Directory,
+                kind if kind == SFlag::S_IFLNK.bits() => readlinkat(AT_FDCWD, path)
+                    .map_or(Self::Unknown, |text| Self::Link(text.into_encoded_bytes())),
+                _ => Self::File(Some(path.to_owned())),
+            },
+        }
+    }
+}
+
+/// A tree of files.
+pub(crate) trait View {
+    /// What is at an absolute path. Nothing before its last component is a link.
+    fn look(&self, path: &[u8]) -> Node;
+}
+
+/// The tree that this process is in.
+#[derive(Debug)]
+pub(crate) struct Here;
+
+impl View for Here {
+    fn look(&self, path: &[u8]) -> Node {
+        CString::new(path).map_or(Node::Missing, |path| Node::at(&path))
+    }
+}
+
+/// Where a path leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The path without links; the first that is missing, if that is how it ends.
+    pub(crate) path: Vec<u8>,
+    /// What is there.
+    pub(crate) node: Node,
+    /// The links on the way: where each is, and its text.
+    pub(crate) links: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Found {
+    /// Why there is nothing, as the end of a sentence about the path that was asked for: a link on
+    /// the way may be the reason. Nothing if there is something.
+    pub(crate) fn why_missing(&self, missing: &str) -> Option<String> {
+        if self.node != Node::Missing {
+            return None;
+        }
+        let shown = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+        let Some((first, rest)) = self.links.split_first() else { return Some(missing.to_owned()) };
+        let mut text = format!("is a link to {}", shown(&first.1));
+        let leads_on = rest.iter().map(|(at, _)| at).chain([&self.path]);
+        let mut last = first.1.clone();
+        for place in leads_on.filter(|place| **place != first.1) {
+            if *place != last {
+                text.push_str(" → ");
+                text.push_str(&shown(place));
+            }
+            last.clone_from(place);
+        }
+        text.push_str(", which is missing");
+        Some(text)
+    }
+}
+
+/// Follows an absolute path.
+pub(crate) fn walk(view: &impl View, path: &[u8]) -> Found {
+    let mut left: VecDeque<Vec<u8>> = parts(path).collect();
+    let (mut here, mut links) = (Vec::new(), Vec::new());
+    while let Some(part) = left.pop_front() {
+        if part == b".." {
+            let above = here.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+            here.truncate(above);
+            continue;
+        }
+        let at = [&here, &b"/"[..], &part].concat();
+        let node = view.look(&at);
+        match node {
+            Node::Link(text) if links.len() < MAX_LINKS => {
+                if text.starts_with(b"/") {
+                    here.clear();
+                }
+                for part in parts(&text).rev() {
+                    left.push_front(part);
+                }
+                links.push((at, text));
+            }
+            Node::Directory => here = at,
+            Node::File(_) if left.is_empty() => return Found { path: at, node, links },
+            Node::Unknown => return Found { path: at, node, links },
+            Node::File(_) | Node::Missing | Node::Link(_) => {
+                return Found { path: at, node: Node::Missing, links };
+            }
+        }
+    }
+    let path = if here.is_empty() { b"/".to_vec() } else { here };
+    Found { path, node: Node::Directory, links }
+}
+
+/// A path's components, those that lead upwards included.
+fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> {
+    let parts = path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
+    parts.map(<[u8]>::to_vec).collect::<Vec<_>>().into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Links, and `/dir` with `/dir/file`.
+    struct Tree;
+
+    impl View for Tree {
+        fn look(&self, path: &[u8]) -> Node {
+            let link = |text: &[u8]| Node::Link(text.to_vec());
+            match path {
+                b"/dir" | b"/dir/below" => Node::Directory,
+                b"/dir/file" => Node::File(None),
+                b"/dir/up" => link(b"../dir/file"),
+                b"/whole" => link(b"/dir//./below"),
+                b"/loop" => link(b"loop"),
+                b"/lost" => link(b"dir/lost"),
+                b"/dir/lost" => link(b"/none/x"),
+                b"/secret" => Node::Unknown,
+                _ => Node::Missing,
+            }
+        }
+    }
+
+    fn end(path: &str) -> (String, Node) {
+        let Found { path, node, .. } = walk(&Tree, path.as_bytes());
+        (String::from_utf8_lossy(&path).into_owned(), node)
+    }
+
+    #[test]
+    fn links_are_followed() {
+        for (path, place, node) in [
+            ("/", "/", Node::Directory),
+            ("/dir/../dir/up", "/dir/file", Node::File(None)),
+            ("/whole/../file", "/dir/file", Node::File(None)),
+            ("/../../dir", "/dir", Node::Directory),
+            ("/dir/file/x", "/dir/file", Node::Missing),
+            ("/loop", "/loop", Node::Missing),
+            ("/secret/x", "/secret", Node::Unknown),
+            ("/none/x", "/none", Node::Missing),
+        ] {
+            assert_eq!(end(path), (place.to_owned(), node), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_link_that_leads_nowhere_is_named() {
+        let why = |path: &[u8]| walk(&Tree, path).why_missing("is not there");
+        assert_eq!(why(b"/dir/file"), None);
+        assert_eq!(why(b"/none").as_deref(), Some("is not there"));
+        let lost = "is a link to dir/lost → /dir/lost → /none, which is missing";
+        assert_eq!(why(b"/lost").as_deref(), Some(lost));
+    }
+}
