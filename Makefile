@@ -17,6 +17,8 @@ MANDIR = $(PREFIX)/share/man
 BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+# The built-in profiles, for reading: bwrap has them in itself.
+PROFILEDIR = $(PREFIX)/share/bleb/profiles
 APPARMORDIR = /etc/apparmor.d
 APPARMOR =
 CARGO = cargo
@@ -31,6 +33,8 @@ BINARY = $(BUILD)/$(TARGET)/release/bwrap
 CARGO_HOME ?= $(HOME)/.cargo
 REMAP = build.rustflags=["--remap-path-prefix=$(CARGO_HOME)/registry/src/="]
 
+PROFILES = $(wildcard src/profiles/*)
+
 all: $(BINARY)
 
 $(BINARY): $(shell find src -type f) Cargo.toml Cargo.lock .cargo/config.toml
@@ -44,6 +48,7 @@ install: $(BINARY)
 	$(INSTALL) -D -m 0644 completions/bwrap.bash "$(DESTDIR)$(BASHDIR)/bwrap"
 	$(INSTALL) -D -m 0644 completions/_bwrap "$(DESTDIR)$(ZSHDIR)/_bwrap"
 	$(INSTALL) -D -m 0644 completions/bwrap.fish "$(DESTDIR)$(FISHDIR)/bwrap.fish"
+	$(INSTALL) -D -m 0644 -t "$(DESTDIR)$(PROFILEDIR)" $(PROFILES)
 ifeq ($(APPARMOR),1)
 	sed 's|/usr/bin/bwrap|$(BINDIR)/bwrap|' src/confine/apparmor.profile > $(BUILD)/apparmor.profile
 	$(INSTALL) -D -m 0644 $(BUILD)/apparmor.profile "$(DESTDIR)$(APPARMORDIR)/bwrap"
@@ -51,7 +56,7 @@ endif
 
 uninstall:
 	rm -f "$(DESTDIR)$(BINDIR)/bwrap" "$(DESTDIR)$(MANDIR)/man1/bwrap.1" "$(DESTDIR)$(BASHDIR)/bwrap" \
-	    "$(DESTDIR)$(ZSHDIR)/_bwrap" "$(DESTDIR)$(FISHDIR)/bwrap.fish"
+	    "$(DESTDIR)$(ZSHDIR)/_bwrap" "$(DESTDIR)$(FISHDIR)/bwrap.fish" $(PROFILES:src/profiles/%="$(DESTDIR)$(PROFILEDIR)/%")
 ifeq ($(APPARMOR),1)
 	rm -f "$(DESTDIR)$(APPARMORDIR)/bwrap"
 endif

@@ -1,6 +1,6 @@
 # bash completion for bwrap(1)
 
-# What follows each option, and the names of the capabilities.
+# What follows each option, and the names of the capabilities and of the built-in profiles.
 # >>> from src/cli/options.rs, by BLESS=1 cargo test docs
 declare -gA _bwrap_operands=(
     [--help]=''
@@ -94,6 +94,7 @@ declare -gA _bwrap_operands=(
     [--ro-same-try]='path'
     [--error-fd]='fd'
     [--setup-status]='text'
+    [--profile]='profile'
 )
 _bwrap_capabilities=(
     ALL CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID
@@ -105,6 +106,9 @@ _bwrap_capabilities=(
     CAP_AUDIT_CONTROL CAP_SETFCAP CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG
     CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF
     CAP_CHECKPOINT_RESTORE
+)
+_bwrap_profiles=(
+    @private @system @net @here @x11 @wayland @build @list
 )
 # <<< from src/cli/options.rs
 
@@ -135,6 +139,15 @@ _bwrap_value() {
         fd)
             fds=("/proc/$$/fd/"*)
             mapfile -t COMPREPLY < <(compgen -W "${fds[*]##*/}" -X 255 -- "$cur")
+            ;;
+        profile)
+            compopt -o default -o filenames
+            if [[ $cur == @* ]]; then
+                compopt +o default +o filenames
+                mapfile -t COMPREPLY < <(compgen -W "${_bwrap_profiles[*]}" -- "$cur")
+            elif [[ -z $cur ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "${_bwrap_profiles[*]}"; compgen -f)
+            fi
             ;;
         capability) mapfile -t COMPREPLY < <(compgen -W "${_bwrap_capabilities[*]}" -- "$cur") ;;
         variable) mapfile -t COMPREPLY < <(compgen -e -- "$cur") ;;

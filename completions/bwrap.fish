@@ -37,6 +37,7 @@ end
 
 complete -c bwrap -f
 complete -c bwrap -n '__bwrap_at path' -F
+complete -c bwrap -n '__bwrap_at profile' -F -a '$__bwrap_profiles'
 complete -c bwrap -n '__bwrap_at capability' -a '$__bwrap_capabilities'
 complete -c bwrap -n '__bwrap_at variable' -a '(set -nx)'
 complete -c bwrap -n '__bwrap_at option command' -a '(__bwrap_command)'
@@ -133,6 +134,7 @@ complete -c bwrap -n '__bwrap_at option' -l same-try -d 'Like --same, but nothin
 complete -c bwrap -n '__bwrap_at option' -l ro-same-try -d 'Like --ro-same, but nothing if PATH does not exist'
 complete -c bwrap -n '__bwrap_at option' -l error-fd -d 'Report failures of bwrap to FD as JSON'
 complete -c bwrap -n '__bwrap_at option' -l setup-status -d 'Exit with status N if COMMAND cannot be run'
+complete -c bwrap -n '__bwrap_at option' -l profile -d 'Read options from the profile FILE, or a built-in @NAME'
 function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'
     switch $option
         case --cap-add --cap-drop
@@ -151,6 +153,8 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
             string split ' ' 'path path'
         case --overlay
             string split ' ' 'path path path'
+        case --profile
+            string split ' ' 'profile'
         case --argv0 --uid --gid --hostname --exec-label --file-label --perms --size \
             --apparmor --tcp-connect --tcp-bind --timeout --setup-status
             string split ' ' 'text'
@@ -176,4 +180,6 @@ set -g __bwrap_capabilities \
     CAP_AUDIT_CONTROL CAP_SETFCAP CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG \
     CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF \
     CAP_CHECKPOINT_RESTORE
+set -g __bwrap_profiles \
+    @private @system @net @here @x11 @wayland @build @list
 # <<< from src/cli/options.rs

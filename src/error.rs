@@ -110,6 +110,13 @@ impl Error {
         self
     }
 
+    /// Says which line of a file it is about.
+    pub(crate) fn at_line(mut self, file: &CStr, line: u32) -> Self {
+        let place = format!(":{line}: ");
+        self.what = [file.to_bytes(), place.as_bytes(), &self.what].concat();
+        self
+    }
+
     /// Whether another process has reported it, or is about to.
     pub(crate) const fn is_reported(&self) -> bool {
         matches!(self.cause, Some(Cause::Silent))

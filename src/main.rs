@@ -30,6 +30,7 @@ use std::io::{self, Write as _};
 
 use cli::record::Request;
 use cli::{options, parse};
+use profile::built_in;
 use word::Word;
 
 /// What `--version` says: the version of bubblewrap whose interface this is. Build systems take the
@@ -53,6 +54,7 @@ fn run(mut argv: impl ExactSizeIterator<Item = Word> + Clone) -> i32 {
     let result = host::start().and_then(|start| match parse::parse(argv)? {
         Request::Help => Ok(print(&options::usage(program))),
         Request::Version => Ok(print(VERSION)),
+        Request::Profiles => Ok(print(built_in::list().as_bytes())),
         Request::Run(config) => launch::launch(*config, start),
     });
     result.unwrap_or_else(|error| {

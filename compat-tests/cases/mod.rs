@@ -21,6 +21,7 @@
 mod apparmor;
 mod arguments;
 mod beyond;
+mod built_in;
 mod cgroup;
 mod cli;
 mod common;
@@ -38,6 +39,7 @@ mod namespaces;
 mod overlays;
 mod places;
 mod processes;
+mod profile;
 mod promises;
 mod refused;
 mod reports;
@@ -77,6 +79,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("apparmor", apparmor::cases()),
         ("arguments", arguments::cases()),
         ("beyond", beyond::cases()),
+        ("built_in", built_in::cases()),
         ("cgroup", cgroup::cases()),
         ("cli", cli::cases()),
         ("diagnostics", diagnostics::cases()),
@@ -95,6 +98,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("overlays", overlays::cases()),
         ("places", places::cases()),
         ("processes", processes::cases()),
+        ("profile", profile::cases()),
         ("promises", promises::cases()),
         ("refused", refused::cases()),
         ("reports", reports::cases()),

@@ -59,6 +59,11 @@ fn ways() -> Vec<Case> {
             .ok()
             .stdout("text\nsub\n"),
         shell("alternatives", &["--ro-same", "/usr/bin/awk"], "awk 'BEGIN { print 1 }'").ok().stdout("1\n"),
+        shell("directories_are_open", &["--ro-same", "{dir}/l/sub/f"], "stat -c %a {dir} {dir}/real {dir}/real/sub")
+            .file("real/sub/f", "")
+            .symlink("real", "l")
+            .ok()
+            .stdout("755\n755\n755\n"),
         shell("read_only", &["--ro-same", "{dir}/l"], "echo x > {dir}/l/f")
             .dir("real")
             .symlink("real", "l")

@@ -287,6 +287,35 @@ def a_build_without_network(world):
     return ""
 
 
+def a_profile_for_builds(world):
+    """It has the system's programs and this directory, and nothing else of the caller's."""
+    text = SCRIPT.replace("@HOME@", world.home).replace("@WORK@", world.work)
+    world.write(f"{world.work}/look.py", text)
+    world.write(f"{world.work}/Makefile", "all:\n\t@/usr/bin/python3 look.py\n\t@ls -A ~\n")
+    world.listeners.heard.clear()
+    before = world.files()
+    status, said = world.run(block("--profile @build make"))
+    changed = {path for path, state in world.files().items() if before.get(path) != state}
+    lines = [line for line in said.splitlines() if line.startswith("could: ")]
+    # Of what it could, only this directory is the host's.
+    wanted = {f"{world.work}/left", f"{world.work}/script.js"}
+    allowed = {f"could: write {path}" for path in (*wanted, f"{world.home}/left", "/var/tmp/readme-left", "/script.js")}
+    if status != 0 or not set(lines) <= allowed or changed != wanted or world.listeners.heard:
+        return f"status {status}: {said}, changed: {changed}"
+    return ""
+
+
+def a_profile_for_the_network(world):
+    """It resolves a name and fetches by HTTPS, and knows nothing of the caller."""
+    command = block("--profile @net curl")
+    status, said = world.run(command.replace("https://example.org/", "-sS https://build.example/"))
+    if status != 0 or said != "a page":
+        return f"status {status}: {said}"
+    status, said = world.run(command.replace("curl https://example.org/", f"sh -c 'ls -A ~ {world.work}; env'"))
+    known = [words for words in (TOKEN, ".ssh", "look.py") if words in said]
+    return f"it knows {known}: {said}" if known else ""
+
+
 def a_build(world):
     """It compiles by the name cc, resolves a name, and fetches by HTTPS."""
     text = re.sub(r"^systemd-run .* -- \\$", r"exec \\", block("--apparmor"), flags=re.M)
@@ -309,7 +338,8 @@ def main():
     verdict("a script finds no keys, leaves nothing behind and calls nobody", a_script(world))
     verdict("a document's reader sees nothing else and can go nowhere", a_document(world))
     verdict("a build without network changes its own directory only", a_build_without_network(world))
-    missing = [tool for tool in ("cc", "make", "openssl") if not shutil.which(tool)]
+    verdict("a profile for builds has the system and this directory", a_profile_for_builds(world))
+    missing = [tool for tool in ("cc", "curl", "make", "openssl") if not shutil.which(tool)]
     missing += [path for path in ("/etc/resolv.conf", "/etc/ssl/certs") if not os.path.exists(path)]
     if missing:
         required = os.environ.get("REQUIRED") == "1"
@@ -317,6 +347,7 @@ def main():
         return failed or required
     resolver()
     web_server(directory)
+    verdict("a profile for the network knows nothing of the caller", a_profile_for_the_network(world))
     verdict("a build compiles, resolves names and fetches by HTTPS", a_build(world))
     return failed
 

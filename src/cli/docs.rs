@@ -12,6 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::cli::options::{Kind, OPTIONS, Operand, Row, Section, usage};
+use crate::profile::built_in::ALL;
 
 /// Begins the line before a region, after the comment sign.
 const BEGIN: &str = ">>> from src/cli/options.rs";
@@ -132,6 +133,7 @@ fn flush(text: &mut String, line: &mut String) {
 fn kind_word(kind: Kind) -> &'static str {
     match kind {
         Kind::HostPath | Kind::Dest => "path",
+        Kind::Profile => "profile",
         Kind::Fd => "fd",
         Kind::Capability => "capability",
         Kind::Variable => "variable",
@@ -153,6 +155,11 @@ fn capabilities() -> String {
     filled("    ", std::iter::once("ALL").chain(names.iter().map(String::as_str)), "")
 }
 
+/// The names of the built-in profiles, in filled lines.
+fn profiles() -> String {
+    filled("    ", ALL.iter().map(|profile| profile.name).chain(["@list"]), "")
+}
+
 /// Words in lines that begin with an indent and end, all but the last, with a continuation.
 fn filled<'a>(indent: &str, words: impl IntoIterator<Item = &'a str>, continued: &str) -> String {
     let (mut text, mut line) = (String::new(), String::new());
@@ -164,23 +171,25 @@ fn filled<'a>(indent: &str, words: impl IntoIterator<Item = &'a str>, continued:
     lines.join(&format!("{continued}\n")) + "\n"
 }
 
-/// bash: the kinds of each option's values, and the capabilities.
+/// bash: the kinds of each option's values, the capabilities and the profiles.
 fn bash() -> String {
     let operands = lines(|row| format!("    [{}]='{}'\n", row.name, kinds(row)));
     format!(
-        "declare -gA _bwrap_operands=(\n{operands})\n_bwrap_capabilities=(\n{})\n",
-        capabilities()
+        "declare -gA _bwrap_operands=(\n{operands})\n_bwrap_capabilities=(\n{})\n_bwrap_profiles=(\n{})\n",
+        capabilities(),
+        profiles()
     )
 }
 
-/// zsh: each option and what it is, the kinds of its values, and the capabilities.
+/// zsh: each option and what it is, the kinds of its values, the capabilities and the profiles.
 fn zsh() -> String {
     let described =
         lines(|row| format!("    '{}:{}'\n", row.name, row.help.replace('\'', "'\\''")));
     let operands = lines(|row| format!("    {} '{}'\n", row.name, kinds(row)));
     format!(
-        "described=(\n{described})\noperands=(\n{operands})\ncapabilities=(\n{})\n",
-        capabilities()
+        "described=(\n{described})\noperands=(\n{operands})\ncapabilities=(\n{})\nprofiles=(\n{})\n",
+        capabilities(),
+        profiles()
     )
 }
 
@@ -189,7 +198,7 @@ fn lines(text: impl Fn(&Row) -> String) -> String {
     OPTIONS.iter().map(text).collect::<Vec<_>>().concat()
 }
 
-/// fish: each option, what follows it, and the capabilities.
+/// fish: each option, what follows it, the capabilities and the profiles.
 fn fish() -> String {
     let mut text = lines(|row| {
         let (name, help) =
@@ -213,6 +222,11 @@ fn fish() -> String {
         text,
         "set -g __bwrap_capabilities \\\n{}",
         capabilities().trim_end().replace('\n', " \\\n")
+    );
+    _ = writeln!(
+        text,
+        "set -g __bwrap_profiles \\\n{}",
+        profiles().trim_end().replace('\n', " \\\n")
     );
     text
 }
@@ -250,9 +264,9 @@ fn markers_delimit_the_region() {
 }
 
 #[test]
-fn names_are_unique_and_there_are_91() {
+fn names_are_unique_and_there_are_92() {
     let names: BTreeSet<_> = OPTIONS.iter().map(|row| row.name).collect();
-    assert_eq!((names.len(), OPTIONS.len()), (91, 91));
+    assert_eq!((names.len(), OPTIONS.len()), (92, 92));
     for name in names {
         let word = name.strip_prefix("--").expect(name);
         assert!(word.starts_with(|sign: char| sign.is_ascii_lowercase()), "{name}");

@@ -4,5 +4,6 @@
 pub(crate) mod docs;
 pub(crate) mod options;
 pub(crate) mod parse;
+pub(crate) mod profiles;
 pub(crate) mod record;
 pub(crate) mod values;

@@ -25,6 +25,8 @@ use crate::word::Word;
 pub(crate) enum Kind {
     /// A path on the host.
     HostPath,
+    /// A profile: a path on the host, or the name of a built-in one.
+    Profile,
     /// A path inside the sandbox.
     Dest,
     /// The number of an open file.
@@ -79,6 +81,15 @@ impl Section {
 /// What the part is called that bubblewrap does not have.
 const BEYOND: &str = "Beyond bubblewrap";
 
+/// Where an option may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In profiles too, unless it takes the number of an open file.
+    Anywhere,
+    /// Not in a profile.
+    CommandLine,
+}
+
 /// One option.
 pub(crate) struct Row {
     /// The exact word.
@@ -87,6 +98,8 @@ pub(crate) struct Row {
     pub(crate) operands: &'static [Operand],
     /// Where the man page lists it.
     pub(crate) section: Section,
+    /// Where it may stand.
+    pub(crate) place: Place,
     /// One line for `--help`.
     pub(crate) help: &'static str,
     /// The rest of what there is to say, for the man page.
@@ -115,6 +128,22 @@ impl Row {
             _ => "three arguments",
         };
         format!("{name} takes {values}")
+    }
+
+    /// Refuses an option that is for the command line alone.
+    pub(crate) fn check_in_profile(&self) -> Result<()> {
+        if self.operands.iter().any(|(_, kind)| *kind == Kind::Fd) {
+            return Err(Error::new(format!(
+                "{} takes the number of an open file and cannot be used in a profile",
+                self.name
+            )));
+        }
+        match self.place {
+            Place::Anywhere => Ok(()),
+            Place::CommandLine => {
+                Err(Error::new(format!("{} cannot be used in a profile", self.name)))
+            }
+        }
     }
 
     /// The option with its operands, as the texts show it.
@@ -214,16 +243,26 @@ const FD: Operand = ("FD", Kind::Fd);
 const PATH: Operand = ("PATH", Kind::HostPath);
 const OCTAL: Operand = ("OCTAL", Kind::Text);
 
-/// A row. The sections' rows follow each other in the order of `--help`.
+/// A row. The sections' rows follow each other in the order of `--help`. One of `Beyond` says where
+/// it may stand; those of bubblewrap may stand anywhere, unless they say otherwise.
 macro_rules! row {
-    ($section:ident, $name:literal, [$($operand:expr),*], $help:literal, $man:literal, $record:expr) => {
-        row!($section, $name, [$($operand),*], $help, $man, None, $record)
+    (Beyond, $name:literal, $($rest:tt)*) => {
+        compile_error!(concat!(
+            "say whether ", $name, " may stand in a profile: row!(Beyond, Anywhere, …) or row!(Beyond, CommandLine, …)"
+        ))
     };
-    ($section:ident, $name:literal, [$($operand:expr),*], $help:literal, $man:literal, $pending:ident, $record:expr) => {
+    ($section:ident, $name:literal, $($rest:tt)*) => {
+        row!($section, Anywhere, $name, $($rest)*)
+    };
+    ($section:ident, $place:ident, $name:literal, [$($operand:expr),*], $help:literal, $man:literal, $record:expr) => {
+        row!($section, $place, $name, [$($operand),*], $help, $man, None, $record)
+    };
+    ($section:ident, $place:ident, $name:literal, [$($operand:expr),*], $help:literal, $man:literal, $pending:ident, $record:expr) => {
         Row {
             name: $name,
             operands: &[$($operand),*],
             section: Section::$section,
+            place: Place::$place,
             help: $help,
             man: $man,
             pending: Pending::$pending,
@@ -235,10 +274,10 @@ macro_rules! row {
 /// Every option, in the order of `--help`.
 #[rustfmt::skip] // A row is what it says in as few lines as it takes.
 pub(crate) const OPTIONS: &[Row] = &[
-    row!(General, "--help", [], "Show this list",
+    row!(General, CommandLine, "--help", [], "Show this list",
         "The list goes to standard output and the exit status is 0.",
         |p, _| { p.request(Request::Help); Ok(()) }),
-    row!(General, "--version", [], "Show the version",
+    row!(General, CommandLine, "--version", [], "Show the version",
         "It is the version of bubblewrap whose behaviour this is, and nothing else: build systems \
          read it.",
         |p, _| { p.request(Request::Version); Ok(()) }),
@@ -547,21 +586,21 @@ pub(crate) const OPTIONS: &[Row] = &[
          read-only, nosuid or nodev is a warning instead of an error. Only for sandboxes that are \
          there for convenience.",
         |p, _| { p.config.switches.not_a_security_boundary = true; Ok(()) }),
-    row!(Beyond, "--seccomp-default", [], "Filter COMMAND's system calls by the built-in policy",
+    row!(Beyond, Anywhere, "--seccomp-default", [], "Filter COMMAND's system calls by the built-in policy",
         "It refuses what a desktop program or a build never needs, and what the kernel's holes are \
          mostly in; see SECCOMP POLICIES below.",
         |p, _| {
             if !p.config.policies.contains(&Policy::BuiltIn) { p.config.policies.push(Policy::BuiltIn); }
             Ok(())
         }),
-    row!(Beyond, "--seccomp-policy", [("FILE", Kind::HostPath)],
+    row!(Beyond, Anywhere, "--seccomp-policy", [("FILE", Kind::HostPath)],
         "Filter COMMAND's system calls by the policy in FILE",
         "FILE is a seccomp profile in JSON, as Docker and Podman take it with --security-opt \
          seccomp=FILE and as the OCI runtime specification has it; see SECCOMP POLICIES below. It \
          may be repeated, and combined with the other options for filters; what any of them \
          refuses is refused.",
-        |p, v| { let file = v.path()?; p.config.policies.push(Policy::File(file)); Ok(()) }),
-    row!(Beyond, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)],
+        |p, v| { let file = p.profiles.beside(v.path()?); p.config.policies.push(Policy::File(file)); Ok(()) }),
+    row!(Beyond, Anywhere, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)],
         "Limit a resource of COMMAND",
         "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, \
          rss, rtprio, rttime, sigpending and stack, in any case: the limits of setrlimit(2), in \
@@ -570,7 +609,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          for the same limit the last one counts, for both values. Raising a hard limit takes \
          CAP_SYS_RESOURCE in the initial user namespace.",
         |p, v| { Limit::parse(v.text(), v.text())?.add_to(&mut p.config.limits); Ok(()) }),
-    row!(Beyond, "--cgroup", [("KEY", Kind::Text), ("VALUE", Kind::Text)],
+    row!(Beyond, Anywhere, "--cgroup", [("KEY", Kind::Text), ("VALUE", Kind::Text)],
         "Limit what the whole sandbox uses",
         "The sandbox gets a control group of its own, and VALUE is written to its file KEY before \
          anything runs in it: a limit on all of its processes together. KEY is a file of cgroup \
@@ -583,22 +622,22 @@ pub(crate) const OPTIONS: &[Row] = &[
             p.config.cgroup.push(setting);
             Ok(())
         }),
-    row!(Beyond, "--apparmor", [("PROFILE", Kind::Text)],
+    row!(Beyond, Anywhere, "--apparmor", [("PROFILE", Kind::Text)],
         "Run COMMAND under the AppArmor profile PROFILE",
         "PROFILE is the name of one that is loaded, see apparmor(7). If the caller is confined \
          itself COMMAND has both profiles, and may do what both allow; the caller's needs a \
          change_profile rule for that. The paths in PROFILE are those of the sandbox. It counts \
          from COMMAND's first instruction on, and not for PID 1 of the sandbox.",
         |p, v| v.last_wins(&mut p.config.apparmor, |v| Profile::parse(v.text()))),
-    row!(Beyond, "--scope-signals", [], "Let no signal leave the sandbox",
+    row!(Beyond, Anywhere, "--scope-signals", [], "Let no signal leave the sandbox",
         "Neither kill(2) nor its relatives reach a process outside, also where the pid namespace \
          is shared. By Landlock, which needs Linux 6.12.",
         |p, _| { p.config.landlock.signals = true; Ok(()) }),
-    row!(Beyond, "--scope-abstract-unix", [], "Let nothing connect to abstract sockets outside",
+    row!(Beyond, Anywhere, "--scope-abstract-unix", [], "Let nothing connect to abstract sockets outside",
         "Abstract unix(7) sockets belong to the network namespace, so --unshare-net does the same \
          and more. By Landlock, which needs Linux 6.12.",
         |p, _| { p.config.landlock.abstract_unix = true; Ok(()) }),
-    row!(Beyond, "--tcp-connect", [("PORT", Kind::Text)],
+    row!(Beyond, Anywhere, "--tcp-connect", [("PORT", Kind::Text)],
         "Let TCP connect to PORT and no other; UDP is not limited",
         "Once it or --tcp-bind is given, connecting to and binding every port that is not named is \
          EACCES, over IPv4 and IPv6, whatever the address. Both may be repeated. This is not a \
@@ -612,25 +651,25 @@ pub(crate) const OPTIONS: &[Row] = &[
          and packet sockets and all other families. It refuses MSG_FASTOPEN, TCP_ULP (and so TLS \
          in the kernel), io_uring, and system calls in the manner of another architecture.",
         |p, v| { let port = v.port()?; p.config.landlock.connect.push(port); Ok(()) }),
-    row!(Beyond, "--tcp-bind", [("PORT", Kind::Text)],
+    row!(Beyond, Anywhere, "--tcp-bind", [("PORT", Kind::Text)],
         "Let TCP bind PORT only; UDP and unbound listeners are free",
         "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses. Programs \
          that try MPTCP first, as those in Go do, listen by TCP.",
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
-    row!(Beyond, "--noexec", [], "Let nothing on the next mount be executed",
+    row!(Beyond, Anywhere, "--noexec", [], "Let nothing on the next mount be executed",
         "It serves binds, --tmpfs, overlays, --bind-data and --ro-bind-data, and counts for every \
          mount below a bind too. The kernel refuses execve(2) and executable mappings of files \
          there. An interpreter that is elsewhere still reads them: sh FILE runs the script FILE. \
          Nothing in the sandbox can take the flag off, unless COMMAND has CAP_SYS_ADMIN in the \
          user namespace that owns the sandbox's mounts.",
         Flag, |p, v| p.set_noexec(v)),
-    row!(Beyond, "--nosymfollow", [], "Follow no symbolic link on the next mount",
+    row!(Beyond, Anywhere, "--nosymfollow", [], "Follow no symbolic link on the next mount",
         "It serves the same options as --noexec, and both may be given, in either order. Links can \
          still be created and read, but a path that leads through one fails with ELOOP. Unlike the \
          other flags, the kernel lets this one be taken off in a new mount namespace, so it stops a \
          COMMAND that tries to get around it only with --disable-userns and without CAP_SYS_ADMIN.",
         Flag, |p, v| p.set_nosymfollow(v)),
-    row!(Beyond, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
+    row!(Beyond, Anywhere, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
         "Map user ids of the sandbox to ids outside",
         "One line of uid_map, see user_namespaces(7): the COUNT ids from INSIDE on stand for those \
          from OUTSIDE on. It may be repeated for more ranges. Needs --unshare-user, and root; an \
@@ -639,11 +678,11 @@ pub(crate) const OPTIONS: &[Row] = &[
          where other ids than the own one are mapped, without supplementary groups. The set-up \
          runs with the same ids: sources have to be reachable for them. See ID RANGES below.",
         |p, v| { let range = v.range()?; p.config.maps.uid.push(range); Ok(()) }),
-    row!(Beyond, "--gid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
+    row!(Beyond, Anywhere, "--gid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
         "Map group ids of the sandbox to ids outside",
         "Like --uid-map. Without it there is only one group.",
         |p, v| { let range = v.range()?; p.config.maps.gid.push(range); Ok(()) }),
-    row!(Beyond, "--forward-signals", [], "Pass signals on to COMMAND",
+    row!(Beyond, Anywhere, "--forward-signals", [], "Pass signals on to COMMAND",
         "What bwrap is sent of HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH goes on to \
          COMMAND, and bwrap ends when COMMAND does, with its exit status. What COMMAND hears from \
          the terminal by itself is not sent twice. timeout(1) and many CI runners send signals to \
@@ -653,7 +692,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          COMMAND is not run. With --as-pid-1 the kernel keeps signals from COMMAND for which it \
          has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
-    row!(Beyond, "--timeout", [("SECONDS", Kind::Text)], "End the sandbox SECONDS after COMMAND has started",
+    row!(Beyond, Anywhere, "--timeout", [("SECONDS", Kind::Text)], "End the sandbox SECONDS after COMMAND has started",
         "COMMAND is sent SIGTERM and SIGCONT then. If it has not ended 10 seconds later, everything \
          in the sandbox is killed; SECONDS followed by a colon and another number says how much \
          later. The exit status, also the one that --json-status-fd tells, is 124 in either case, \
@@ -665,42 +704,48 @@ pub(crate) const OPTIONS: &[Row] = &[
          bwrap, and what it has started then lives on: use --unshare-pid against that. With \
          --as-pid-1 the kernel keeps SIGTERM from a COMMAND that has no handler for it.",
         |p, v| v.last_wins(&mut p.config.timeout, |v| Timeout::parse(v.text()))),
-    row!(Beyond, "--dry-run", [], "Show what would be done, and do nothing",
+    row!(Beyond, CommandLine, "--dry-run", [], "Show what would be done, and do nothing",
         "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the \
          names in policies that are no system call's here, and the file system as a tree. Sources \
          are looked for, and what is missing is said; nothing else is touched, and COMMAND is not \
          run. The exit status is 0.",
         |p, _| { p.config.switches.dry_run = true; Ok(()) }),
-    row!(Beyond, "--dry-run-json", [FD], "Write what would be done as JSON to FD, and do nothing",
+    row!(Beyond, CommandLine, "--dry-run-json", [FD], "Write what would be done as JSON to FD, and do nothing",
         "The same as one JSON document. Members may be added; readers should ignore what they do \
          not know.",
         |p, v| v.last_wins(&mut p.config.fds.dry_run_json, Values::fd)),
-    row!(Beyond, "--same", [PATH], "Show the host's PATH at the same place, writable",
+    row!(Beyond, Anywhere, "--same", [PATH], "Show the host's PATH at the same place, writable",
         "PATH is absolute. Each symbolic link on the way to it, at most 40, is created as the link \
          that it is on the host, and what PATH leads to in the end is bound where it is, as by \
          --bind. A link that the sandbox has already is fine if its text is the same. Where a link \
          leads to /proc, as /etc/mtab does, the link is all: what it leads to is another file in \
          each sandbox, see --proc.",
         |p, v| p.same(v, Access::ReadWrite, Missing::Fatal)),
-    row!(Beyond, "--ro-same", [PATH], "Show the host's PATH at the same place, read-only",
+    row!(Beyond, Anywhere, "--ro-same", [PATH], "Show the host's PATH at the same place, read-only",
         "Like --same; what is bound is read-only, as by --ro-bind.",
         |p, v| p.same(v, Access::ReadOnly, Missing::Fatal)),
-    row!(Beyond, "--same-try", [PATH], "Like --same, but nothing if PATH does not exist",
+    row!(Beyond, Anywhere, "--same-try", [PATH], "Like --same, but nothing if PATH does not exist",
         "A link that leads nowhere counts as missing, and is not created either.",
         |p, v| p.same(v, Access::ReadWrite, Missing::Skip)),
-    row!(Beyond, "--ro-same-try", [PATH], "Like --ro-same, but nothing if PATH does not exist",
+    row!(Beyond, Anywhere, "--ro-same-try", [PATH], "Like --ro-same, but nothing if PATH does not exist",
         "",
         |p, v| p.same(v, Access::ReadOnly, Missing::Skip)),
-    row!(Beyond, "--error-fd", [FD], "Report failures of bwrap to FD as JSON",
+    row!(Beyond, CommandLine, "--error-fd", [FD], "Report failures of bwrap to FD as JSON",
         "One JSON object a line for each failure that keeps COMMAND from running, beside the line \
          on standard error; see FAILURE REPORTS below. FD is closed once COMMAND is executed, and \
          COMMAND does not inherit it. It takes effect before the command line is read, so mistakes \
          after it are reported too. An FD that cannot be written to is ignored.",
         |p, v| v.last_wins(&mut p.config.fds.error, Values::fd)),
-    row!(Beyond, "--setup-status", [("N", Kind::Text)],
+    row!(Beyond, CommandLine, "--setup-status", [("N", Kind::Text)],
         "Exit with status N if COMMAND cannot be run",
         "N is a number from 1 to 255; the default is 1, which COMMAND may exit with as well. It \
          covers every failure of bwrap, mistakes on the command line and a COMMAND that is not \
          found included, and a set-up that is killed.",
         |p, v| v.last_wins(&mut p.config.setup_status, Values::status)),
+    row!(Beyond, Anywhere, "--profile", [("FILE", Kind::Profile)], "Read options from the profile FILE, or a built-in @NAME",
+        "The options are used at this point of the command line. FILE is a text with one option a \
+         line, which COMMAND does not follow; see PROFILES below. A name that begins with @ is that \
+         of a built-in profile: --profile @list shows them. The option may be repeated. Words in \
+         profiles do not count for the 9000 that there may be.",
+        |p, v| p.profile(v)),
 ];

@@ -9,8 +9,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use lexopt::{Parser, RawArgs};
 
 use crate::cli::options::{self, Row};
-use crate::cli::record::{Recorder, Request};
+use crate::cli::profiles::Next;
+use crate::cli::record::{Pending, Recorder, Request};
 use crate::cli::values::{Values, fd_number, status_number};
+use crate::config::Origin;
 use crate::error::{Error, Result};
 use crate::kernel::sys;
 use crate::report;
@@ -69,12 +71,59 @@ fn read_options(recorder: &mut Recorder, words: &mut Parser) -> Result<()> {
             foresee(raw(words)?.as_slice().iter().map(|word| word.as_bytes()));
             read_options(recorder, words)
         })?;
+        read_profiles(recorder)?;
         if recorder.request.is_some() {
             break;
         }
         recorder.check_pending(row.pending)?;
     }
     Ok(())
+}
+
+/// Reads profiles to their ends, if one was opened.
+fn read_profiles(recorder: &mut Recorder) -> Result<()> {
+    while let Some(next) = recorder.profiles.next() {
+        let place = recorder.profiles.place();
+        let result = match next {
+            Ok(Next::Line(words)) => read_line(recorder, &words),
+            Ok(Next::End) => {
+                recorder.profiles.close();
+                recorder.check_pending(Pending::None)
+            }
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| match place {
+            Some(Origin { file, line }) => error.at_line(file, line),
+            None => error,
+        })?;
+    }
+    Ok(())
+}
+
+/// One line of a profile: an option and its values, all of them and nothing else.
+fn read_line(recorder: &mut Recorder, words: &[Word]) -> Result<()> {
+    let Some((name, values)) = words.split_first() else { return Ok(()) };
+    if !name.to_bytes().starts_with(b"-") {
+        return Err(Error::about("A line of a profile begins with an option, and not with", name));
+    }
+    let row = match options::find(OsStr::from_bytes(name.to_bytes())) {
+        Some(row) => row,
+        None if name.to_bytes() == b"--" => {
+            return Err(Error::new("-- and COMMAND cannot be used in a profile"));
+        }
+        None => return Err(Error::about("Unknown option", name)),
+    };
+    row.check_in_profile().map_err(|error| error.of(row.name))?;
+    if values.len() < row.operands.len() {
+        return Err(Error::new(row.arity_error()).of(row.name));
+    }
+    if let Some(extra) = values.get(row.operands.len()) {
+        let what = format!("{} ends before the word", row.synopsis());
+        return Err(Error::about(&what, extra).of(row.name));
+    }
+    (row.record)(recorder, &mut Values { option: row.name, words: values.iter() })
+        .map_err(|error| error.of(row.name))?;
+    recorder.check_pending(row.pending)
 }
 
 /// The next option: a word of the table as it stands there. lexopt would know `--bind=a` and `-xyz`

@@ -8,6 +8,7 @@ use std::os::fd::RawFd;
 
 use lexopt::Parser;
 
+use crate::cli::profiles::Profiles;
 use crate::cli::values::Values;
 use crate::config::op::{Access, Devices, Extra, Missing, Op, Source, Upper, is_nameless};
 use crate::config::{Config, EnvEdit};
@@ -30,6 +31,8 @@ pub(crate) enum Request {
     Help,
     /// `--version`
     Version,
+    /// `--profile @list`
+    Profiles,
     /// A sandbox.
     Run(Box<Config>),
 }
@@ -70,6 +73,8 @@ pub(crate) struct Recorder {
     in_file: bool,
     /// The words of an `--args` that have not been gone through yet.
     from_file: Option<Parser>,
+    /// The profiles that are being read.
+    pub(crate) profiles: Profiles,
     /// `--help` or `--version`, which end the command line.
     pub(crate) request: Option<Request>,
 }
@@ -168,6 +173,24 @@ impl Recorder {
     /// Records an operation.
     pub(crate) fn push(&mut self, op: Op) {
         self.config.ops.push(op);
+        self.config.origins.push(self.profiles.place());
+    }
+
+    /// `--profile FILE`, whose lines are read next.
+    pub(crate) fn profile(&mut self, values: &mut Values<'_>) -> Result<()> {
+        let name = values.path()?;
+        // What waits for an option is not for one in another file.
+        self.check_pending(Pending::None)?;
+        if name != c"@list" {
+            let name = self.profiles.open(name)?;
+            self.config.profiles.push(name);
+            return Ok(());
+        }
+        if self.profiles.is_inside() {
+            return Err(Error::new("--profile @list cannot be used in a profile"));
+        }
+        self.request(Request::Profiles);
+        Ok(())
     }
 
     /// `--same` and its relatives.

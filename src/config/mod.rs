@@ -171,6 +171,15 @@ impl FdOptions {
     }
 }
 
+/// Where an option stands that is not on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The profile, as it was named.
+    pub(crate) file: Word,
+    /// The number of the line.
+    pub(crate) line: u32,
+}
+
 /// Everything the command line said.
 #[derive(Debug, Default)]
 pub(crate) struct Config {
@@ -205,6 +214,10 @@ pub(crate) struct Config {
     pub(crate) lock_files: Vec<Word>,
     /// The file-system operations, in order.
     pub(crate) ops: Vec<Op>,
+    /// Which of them stand in profiles, and where; as long as that list.
+    pub(crate) origins: Vec<Option<Origin>>,
+    /// The profiles that were read, as they were named.
+    pub(crate) profiles: Vec<Word>,
     /// `--exec-label LABEL`
     pub(crate) exec_label: Option<Word>,
     /// `--file-label LABEL`

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::op::{Access, Devices, Extra, Missing, Op, Source, Upper, components};
 use crate::config::settle::Settled;
-use crate::config::{Config, EnvEdit, Use, Want};
+use crate::config::{Config, EnvEdit, Origin, Use, Want};
 use crate::confine::apparmor::Profile;
 use crate::confine::caps;
 use crate::error::describe;
@@ -63,6 +63,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) environment: Vec<Variable<'a>>,
     /// Options with the number of an open file.
     pub(crate) files: Vec<OpenFile>,
+    /// The profiles that were read, in order.
+    pub(crate) profiles: Vec<Text<'a>>,
     /// Mounts and files, in order.
     pub(crate) filesystem: Vec<Entry<'a>>,
     /// Where COMMAND starts, if it is said.
@@ -115,6 +117,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) sources: Vec<String>,
     /// How.
     pub(crate) flags: Vec<String>,
+    /// The profile and the line where it stands, if it is not on the command line.
+    pub(crate) from: Option<String>,
     /// Which later entry hides it.
     pub(crate) covered_by: Option<usize>,
     /// Why it would fail, or be left out.
@@ -150,6 +154,7 @@ impl<'a> Plan<'a> {
             hostname: config.hostname.map(Text),
             environment: config.environment.iter().map(variable).collect(),
             files: files(config),
+            profiles: config.profiles.iter().copied().map(Text).collect(),
             filesystem: filesystem(config),
             directory: config.chdir.map(Text),
             command: config.command.iter().copied().map(Text).collect(),
@@ -280,6 +285,7 @@ fn filesystem(config: &Config) -> Vec<Entry<'_>> {
     let mut entries = Vec::new();
     let mut used = config.fds.used_early();
     for (index, op) in config.ops.iter().enumerate() {
+        let first = entries.len();
         let mut entry = match op {
             Op::Same { path, access, missing, extra } => {
                 let last = same(index + 1, path, (*access, *missing), &mut entries);
@@ -294,6 +300,11 @@ fn filesystem(config: &Config) -> Vec<Entry<'_>> {
             used.push(fd);
         }
         entries.push(entry);
+        let origin = config.origins.get(index).copied().flatten();
+        for entry in entries.iter_mut().skip(first) {
+            entry.from =
+                origin.map(|Origin { file, line }| format!("{}:{line}", file.to_string_lossy()));
+        }
     }
     // What the first option binds on `/` is the root; else that is an empty tmpfs.
     let bound = config.ops.first().is_some_and(Op::is_root_bind)
@@ -325,6 +336,7 @@ impl<'a> Entry<'a> {
             kind,
             sources,
             flags,
+            from: None,
             covered_by: None,
             problem: None,
             left_out: false,

@@ -46,6 +46,7 @@ const WORDS: &[(&str, &str)] = &[
     ("--overlay", "--overlay-src /usr --overlay /etc /var /o"),
     ("--overlay-src", "--overlay-src /usr --overlay-src /etc --ro-overlay /o"),
     ("--perms", "--perms 0711 --tmpfs /t"),
+    ("--profile", "--profile src/explain/snapshot-profile"),
     ("--rlimit", "--rlimit nofile 100:unlimited"),
     ("--ro-overlay", "--overlay-src /usr --overlay-src /etc --ro-overlay /o"),
     ("--seccomp-policy", "--seccomp-policy src/explain/snapshot-policy.json"),
@@ -72,6 +73,7 @@ fn words(name: &str, operands: &[(&str, Kind)]) -> String {
     }
     let values = operands.iter().map(|(_, kind)| match kind {
         Kind::HostPath => " /usr",
+        Kind::Profile => " @private",
         Kind::Dest => " /d",
         Kind::Fd => " 1000",
         Kind::Capability => " CAP_CHOWN",

@@ -77,6 +77,7 @@ fn facts(page: &mut Page, plan: &Plan<'_>) {
         "open files",
         &plan.files.iter().map(|file| format!("{} {}", file.option, file.fd)).collect::<Vec<_>>(),
     );
+    page.list("profiles", &plan.profiles.iter().map(quoted).collect::<Vec<_>>());
     page.list("directory", &plan.directory.iter().map(quoted).collect::<Vec<_>>());
 }
 
@@ -270,6 +271,9 @@ fn describe(entry: &Entry<'_>) -> String {
     for flag in &entry.flags {
         text.push_str(", ");
         text.push_str(flag);
+    }
+    if let Some(from) = &entry.from {
+        _ = write!(text, ", from {}", quoted_text(from));
     }
     text
 }

@@ -3,14 +3,13 @@
 //! A line is words as in a POSIX shell, in which nothing is split or expanded but `${VAR}` and
 //! `${VAR:-word}`. No word goes on beyond its line: so a name that somebody else has chosen cannot
 //! become an option.
-#![cfg_attr(not(test), expect(dead_code, reason = "--profile reads, and --learn writes"))]
 
 use std::fmt::Write as _;
 
 use crate::error::is_plain;
 
 /// What looks up a variable of the environment.
-pub(crate) type Variables<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
+pub(crate) type Variables<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, String>;
 
 /// The words of one line without its newline; a comment has none.
 pub(crate) fn words(line: &[u8], variables: Variables<'_>) -> Result<Vec<Vec<u8>>, String> {
@@ -121,7 +120,7 @@ impl Reader<'_> {
         }
         let shown = String::from_utf8_lossy(name);
         let unclosed = || format!("${{{shown} that is not closed by }} on its line");
-        let value = (self.variables)(name).filter(|value| !value.is_empty());
+        let value = (self.variables)(name)?.filter(|value| !value.is_empty());
         match rest {
             [b'}', rest @ ..] => {
                 self.rest = rest;
@@ -150,6 +149,7 @@ const fn digit(letter: u8) -> u8 {
     }
 }
 
+#[cfg_attr(not(test), expect(dead_code, reason = "--learn writes profiles"))]
 /// Writes any bytes but NUL as a word, or a part of one, that [`words`] reads back. The text is on
 /// one line, and has nothing in it that a terminal would take for more than a letter.
 pub(crate) fn quoted(word: &[u8]) -> String {
@@ -185,10 +185,11 @@ mod tests {
 
     fn read(line: &str) -> Result<Vec<String>, String> {
         let variables = |name: &[u8]| match name {
-            b"HOME" => Some(b"/home/a b".to_vec()),
-            b"_1" => Some(b"$HOME ${HOME} 'x'".to_vec()),
-            b"EMPTY" => Some(Vec::new()),
-            _ => None,
+            b"HOME" => Ok(Some(b"/home/a b".to_vec())),
+            b"_1" => Ok(Some(b"$HOME ${HOME} 'x'".to_vec())),
+            b"EMPTY" => Ok(Some(Vec::new())),
+            b"PWD" => Err("the root directory".to_owned()),
+            _ => Ok(None),
         };
         let words = words(line.as_bytes(), &variables)?;
         Ok(words.iter().map(|word| word.escape_ascii().to_string()).collect())
@@ -251,6 +252,7 @@ mod tests {
             ("${HOME-x}", "${HOME is followed by neither } nor :-"),
             ("${HOME:=x}", "${HOME is followed by neither } nor :-"),
             ("${NONE}", "${NONE} is not set, or empty"),
+            ("${PWD:-x}", "the root directory"),
             ("\"${EMPTY}\"", "${EMPTY} is not set, or empty"),
         ];
         for (line, fault) in cases {
@@ -260,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let none = |_: &[u8]| None;
+        let none = |_: &[u8]| Ok(None);
         let all: Vec<u8> = (1..=255).collect();
         let mut samples: Vec<Vec<u8>> = all.iter().map(|&byte| vec![byte]).collect();
         for first in [b'\\', b'"', b'$', b'\'', b'{', b'x', 0xc3] {

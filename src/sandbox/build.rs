@@ -113,7 +113,7 @@ impl Builder<'_> {
                 tree::copy(content, file, dest)
             }
             Step::Dir { dest, perms } => self.root.directory(dest, perms),
-            Step::Symlink { target, dest } => self.root.symlink(target, dest),
+            Step::Symlink { target, dest } => self.root.symlink(target, dest, 0),
             Step::Chmod { perms, path } => self.chmod(perms, path),
             Step::Mqueue(dest) => self.mqueue(dest),
             Step::RemountRo(dest) => self.remount_ro(dest),
@@ -122,15 +122,17 @@ impl Builder<'_> {
 
     /// Makes what is on the way to a mount, and attaches it where it is on the host.
     fn same(&mut self, stops: &[Stop], mount: Option<(Mount, Word)>) -> Result<()> {
+        /// Directories on the way are there for everybody, as most of the host's are.
+        const PERMS: u32 = 0o755;
         for stop in stops {
             match *stop {
-                Stop::Link { text, at } => self.root.symlink(text, at)?,
-                Stop::Directory(at) => self.root.directory(at, 0o755)?,
+                Stop::Link { text, at } => self.root.symlink(text, at, PERMS)?,
+                Stop::Directory(at) => self.root.directory(at, PERMS)?,
             }
         }
         let Some((mount, dest)) = mount else { return Ok(()) };
         let tree = self.open(mount)?;
-        self.attach(dest, tree, Depth::Recursive, 0)
+        self.attach(dest, tree, Depth::Recursive, PERMS)
     }
 
     /// Attaches a tree, and sets its flags now if that was not possible before.

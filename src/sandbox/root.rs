@@ -217,9 +217,10 @@ impl<'a> Root<'a> {
         openat(place.dir, place.name.as_ref(), flags, mode).at("Can't create file", dest)
     }
 
-    /// Makes a symbolic link; one that exists with the same text is fine.
-    pub(crate) fn symlink(&mut self, target: &CStr, dest: &CStr) -> Result<()> {
-        let place = self.place(dest, 0)?;
+    /// Makes a symbolic link; one that exists with the same text is fine. `perms` says how open
+    /// parents are that are made, see [`parent_mode`].
+    pub(crate) fn symlink(&mut self, target: &CStr, dest: &CStr, perms: u32) -> Result<()> {
+        let place = self.place(dest, perms)?;
         match nix::unistd::symlinkat(target, place.dir, place.name.as_ref()) {
             Err(Errno::EEXIST) => {}
             other => return other.at("Can't make symlink at", dest),

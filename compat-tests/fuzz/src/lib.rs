@@ -31,6 +31,8 @@ mod kernel;
 mod links;
 mod model;
 mod points;
+#[path = "../../../src/profile/mod.rs"]
+mod profile;
 #[path = "../../../src/report.rs"]
 mod report;
 mod table;
@@ -85,6 +87,7 @@ const BEYOND: &[&[u8]] = &[
     b"--gid-map",
     b"--noexec",
     b"--nosymfollow",
+    b"--profile",
     b"--rlimit",
     b"--ro-same",
     b"--same",
@@ -107,6 +110,7 @@ fn compare(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) {
         Ok(Request::Run(config)) => table::of_config(&config),
         Ok(Request::Help) => "help".to_owned(),
         Ok(Request::Version) => "version".to_owned(),
+        Ok(Request::Profiles) => "profiles".to_owned(),
         Err(error) => format!("error: {error}"),
     };
     let expected = model::parse(words, files);
