@@ -37,6 +37,10 @@ const BOUNDING: &str = "the bounding set is limited in the last user namespace t
 /// Files cannot be made where nobody is anybody.
 const NO_MAPS: &str = "a namespace without maps is one to run in, as nobody; the reference cannot make its directories there";
 
+/// The kernel's signal comes with the thread's end.
+const THREADS: &str =
+    "--die-with-parent is about the process that started bwrap, which lives on when the thread that did has ended";
+
 /// The kernel's length field has 16 bits, and the reference cuts what does not fit.
 const PROGRAM_TOO_LONG: &str = "a program that the kernel's length field cannot express is an error of its own, and never cut";
 
@@ -136,6 +140,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     differs("namespaces::pidns_of_another_kind", Field::Stderr, ONE_LINE),
     differs("namespaces::pidns_in_own_user", Field::Stderr, ONE_LINE),
     Difference { identity: Some(Identity::User), ..differs("namespaces::pidns_alone", Field::Stderr, ONE_LINE) },
+    differs("parents::thread_ends", Field::Stdout, THREADS),
     differs("namespaces::joined_fds", Field::Stdout, NAMESPACE_FDS),
     bounds_user("namespaces::userns2"),
     bounds_root("namespaces::userns2"),

@@ -24,6 +24,8 @@ use crate::kernel::sys::{self, SysResult};
 pub(crate) struct Fds {
     unused: Vec<(RawFd, OwnedFd)>,
     used: Vec<RawFd>,
+    /// The process that started this one, with `--die-with-parent`.
+    pub(crate) parent: Option<OwnedFd>,
     /// All that was open when /proc was last at hand, where close_range(2) is refused.
     pub(crate) open: Option<Vec<RawFd>>,
 }

@@ -37,6 +37,7 @@ mod mount_flags;
 mod mounts;
 mod namespaces;
 mod overlays;
+mod parents;
 mod places;
 mod processes;
 mod profile;
@@ -96,6 +97,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("mounts", mounts::cases()),
         ("namespaces", namespaces::cases()),
         ("overlays", overlays::cases()),
+        ("parents", parents::cases()),
         ("places", places::cases()),
         ("processes", processes::cases()),
         ("profile", profile::cases()),

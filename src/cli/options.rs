@@ -545,11 +545,14 @@ pub(crate) const OPTIONS: &[Row] = &[
          (CVE-2017-5226). Use it, or refuse TIOCSTI by seccomp.",
         |p, _| { p.config.switches.new_session = true; Ok(()) }),
     row!(Lifecycle, "--die-with-parent", [], "Kill COMMAND when bwrap or its parent dies",
-        "By SIGKILL. What COMMAND has started dies with it if it is in a pid namespace of its own \
-         (--unshare-pid), and may live on without. Without one, or with --as-pid-1, so does a \
-         COMMAND that resets its parent-death signal, which the kernel resets where --exec-label \
-         or --apparmor change its label. A parent that dies before bwrap has begun to run cannot \
-         be noticed.",
+        "By SIGKILL. The parent is the process that has started bwrap, whichever of its threads did, \
+         and whatever it executes later; in bubblewrap it is the thread. (Where pidfd_open(2) is \
+         refused, or the parent is in another pid namespace, it is the thread here too.) What \
+         COMMAND has started dies with it if it is in a pid namespace of its own (--unshare-pid), \
+         then also while bwrap is stopped, and may live on without. Without one, or with \
+         --as-pid-1, so does a COMMAND that resets its parent-death signal when bwrap is killed; the \
+         kernel resets it where --exec-label or --apparmor change its label. A parent that dies \
+         before bwrap has begun to run cannot be noticed.",
         |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
     row!(Lifecycle, "--as-pid-1", [], "Run COMMAND itself as PID 1",
         "It has to reap orphans and gets the special treatment of signals of pid_namespaces(7). \

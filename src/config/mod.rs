@@ -297,6 +297,11 @@ impl Config {
         self.switches.die_with_parent || self.timeout.is_some()
     }
 
+    /// Whether COMMAND's parent of ours can end everything by its own end.
+    pub(crate) fn has_first_process(&self) -> bool {
+        self.namespaces.pid == Want::Yes && self.has_init()
+    }
+
     /// Whether a set-up has to end with the monitor: also because signals are for the monitor to
     /// pass on and it may be ended by one.
     pub(crate) const fn dies_in_setup(&self) -> bool {

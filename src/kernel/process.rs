@@ -1,10 +1,14 @@
 //! How processes end: death signals, see PR_SET_PDEATHSIG(2const), and wait(2) statuses.
 
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 
 use crate::error::{Context, Error, Result};
+use crate::kernel::sys;
 
 /// Has the kernel kill this process when its parent ends. A change of credentials takes that back.
 pub(crate) fn set_death_signal() -> Result<()> {
@@ -23,6 +27,22 @@ pub(crate) fn die_with(parent: Pid) -> Result<()> {
         return Err(Error::new("The parent process is gone"));
     }
     Ok(())
+}
+
+/// A handle on the parent, which tells of its end.
+///
+/// The kernel's death signal comes when the *thread* that has started this process ends, and the
+/// parent may go on without it. Only where there can be no handle, because a filter does not know
+/// the call or the parent is in a pid namespace around ours, does this process have to do with that.
+pub(crate) fn hold_parent(parent: Pid) -> Result<Option<OwnedFd>> {
+    let gone = || Error::new("The parent process is gone");
+    let handle = if parent.as_raw() == 0 { Err(Errno::EINVAL) } else { sys::pidfd_open(parent) };
+    match handle {
+        // As long as it is the parent, nobody else has its number.
+        Ok(handle) if getppid() == parent => Ok(Some(handle)),
+        Ok(_) | Err(Errno::ESRCH) => Err(gone()),
+        Err(_) => die_with(parent).map(|()| None),
+    }
 }
 
 /// A wait(2) status as an exit status: n, or 128 + the signal. Real-time signals count too.

@@ -642,12 +642,13 @@ pub(crate) fn exit_now(status: c_int) -> ! {
 }
 
 /// `waitpid(2)` for any child: which one, and its status as the kernel gives it. nix's cannot tell
-/// of real-time signals.
-pub(crate) fn wait_any() -> SysResult<(Pid, c_int)> {
+/// of real-time signals. If it does not wait there may be none.
+pub(crate) fn wait_any(waits: bool) -> SysResult<Option<(Pid, c_int)>> {
+    let flags = if waits { libc::__WALL } else { libc::__WALL | libc::WNOHANG };
     let mut status = 0;
     // SAFETY: the kernel writes one integer.
-    let pid = Errno::result(unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL) })?;
-    Ok((Pid::from_raw(pid), status))
+    let pid = Errno::result(unsafe { libc::waitpid(-1, &raw mut status, flags) })?;
+    Ok((pid != 0).then(|| (Pid::from_raw(pid), status)))
 }
 
 /// The same for a child of the kind [`End::Ours`] that has not executed anything.

@@ -23,7 +23,7 @@ use crate::explain::render;
 use crate::fds::{Fds, beyond_standard};
 use crate::host::{Host, terminal, userns_offered};
 use crate::kernel::files;
-use crate::kernel::process::die_with;
+use crate::kernel::process::hold_parent;
 use crate::kernel::sys;
 use crate::launch::clone::{clone_sandbox, join_user_namespace};
 use crate::launch::watch::{first_failure, watch};
@@ -61,16 +61,23 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal
     // unblocked.
     sys::default_signal(libc::SIGCHLD);
-    SigSet::from(Signal::SIGCHLD).thread_unblock().context("sigprocmask")?;
-    if config.switches.die_with_parent {
-        die_with(host.parent)?;
-    }
 
     Step::ControlGroup.begin();
     let leaf = Leaf::make(&config.cgroup, proc.as_fd(), host.caller, config.moves());
     let mut leaf = leaf.map_err(|error| error.of("--cgroup"))?;
     Step::Namespaces.begin();
-    let (outer, inner) = Ends::pair(config.links())?;
+    let (outer, inner) = Ends::pair(config.links(), || {
+        let dies = config.switches.die_with_parent;
+        fds.parent = if dies { hold_parent(host.parent)? } else { None };
+        Ok(())
+    })?;
+    let ends_of_children = SigSet::from(Signal::SIGCHLD);
+    if fds.parent.is_some() && config.has_first_process() {
+        // PID 1 waits for them by a file. COMMAND has the signal unblocked again.
+        ends_of_children.thread_block().context("sigprocmask")?;
+    } else {
+        ends_of_children.thread_unblock().context("sigprocmask")?;
+    }
     if let Some(userns) = config.fds.userns {
         join_user_namespace(&mut fds, userns).map_err(|error| error.of("--userns"))?;
     }

@@ -1,5 +1,6 @@
 //! The process that stays outside: it waits for the sandbox and passes COMMAND's exit status on.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,10 +12,10 @@ use nix::unistd::{Pid, read};
 use crate::error::{Context, Result};
 use crate::fds::{close_all_but, open_numbers};
 use crate::kernel::process::exit_code;
-use crate::kernel::sys::{self, Timer};
+use crate::kernel::sys;
 use crate::launch::status;
 use crate::links::signals::{Ended, Forwarder};
-use crate::links::{Link, timeout};
+use crate::links::{Link, timeout, wait_beside};
 use crate::report;
 
 /// What the monitor keeps open, and whom it waits for.
@@ -32,6 +33,8 @@ pub(crate) struct Monitor<'a> {
     pub(crate) tether: Option<Link>,
     /// `--forward-signals`
     pub(crate) forwarder: Option<Forwarder>,
+    /// The process that started this one, with `--die-with-parent`.
+    pub(crate) parent: ManuallyDrop<Option<OwnedFd>>,
     /// What else stays open, for whoever comes after the monitor.
     pub(crate) kept: Vec<BorrowedFd<'a>>,
 }
@@ -42,8 +45,9 @@ impl Monitor<'_> {
         let forwarding = self.forwarder.as_ref().map(|forwarder| &forwarder.link);
         let links = [self.report.as_ref(), self.tether.as_ref(), forwarding];
         let links = links.into_iter().flatten().map(AsFd::as_fd);
-        let json_status = self.json_status.as_ref().map(AsFd::as_fd);
-        let kept = links.chain(json_status).chain(report::file()).chain(self.kept.iter().copied());
+        let files = [self.json_status.as_ref(), self.parent.as_ref()];
+        let files = files.into_iter().flatten().map(AsFd::as_fd).chain(report::file());
+        let kept = links.chain(files).chain(self.kept.iter().copied());
         // What was the caller's /proc is still that.
         close_all_but(kept, || {
             open_numbers(
@@ -51,18 +55,9 @@ impl Monitor<'_> {
             )
             .ok()
         });
-        let ended = self.forwarder.take().map(|forwarder| self.forward(&forwarder)).transpose()?;
-        let time_up = ended.as_ref().is_some_and(|ended| ended.time_up);
+        let ended = self.watch()?;
         report::done();
-        let reported = if time_up { Some(timeout::STATUS) } else { self.reported() };
-        let code = match (reported, ended.and_then(|ended| ended.guard)) {
-            (reported, Some(guard)) => {
-                let code = self.end_all(guard)?;
-                reported.unwrap_or(code)
-            }
-            (Some(code), None) => code,
-            (None, None) => self.wait()?,
-        };
+        let code = self.end(ended)?;
         let executed = self.executed.is_some_and(|executed| executed.load(Ordering::Acquire));
         if let Some(json_status) = self.json_status.take()
             && executed
@@ -72,21 +67,50 @@ impl Monitor<'_> {
         Ok(report::asked_status().filter(|_| !executed).unwrap_or(code))
     }
 
-    /// Ends the first process, and with it what is in its pid namespace; what is in a control group
-    /// ends with that. `guard` sees to it if this process cannot.
-    fn end_all(&self, guard: Timer) -> Result<i32> {
-        kill(self.child, Signal::SIGKILL).context("Can't kill the sandbox")?;
-        drop(guard);
-        self.wait()
+    /// Waits until COMMAND's exit status can be read or waited for, if there is something else to
+    /// wait for as well: signals, a time, the parent's end.
+    fn watch(&mut self) -> Result<Ended> {
+        let parent = self.parent.as_ref().map(AsFd::as_fd);
+        let forwarder = self.forwarder.take();
+        if forwarder.is_none() && parent.is_none() {
+            return Ok(Ended::default());
+        }
+        let failure = "Can't watch the sandbox";
+        let sandbox = if self.report.is_some() { None } else { Some(sys::pidfd_open(self.child)) };
+        let sandbox = sandbox.transpose().context(failure)?;
+        // It is closed with all others, by the end of this process.
+        let sandbox = ManuallyDrop::new(sandbox);
+        let report = self.report.as_ref().map(AsFd::as_fd);
+        let Some(end) = report.or(sandbox.as_ref().map(AsFd::as_fd)) else {
+            return Ok(Ended::default());
+        };
+        if let Some(forwarder) = forwarder {
+            return forwarder.run(end, parent);
+        }
+        let orphaned = !wait_beside(end, parent).context(failure)?;
+        Ok(Ended { orphaned, ..Ended::default() })
     }
 
-    /// Passes signals on until COMMAND's exit status can be read or waited for, or its time is up.
-    fn forward(&self, forwarder: &Forwarder) -> Result<Ended> {
-        if let Some(report) = &self.report {
-            return forwarder.run(report.as_fd());
+    /// COMMAND's exit status, once everything has ended that has to.
+    fn end(&self, ended: Ended) -> Result<i32> {
+        let Ended { time_up, orphaned, guard } = ended;
+        let reported = match (time_up, orphaned) {
+            (true, _) => Some(timeout::STATUS),
+            (_, true) => None,
+            _ => self.reported(),
+        };
+        if orphaned || guard.is_some() {
+            // With the first process ends what is in its pid namespace; what is in a control group
+            // ends with that. A COMMAND that has become somebody else may be out of reach.
+            match kill(self.child, Signal::SIGKILL) {
+                Err(_) if orphaned => return Ok(1),
+                other => other.context("Can't kill the sandbox")?,
+            }
+            drop(guard);
+            let code = self.wait()?;
+            return Ok(reported.unwrap_or(code));
         }
-        let sandbox = sys::pidfd_open(self.child).context("Can't watch the sandbox")?;
-        forwarder.run(sandbox.as_fd())
+        reported.map_or_else(|| self.wait(), Ok)
     }
 
     /// COMMAND's exit status as PID 1 reports it; nothing if there is no PID 1 or it died first.
@@ -103,9 +127,9 @@ impl Monitor<'_> {
     /// executed us, or those that led into another pid namespace.
     fn wait(&self) -> Result<i32> {
         loop {
-            let (pid, status) =
-                sys::uninterrupted(sys::wait_any).context("Can't wait for the sandbox")?;
-            if pid == self.child
+            let ended = sys::uninterrupted(|| sys::wait_any(true));
+            if let Some((pid, status)) = ended.context("Can't wait for the sandbox")?
+                && pid == self.child
                 && let Some(code) = exit_code(status)
             {
                 return Ok(code);

@@ -1,6 +1,7 @@
 //! The parent after the clone, up to where the monitor only waits: who tells whom what, and who
 //! waits for whom.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
@@ -21,7 +22,7 @@ use crate::kernel::sys;
 use crate::launch::monitor::Monitor;
 use crate::launch::status::{self, Info};
 use crate::links::signals::Forwarder;
-use crate::links::{Ends, Link, wait_for_byte};
+use crate::links::{Ends, Link, wait_beside, wait_for_byte};
 use crate::report;
 use crate::sandbox::introduce;
 
@@ -63,7 +64,7 @@ pub(crate) fn watch(
     } else {
         caps::drop_all_but(keep, is_root)?;
     }
-    if config.moves() && config.switches.die_with_parent {
+    if config.moves() && config.switches.die_with_parent && fds.parent.is_none() {
         // Joining a user namespace has cleared the signal, see PR_SET_PDEATHSIG(2const).
         die_with(config.host.parent)?;
     }
@@ -74,7 +75,11 @@ pub(crate) fn watch(
     if let Some(fd) =
         fds.take_optional(config.fds.userns_block).context("Can't read userns-block-fd")?
     {
-        wait_for_byte(&fd).context("Can't read userns-block-fd")?;
+        let failure = "Can't read userns-block-fd";
+        if !wait_beside(fd.as_fd(), fds.parent.as_ref().map(AsFd::as_fd)).context(failure)? {
+            return Err(Error::new("The parent process is gone"));
+        }
+        wait_for_byte(&fd).context(failure)?;
     }
     if let Some(tether) = &outer.tether {
         // A sandbox that has failed by now has said so, and its status is about to be read.
@@ -83,11 +88,12 @@ pub(crate) fn watch(
     let Ends { tether, report, executed, signals, pid } = outer;
     let (forwards, timeout) = (config.switches.forward_signals, config.timeout);
     let forwarder = signals.map(|link| Forwarder { link, forwards, timeout });
+    let parent = ManuallyDrop::new(fds.parent.take());
     // Every fd that is left is closed by its number now.
     std::mem::forget((proc, fds, pid));
     drop((config, info));
     let kept = leaf.map(Leaf::fds).unwrap_or_default();
-    Monitor { child, report, json_status, executed, tether, forwarder, kept }.run()
+    Monitor { child, report, json_status, executed, tether, forwarder, parent, kept }.run()
 }
 
 /// What the child is called in /proc, and what is told about it, as far as either is needed. What

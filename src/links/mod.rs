@@ -71,6 +71,15 @@ pub(crate) fn wait_for_byte(fd: &OwnedFd) -> SysResult<usize> {
     sys::uninterrupted(|| read(fd, &mut [0]))
 }
 
+/// Waits until an fd can be read from, and no longer than the parent lives. The result is whether
+/// the parent does. Without a handle on that there is nothing to wait for, and no call.
+pub(crate) fn wait_beside(fd: BorrowedFd<'_>, parent: Option<BorrowedFd<'_>>) -> SysResult<bool> {
+    let Some(parent) = parent else { return Ok(true) };
+    let mut ready = [parent, fd].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE))?;
+    Ok(!ready.first().and_then(PollFd::any).unwrap_or(false))
+}
+
 /// Which of the [`Ends`] there are to be.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one link, independent of the others")]
@@ -99,20 +108,30 @@ pub(crate) struct Ends {
 
 impl Ends {
     /// The monitor's ends and the sandbox's.
-    pub(crate) fn pair(needs: Needs) -> Result<(Self, Self)> {
+    ///
+    /// What is opened in between stays open with some of them on either side, and here its number
+    /// is beside theirs: files are closed by runs of numbers.
+    pub(crate) fn pair(
+        needs: Needs,
+        in_between: impl FnOnce() -> Result<()>,
+    ) -> Result<(Self, Self)> {
         let executed = needs.executed.then(sys::shared_flag).transpose();
         let executed = executed.context("Can't share memory")?;
         let mut outer = Self { executed, ..Self::default() };
         let mut inner = Self { executed, ..Self::default() };
+        if needs.tether {
+            let (theirs, ours) = Link::pair()?;
+            (outer.tether, inner.tether) = (Some(ours), Some(theirs));
+        }
+        in_between()?;
         let links = [
-            (needs.tether, &mut outer.tether, &mut inner.tether),
             (needs.report, &mut outer.report, &mut inner.report),
             (needs.signals, &mut outer.signals, &mut inner.signals),
             (needs.pid, &mut outer.pid, &mut inner.pid),
         ];
         for (_, ours, theirs) in links.into_iter().filter(|(is_needed, ..)| *is_needed) {
             let pair = Link::pair()?;
-            (*ours, *theirs) = (Some(pair.0), Some(pair.1));
+            (*theirs, *ours) = (Some(pair.0), Some(pair.1));
         }
         for link in [&outer.pid, &outer.signals].into_iter().flatten() {
             link.show_senders()?;

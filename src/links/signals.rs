@@ -21,8 +21,8 @@ use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid};
 
 use crate::error::{Context, Error, Result, warn};
 use crate::kernel::sys::{self, SysResult, Timer};
-use crate::links::Link;
 use crate::links::timeout::{Deadline, Timeout};
+use crate::links::{Link, wait_beside};
 use crate::report;
 
 /// What is passed on.
@@ -69,6 +69,8 @@ pub(crate) struct Forwarder {
 pub(crate) struct Ended {
     /// Whether COMMAND's time was up.
     pub(crate) time_up: bool,
+    /// Whether the parent has ended.
+    pub(crate) orphaned: bool,
     /// What kills the monitor if it does not end the sandbox now.
     pub(crate) guard: Option<Timer>,
 }
@@ -76,7 +78,7 @@ pub(crate) struct Ended {
 impl From<Option<Deadline>> for Ended {
     fn from(deadline: Option<Deadline>) -> Self {
         let time_up = deadline.as_ref().is_some_and(Deadline::is_told);
-        Self { time_up, guard: deadline.map(|deadline| deadline.guard) }
+        Self { time_up, guard: deadline.map(|deadline| deadline.guard), orphaned: false }
     }
 }
 
@@ -90,10 +92,14 @@ struct Command {
 
 impl Forwarder {
     /// Passes signals on until `end` can be read from, or nobody is at its other end, or the time
-    /// is up.
-    pub(crate) fn run(&self, end: BorrowedFd<'_>) -> Result<Ended> {
+    /// is up, or the parent has ended.
+    pub(crate) fn run(&self, end: BorrowedFd<'_>, parent: Option<BorrowedFd<'_>>) -> Result<Ended> {
+        let failure = "Can't receive COMMAND's pidfd";
+        if !wait_beside(self.link.as_fd(), parent).context(failure)? {
+            return Ok(Ended { orphaned: true, ..Ended::default() });
+        }
         // A set-up that fails ends this.
-        let Some(command) = receive(&self.link).context("Can't receive COMMAND's pidfd")? else {
+        let Some(command) = receive(&self.link).context(failure)? else {
             return Ok(Ended::default());
         };
         let signals = self.forwards.then(take_signals).transpose()?;
@@ -102,11 +108,8 @@ impl Forwarder {
         report::done();
         loop {
             let heard = signals.iter().map(AsFd::as_fd);
-            let mut ready: Vec<_> = [end]
-                .into_iter()
-                .chain(heard)
-                .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
-                .collect();
+            let all = [end].into_iter().chain(parent).chain(heard);
+            let mut ready: Vec<_> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
             let wait = || deadline.as_ref().map_or(PollTimeout::NONE, Deadline::left);
             sys::uninterrupted(|| poll(&mut ready, wait())).context("poll")?;
             while let Some(signals) = &signals
@@ -115,7 +118,11 @@ impl Forwarder {
             {
                 forward(&command, signal);
             }
-            let has_ended = ready.first().and_then(PollFd::any).unwrap_or(false);
+            let is_ready = |index| ready.get(index).and_then(PollFd::any).unwrap_or(false);
+            if parent.is_some() && is_ready(1) {
+                return Ok(Ended { orphaned: true, ..deadline.into() });
+            }
+            let has_ended = is_ready(0);
             let pass = |deadline: &mut Deadline| deadline.pass(command.handle.as_fd());
             if has_ended || deadline.as_mut().is_some_and(pass) {
                 return Ok(deadline.into());

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::stat::stat;
 use nix::sys::wait::waitpid;
 use nix::unistd::{chdir, getcwd, getpid};
@@ -20,7 +20,9 @@ use crate::confine::seccomp::{self, Filter};
 use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::explain::command::refused;
 use crate::fds::Fds;
-use crate::kernel::process::{self, become_dumpable, become_undumpable, die_with};
+use crate::kernel::process::{
+    self, become_dumpable, become_undumpable, die_with, set_death_signal,
+};
 use crate::kernel::sys::{self, End};
 use crate::links::Ends;
 use crate::links::signals;
@@ -137,7 +139,9 @@ pub(crate) fn become_command(
         let dropped = caps::drop_all_but(command.caps.guard, is_root);
         // What is meant for COMMAND would keep PID 1 from its work.
         let own: Vec<_> = command.filters.into_iter().filter(|filter| filter.own).collect();
-        let init = Init { report, sync, locks };
+        let parent = fds.parent.take();
+        let watches = config.has_first_process() && seccomp::allows_watching(&own);
+        let init = Init { report, sync, locks, parent: parent.filter(|_| watches) };
         // Every fd that is not PID 1's is closed by its number.
         let open = fds.open.take();
         std::mem::forget((fds, links));
@@ -147,20 +151,26 @@ pub(crate) fn become_command(
         if seccomp::refuses_close(&own) {
             report::done();
         }
-        dropped.and_then(|()| seccomp::install(&own)).inspect_err(|_| {
+        let children = dropped.and_then(|()| init.children());
+        let children = children.and_then(|children| seccomp::install(&own).map(|()| children));
+        let children = children.inspect_err(|_| {
             // COMMAND is there already, and must not go on beside a PID 1 that failed.
             _ = kill(pid, Signal::SIGKILL);
             _ = waitpid(pid, None);
         })?;
         report::done();
-        return init.run(pid);
+        return init.run(pid, children);
     }
     drop((report, sync, locks));
     command.caps.drop_guard()?;
     if is_closed && !is_root {
         become_dumpable()?;
     }
-    if config.dies_with_monitor() {
+    if config.has_first_process() && fds.parent.is_some() {
+        // It dies with PID 1 anyway, and had better not find SIGCHLD blocked.
+        set_death_signal()?;
+        SigSet::from(Signal::SIGCHLD).thread_unblock().context("sigprocmask")?;
+    } else if config.dies_with_monitor() {
         die_with(first)?;
     }
     exec(config, command, fds, links)

@@ -1,17 +1,21 @@
 //! PID 1 of the sandbox: it starts COMMAND, reaps whatever is left to it, holds locks and fds, and
 //! reports how COMMAND ended.
 
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, write};
 
 use crate::error::{Context, Result};
 use crate::fds::close_all_but;
 use crate::kernel::process::exit_code;
-use crate::kernel::sys;
+use crate::kernel::sys::{self, SysResult};
 use crate::links::Link;
 use crate::report;
 use crate::word::Word;
@@ -25,6 +29,38 @@ pub(crate) struct Init {
     pub(crate) sync: Vec<OwnedFd>,
     /// `--lock-file`
     pub(crate) locks: Vec<OwnedFd>,
+    /// The process that started the monitor, with `--die-with-parent`: the monitor, which watches
+    /// it as well, may be stopped, even by COMMAND.
+    pub(crate) parent: Option<OwnedFd>,
+}
+
+/// What PID 1 waits for beside its children: [`Init::parent`], and that SIGCHLD comes.
+struct Watch<'a> {
+    parent: BorrowedFd<'a>,
+    children: SignalFd,
+}
+
+impl Watch<'_> {
+    /// Waits, or only forgets what has ended so far. The result is whether the parent lives on.
+    fn go_on(&self, waits: bool) -> SysResult<bool> {
+        if waits { self.wait() } else { self.forget().map(|()| true) }
+    }
+
+    /// Waits until a child may have ended. The result is whether the parent lives on.
+    fn wait(&self) -> SysResult<bool> {
+        let mut ready =
+            [self.parent, self.children.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        sys::uninterrupted(|| ppoll(&mut ready, None, None))?;
+        Ok(!ready.first().and_then(PollFd::any).unwrap_or(false))
+    }
+
+    /// Forgets which children have ended so far.
+    fn forget(&self) -> SysResult<()> {
+        match sys::uninterrupted(|| self.children.read_signal()) {
+            Err(Errno::EAGAIN) => Ok(()),
+            other => other.map(drop),
+        }
+    }
 }
 
 /// Takes the locks of `--lock-file`. They belong to the process that takes them, so this is done by
@@ -44,31 +80,61 @@ impl Init {
     /// Closes what PID 1 has no use for; `open` is what may be open, if that is known.
     pub(crate) fn close_others(&self, open: Option<Vec<RawFd>>) {
         let held = self.sync.iter().chain(&self.locks).map(AsFd::as_fd);
+        let held = held.chain(self.parent.as_ref().map(AsFd::as_fd));
         close_all_but(held.chain([self.report.as_fd()]).chain(report::file()), || open);
     }
 
-    /// Only plain write(2) may be used here: the caller's filters, which COMMAND has to live with,
-    /// are installed already.
+    /// Has the ends of children come by a file, if there is something else to wait for. SIGCHLD is
+    /// blocked by now.
+    pub(crate) fn children(&self) -> Result<Option<SignalFd>> {
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let file = || SignalFd::with_flags(&SigSet::from(Signal::SIGCHLD), flags);
+        self.parent.as_ref().map(|_| file()).transpose().context("signalfd")
+    }
+
+    /// Only plain write(2) and what [`crate::confine::seccomp::allows_watching`] looks for may be
+    /// used here: the caller's filters, which COMMAND has to live with, are installed
+    /// already.
     ///
-    /// Reaps until nobody is left, and reports when COMMAND has ended. The result is COMMAND's exit
-    /// status.
-    pub(crate) fn run(self, command: Pid) -> Result<i32> {
-        let mut result = 1;
+    /// Reaps until nobody is left, or the parent has ended, and reports when COMMAND has ended. The
+    /// result is COMMAND's exit status.
+    pub(crate) fn run(self, command: Pid, children: Option<SignalFd>) -> Result<i32> {
+        // All of it is closed by the end of this process.
+        let this = ManuallyDrop::new(self);
+        let parent = this.parent.as_ref().map(AsFd::as_fd);
+        let watch = |(parent, children)| ManuallyDrop::new(Watch { parent, children });
+        let mut watch = parent.zip(children).map(watch);
+        let (mut result, mut has_looked) = (1, true);
+        let mut ended = if watch.is_some() { Ok(None) } else { reap(true) };
         loop {
-            match sys::uninterrupted(sys::wait_any) {
+            match ended {
                 Err(Errno::ECHILD) => return Ok(result),
                 Err(other) => return Err(other).context("init wait()"),
-                Ok((pid, status)) => {
+                // Who has ended before that was forgotten is looked for once more.
+                Ok(None) => match watch.as_ref().map(|watch| watch.go_on(has_looked)) {
+                    Some(Ok(true)) => has_looked = !has_looked,
+                    // The end of this process is that of all others here.
+                    Some(Ok(false)) => return Ok(result),
+                    // The monitor watches as well.
+                    Some(Err(_)) | None => watch = None,
+                },
+                Ok(Some((pid, status))) => {
                     if pid == command
                         && let Some(code) = exit_code(status)
                     {
                         result = code;
                         // The monitor may be gone; then nobody is interested. What it does not read
                         // here, it reads from our own status.
-                        _ = sys::uninterrupted(|| write(&self.report, &code.to_ne_bytes()));
+                        _ = sys::uninterrupted(|| write(&this.report, &code.to_ne_bytes()));
                     }
                 }
             }
+            ended = reap(watch.is_none());
         }
     }
+}
+
+/// Looks for a child that has ended, or waits for one.
+fn reap(waits: bool) -> SysResult<Option<(Pid, i32)>> {
+    sys::uninterrupted(|| sys::wait_any(waits))
 }

@@ -79,6 +79,18 @@ impl Program {
     }
 }
 
+/// Whether PID 1 may do under these what it does to watch a process beside its children.
+pub(crate) fn allows_watching(filters: &[Filter]) -> bool {
+    let flags = u64::from((libc::__WALL | libc::WNOHANG).cast_unsigned());
+    let any = u64::MAX;
+    let calls = [
+        Call::new(libc::SYS_ppoll, [ADDRESS, 2, 0, 0, 8, 0]),
+        Call::new(libc::SYS_read, [3, ADDRESS, 128, 0, 0, 0]),
+        Call::new(libc::SYS_wait4, [any, ADDRESS, flags, 0, 0, 0]),
+    ];
+    filters.iter().all(|filter| calls.iter().all(|call| !filter.program.refuses(call)))
+}
+
 /// Puts COMMAND's filters into an order in which they can all be installed, as near to the given
 /// one as that allows: what refuses the installation of others comes after them. The caller's own
 /// programs keep their order among themselves whatever they refuse, and may refuse to execute
