@@ -80,7 +80,7 @@ fn stopped() -> Vec<Case> {
         cases.push(Case::new(&format!("dies_with_a_stopped_monitor_{suffix}")).script(&script).stdout("ready\ngone\n"));
     }
     // COMMAND stops it and goes on doing so, in the process group that both are in, with a helper that wakes COMMAND up again.
-    let stops = "perl -e \"\\$p = \\$\\$; fork || do { setpgrp; kill CONT => \\$p while 1 }; syswrite STDERR, qq(ready\\n); sleep 1; kill STOP => 0 while 1\" 2>&5";
+    let stops = "perl -e \"\\$p = \\$\\$; fork || do { setpgrp; kill CONT => \\$p while 1 }; open F, q(>&=5); syswrite F, qq(ready\\n); sleep 1; kill STOP => 0 while 1\"";
     let script = stage("--unshare-pid", "", stops);
     cases.push(Case::new("dies_with_a_monitor_that_command_stops").script(&script).stdout("ready\ngone\n"));
     cases
