@@ -1,6 +1,8 @@
 # Builds and installs `bwrap`, its man page and its completions; for GNU make.
 #
-#   make                    builds; the only step that needs Rust, and the network once for what Cargo.lock names
+#   make                    builds; the only step that needs Rust, and the network once for what Cargo.lock names and for Rust's
+#                           library for musl, which is linked where `rustup target add` has or gets it, because a process starts
+#                           sooner with it; elsewhere a static glibc is
 #   make install            installs what was built; `sudo make install` after `make` as an ordinary user
 #   make uninstall          removes the files that an `install` with the same variables made; directories stay, others may use them
 #   make deb                a Debian package in target/make, with dpkg-deb; what it says of itself comes from Cargo.toml
@@ -23,23 +25,31 @@ APPARMORDIR = /etc/apparmor.d
 APPARMOR =
 CARGO = cargo
 INSTALL = install
-# Named, so that installing needs no compiler that could be asked for it. For another machine: see CONTRIBUTING.md.
-TARGET = $(shell uname -m)-unknown-linux-gnu
+# What Rust calls the machine and the C library, where it is not what has just been said. For another machine: see CONTRIBUTING.md.
+TARGET =
 
 # Not Cargo's own directory: what `cargo build` puts there is built with other flags.
 BUILD = target/make
-BINARY = $(BUILD)/$(TARGET)/release/bwrap
+# The same place whichever C library it is, so that installing needs no compiler that could be asked for it.
+BINARY = $(BUILD)/$(if $(TARGET),$(TARGET)/)bwrap
 # Panics name the sources of dependencies, which are below the home directory of whoever builds. Added to the flags in .cargo/config.toml.
 CARGO_HOME ?= $(HOME)/.cargo
-REMAP = build.rustflags=["--remap-path-prefix=$(CARGO_HOME)/registry/src/="]
+REMAP = target."cfg(unix)".rustflags=["--remap-path-prefix=$(CARGO_HOME)/registry/src/="]
 
 PROFILES = $(wildcard src/profiles/*)
 
 all: $(BINARY)
 
 $(BINARY): $(shell find src -type f) Cargo.toml Cargo.lock .cargo/config.toml
-	$(CARGO) build --release --locked --target $(TARGET) --target-dir $(BUILD) --config '$(REMAP)'
-	touch $@
+	@set -e; target='$(TARGET)'; \
+	if [ -z "$$target" ]; then \
+	    target=$$(rustc -vV | sed -n 's/^host: //p'); musl=$${target%-*}-musl; \
+	    if [ -d "$$(rustc --print target-libdir --target "$$musl" 2> /dev/null)" ] || rustup target add "$$musl" > /dev/null 2>&1; \
+	    then target=$$musl; else echo "no Rust library for $$musl: building with glibc, which makes each start slower"; fi; \
+	fi; \
+	echo "building for $$target"; \
+	$(CARGO) build --release --locked --target "$$target" --target-dir $(BUILD) --config '$(REMAP)'; \
+	$(INSTALL) -D -m 0755 "$(BUILD)/$$target/release/bwrap" $@
 
 # Mode 0755, never set-uid: it refuses to run that way.
 install: $(BINARY)
@@ -66,9 +76,10 @@ toml = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 ARCH_x86_64 = amd64
 ARCH_aarch64 = arm64
 ARCH_riscv64gc = riscv64
-ARCH = $(ARCH_$(firstword $(subst -, ,$(TARGET))))
+ARCH_riscv64 = riscv64
+ARCH = $(ARCH_$(firstword $(subst -, ,$(or $(TARGET),$(shell uname -m)))))
 DEB = $(BUILD)/$(call toml,name)_$(call toml,version)_$(ARCH).deb
-TREE = $(BUILD)/$(TARGET)/deb
+TREE = $(dir $(BINARY))deb
 # The time in the package, for dpkg-deb and for everybody who builds the same commit.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2> /dev/null)
 ifneq ($(SOURCE_DATE_EPOCH),)

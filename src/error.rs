@@ -200,15 +200,17 @@ pub(crate) fn errno(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// The C library's words for an errno; nix's own differ from glibc's in places, and launchers match
-/// glibc's.
+/// glibc's words for an errno, whatever this program is linked with: launchers match them. nix's and
+/// musl's differ in places.
 pub(crate) fn describe(errno: Errno) -> String {
-    let mut text = io::Error::from_raw_os_error(errno as i32).to_string();
-    if let Some(end) = text.rfind(" (os error ") {
-        text.truncate(end);
-    }
-    text
+    let number = errno as usize;
+    let words = ERRNOS.lines().nth(number).filter(|words| !words.is_empty());
+    words.map_or_else(|| format!("Unknown error {number}"), str::to_owned)
 }
+
+/// The words of each errno, in a line of its own. One text, because each of 130 texts would have to
+/// be relocated at every start.
+const ERRNOS: &str = include_str!("errnos.txt");
 
 /// ENOSPC of a mount. The plain words send people to look at their disk.
 const MOUNT_LIMIT: &[u8] =
@@ -268,6 +270,7 @@ fn say(level: u8, text: &[u8]) {
 }
 
 /// The last words of a process that has no memory left, and so they take none.
+#[cfg_attr(test, expect(dead_code, reason = "the allocator is the program's"))]
 pub(crate) fn say_out_of_memory() {
     let line: &[u8] = if LEVEL_PREFIX.load(Ordering::Relaxed) {
         b"<3>bwrap: Out of memory\n"
@@ -281,5 +284,23 @@ pub(crate) fn say_out_of_memory() {
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(&self.what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_env = "gnu")]
+    fn words_are_those_of_glibc() {
+        for number in 0..=140 {
+            let theirs = io::Error::from_raw_os_error(number).to_string();
+            let ours = match Errno::from_raw(number) {
+                Errno::UnknownErrno if number > 0 => format!("Unknown error {number}"),
+                errno => describe(errno),
+            };
+            assert_eq!(theirs, format!("{ours} (os error {number})"));
+        }
     }
 }

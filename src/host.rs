@@ -1,6 +1,7 @@
 //! Who calls, and what the host offers: facts that are read once.
 
 use std::ffi::{CStr, CString};
+use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
@@ -63,7 +64,9 @@ pub(crate) fn start() -> Result<Host> {
 
 /// The terminal on standard output, by the name it has on the host.
 pub(crate) fn terminal() -> Option<CString> {
-    let path = nix::unistd::ttyname(std::io::stdout()).ok()?;
+    // ttyname(3) takes memory before it looks.
+    let stdout = std::io::stdout();
+    let path = stdout.is_terminal().then(|| nix::unistd::ttyname(stdout).ok())??;
     CString::new(path.into_os_string().into_vec()).ok()
 }
 

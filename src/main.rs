@@ -47,7 +47,7 @@ kernel::sys::entry!(run);
 #[cfg_attr(test, expect(dead_code, reason = "under test the C entry point is the test runner's"))]
 fn run(mut argv: impl ExactSizeIterator<Item = Word> + Clone) -> i32 {
     let program = argv.next().unwrap_or_default();
-    if kernel::sys::getenv(c"BWRAP_HINTS").is_some_and(|value| value.as_c_str() == c"1") {
+    if kernel::environment::get(c"BWRAP_HINTS") == Some(c"1") {
         error::use_hints();
     }
     parse::foresee(argv.clone().map(CStr::to_bytes));

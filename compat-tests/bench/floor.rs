@@ -1,20 +1,123 @@
 //! The floor: what a sandbox of a given shape costs at the least. Every call in here is one without which the sandbox would not be
-//! the one that was asked for; nothing is parsed, checked, explained or tidied up, so this is no program to use.
+//! the one that was asked for. Nothing is parsed, checked, explained or tidied up, so this is no program to use.
 //!
 //! `floor SHAPE BINDS SKIP [SKIPPED...] COMMAND [ARGS...]`, for an ordinary user; SHAPE is `plain`, `binds`, `usr`, `typical` or
-//! `share-net`. SKIP words are skipped: they are those of the real program's command line, which the kernel has to copy. The benchmark
-//! compiles this file by `rustc` alone, with the flags of the real program: the start-up is the same C library's.
+//! `share-net`. SKIP words are skipped: they are those of the real program's command line, which the kernel has to copy.
+//!
+//! There is no C library, no Rust runtime and no relocation: the kernel enters at `_start`, and all that follows is system calls. The
+//! benchmark compiles this file by `rustc` alone, for x86-64 or aarch64.
+#![no_std]
 #![no_main]
 
+use core::arch::{asm, naked_asm};
 use core::ffi::{CStr, c_char, c_int, c_long, c_uint};
+use core::mem::MaybeUninit;
 use core::ptr::null;
 
-#[link(name = "c")]
-unsafe extern "C" {
-    fn syscall(number: c_long, ...) -> c_long;
-    fn execvp(file: *const c_char, argv: *const *const c_char) -> c_int;
-    fn atoi(text: *const c_char) -> c_int;
-    fn _exit(status: c_int) -> !;
+/// A call whose result counts.
+macro_rules! syscall {
+    ($name:ident $(, $argument:expr)*) => {{
+        let mut arguments = [0_usize; 6];
+        let words = [$(Argument::word($argument)),*];
+        arguments[..words.len()].copy_from_slice(&words);
+        unsafe { syscall(nr::$name, arguments) }
+    }};
+}
+
+/// A call that has to succeed. Its result.
+macro_rules! call {
+    ($name:ident $(, $argument:expr)*) => {{
+        let result = syscall!($name $(, $argument)*);
+        if result < 0 {
+            exit(2)
+        }
+        result as c_int
+    }};
+}
+
+/// A call whose result does not matter.
+macro_rules! attempt {
+    ($name:ident $(, $argument:expr)*) => {
+        _ = syscall!($name $(, $argument)*)
+    };
+}
+
+/// Where the kernel enters: the stack pointer leads to the number of words, the words and the environment.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+unsafe extern "C" fn _start() -> ! {
+    #[cfg(target_arch = "x86_64")]
+    naked_asm!("xor ebp, ebp", "mov rdi, rsp", "and rsp, -16", "call {main}", "ud2", main = sym main);
+    #[cfg(target_arch = "aarch64")]
+    naked_asm!("mov x29, xzr", "mov x30, xzr", "mov x0, sp", "bl {main}", "brk 0", main = sym main);
+}
+
+/// A system call, with zeroes for the arguments that it does not take.
+unsafe fn syscall(number: c_long, arguments: [usize; 6]) -> c_long {
+    let [a, b, c, d, e, f] = arguments;
+    let result: c_long;
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!("svc 0", in("x8") number, inlateout("x0") a => result, in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
+            options(nostack));
+    }
+    result
+}
+
+/// An argument of a call, as wide as a register.
+trait Argument {
+    fn word(self) -> usize;
+}
+
+macro_rules! arguments {
+    ($($kind:ty)*) => { $(impl Argument for $kind { fn word(self) -> usize { self as usize } })* };
+}
+arguments!(c_int c_uint c_long u64 usize);
+
+impl<T> Argument for *const T {
+    fn word(self) -> usize {
+        self as usize
+    }
+}
+
+impl<T> Argument for *mut T {
+    fn word(self) -> usize {
+        self as usize
+    }
+}
+
+/// What compilers call for arrays; there is no library that has it.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memset(to: *mut u8, byte: c_int, count: usize) -> *mut u8 {
+    for at in 0..count {
+        unsafe { to.add(at).write_volatile(byte as u8) }
+    }
+    to
+}
+
+/// The same.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    for at in 0..count {
+        unsafe { to.add(at).write_volatile(*from.add(at)) }
+    }
+    to
+}
+
+#[panic_handler]
+fn panicked(_: &core::panic::PanicInfo<'_>) -> ! {
+    exit(3)
+}
+
+fn exit(status: c_int) -> ! {
+    loop {
+        attempt!(EXIT_GROUP, status);
+    }
 }
 
 /// The system calls, by the numbers that x86-64 and the others have for them.
@@ -31,26 +134,8 @@ mod nr {
         GETCWD 79 17, CHDIR 80 49, FCHDIR 81 50, CAPSET 126 91, PIVOT_ROOT 155 41, PRCTL 157 167, OPENAT 257 56, MKDIRAT 258 34,
         MKNODAT 259 33, SYMLINKAT 266 36, UNSHARE 272 97, UMOUNT2 166 39, READ 0 63, OPEN_TREE 428 428, MOVE_MOUNT 429 429,
         FSOPEN 430 430, FSCONFIG 431 431, FSMOUNT 432 432, CLOSE_RANGE 436 436, MOUNT_SETATTR 442 442, GETUID 102 174, PRLIMIT64 302 261,
-        GETGID 104 176,
+        GETGID 104 176, EXECVE 59 221, EXIT_GROUP 231 94,
     }
-}
-
-/// A call that has to succeed. Its result.
-macro_rules! call {
-    ($name:ident $(, $argument:expr)*) => {{
-        let result = unsafe { syscall(nr::$name $(, $argument)*) };
-        if result < 0 {
-            unsafe { _exit(2) }
-        }
-        result as c_int
-    }};
-}
-
-/// A call whose result does not matter.
-macro_rules! attempt {
-    ($name:ident $(, $argument:expr)*) => {
-        _ = unsafe { syscall(nr::$name $(, $argument)*) }
-    };
 }
 
 const AT_FDCWD: c_int = -100;
@@ -211,8 +296,8 @@ enum Shape {
 /// The set-up, up to the point where the process may become COMMAND.
 fn enter(proc: c_int, outside: (c_uint, c_uint), shape: Shape) {
     let typical = matches!(shape, Shape::Typical { .. });
-    let mut cwd = [0_u8; 4096];
-    call!(GETCWD, cwd.as_mut_ptr(), cwd.len());
+    let mut cwd = MaybeUninit::<[u8; 4096]>::uninit();
+    call!(GETCWD, cwd.as_mut_ptr(), 4096_usize);
     let first = |id| if typical { 0 } else { id };
     write_map(proc, c"self/uid_map", first(outside.0), outside.0);
     write_file(proc, c"self/setgroups", b"deny");
@@ -233,9 +318,9 @@ fn enter(proc: c_int, outside: (c_uint, c_uint), shape: Shape) {
         limit[0] = limit[1];
         call!(PRLIMIT64, 0, 7, limit.as_ptr(), null::<u64>());
     }
-    let mut trees = [0_i32; MAX_BINDS];
+    let mut trees = [const { MaybeUninit::uninit() }; MAX_BINDS];
     for tree in &mut trees[..binds] {
-        *tree = clone_tree(c"/usr", RDONLY_NOSUID_NODEV);
+        tree.write(clone_tree(c"/usr", RDONLY_NOSUID_NODEV));
     }
 
     attach(root, AT_FDCWD, c"/");
@@ -260,7 +345,7 @@ fn enter(proc: c_int, outside: (c_uint, c_uint), shape: Shape) {
             let mut name = [0_u8; 16];
             digits(number as c_uint, &mut name, 0);
             call!(MKDIRAT, tmp, name.as_ptr(), 0o755);
-            call!(MOVE_MOUNT, *tree, EMPTY, tmp, name.as_ptr(), 4);
+            call!(MOVE_MOUNT, unsafe { tree.assume_init() }, EMPTY, tmp, name.as_ptr(), 4);
         }
     }
     if typical {
@@ -273,7 +358,7 @@ fn enter(proc: c_int, outside: (c_uint, c_uint), shape: Shape) {
     }
     capset_nothing();
     call!(PRCTL, 4_u64, 1_u64, 0_u64, 0_u64, 0_u64);
-    if unsafe { syscall(nr::CHDIR, cwd.as_ptr()) } < 0 {
+    if syscall!(CHDIR, cwd.as_ptr()) < 0 {
         call!(CHDIR, c"/".as_ptr());
     }
 }
@@ -284,20 +369,57 @@ fn wait() -> c_int {
     status >> 8 & 0xff | c_int::from(status & 0x7f != 0)
 }
 
-fn execute(argv: *const *const c_char) -> c_int {
-    unsafe { execvp(*argv, argv) };
-    1
+/// Executes a program that is looked for in PATH, as execvp(3) does.
+fn execute(argv: *const Word, environment: *const Word) -> c_int {
+    let mut variables = (0..).map(|at| unsafe { *environment.add(at) }).take_while(|variable| !variable.is_null());
+    let path = variables.find(|variable| b"PATH=".iter().zip(0..).all(|(byte, at)| unsafe { *variable.add(at) } == *byte));
+    let mut rest = path.map_or(EMPTY.cast(), |path| unsafe { path.add(5) });
+    let mut full = MaybeUninit::<[u8; 4096]>::uninit();
+    let full = full.as_mut_ptr().cast::<u8>();
+    loop {
+        let mut end = 0;
+        let mut append = |byte| {
+            unsafe { full.add(end).write(byte) }
+            end += 1;
+        };
+        let dir = until(rest, b":");
+        (0..dir).for_each(|at| append(unsafe { *rest.add(at) }));
+        append(b'/');
+        (0..=until(unsafe { *argv }, b"")).for_each(|at| append(unsafe { *(*argv).add(at) }));
+        attempt!(EXECVE, full, argv, environment);
+        if unsafe { *rest.add(dir) } == 0 {
+            return 1;
+        }
+        rest = unsafe { rest.add(dir + 1) };
+    }
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn main(_count: c_int, argv: *const *const c_char) -> c_int {
-    let (name, binds) = unsafe { (CStr::from_ptr(*argv.add(1)), atoi(*argv.add(2)) as usize) };
-    let command = unsafe { argv.add(4 + atoi(*argv.add(3)) as usize) };
-    let shape = match name.to_bytes() {
-        b"plain" => Shape::Plain,
-        b"binds" => Shape::Binds(binds),
-        b"usr" => Shape::Usr,
-        name => Shape::Typical { net: name == b"typical" },
+/// How many bytes there are before the end of a text, or before one of these. Volatile, or the compiler would call strlen(3).
+fn until(text: Word, ends: &[u8]) -> usize {
+    (0..).map(|at| unsafe { text.add(at).read_volatile() }).take_while(|byte| *byte != 0 && !ends.contains(byte)).count()
+}
+
+fn number(text: Word) -> usize {
+    (0..until(text, b"")).fold(0, |number, at| number * 10 + usize::from(unsafe { *text.add(at) } - b'0'))
+}
+
+/// A word of the command line.
+type Word = *const u8;
+
+extern "C" fn main(stack: *const usize) -> ! {
+    let argv = unsafe { stack.add(1) }.cast::<Word>();
+    let environment = unsafe { argv.add(*stack + 1) };
+    exit(run(argv, environment))
+}
+
+fn run(argv: *const Word, environment: *const Word) -> c_int {
+    let word = |at: usize| unsafe { *argv.add(at) };
+    let command = unsafe { argv.add(4 + number(word(3))) };
+    let shape = match unsafe { *word(1) } {
+        b'p' => Shape::Plain,
+        b'b' => Shape::Binds(number(word(2))),
+        b'u' => Shape::Usr,
+        name => Shape::Typical { net: name == b't' },
     };
     let typical = matches!(shape, Shape::Typical { .. });
     let ids = (call!(GETUID) as c_uint, call!(GETGID) as c_uint);
@@ -323,13 +445,13 @@ extern "C" fn main(_count: c_int, argv: *const *const c_char) -> c_int {
         }
         call!(CLOSE_RANGE, 3, 3, 0);
         call!(CLOSE_RANGE, report[1], 0x7fff_fffe, 0);
-        let mut code = 0_i32;
+        let mut code = 1_i32;
         call!(READ, report[0], &raw mut code, 4_usize);
         return code;
     }
     if !typical {
         enter(proc, ids, shape);
-        return execute(command);
+        return execute(command, environment);
     }
     call!(PRCTL, 1_u64, SIGKILL, 0_u64, 0_u64, 0_u64);
     // COMMAND has a parent inside, which reports how it ended. Its fd survives the closing of all others.
@@ -343,5 +465,5 @@ extern "C" fn main(_count: c_int, argv: *const *const c_char) -> c_int {
         return code;
     }
     call!(PRCTL, 1_u64, SIGKILL, 0_u64, 0_u64, 0_u64);
-    execute(command)
+    execute(command, environment)
 }

@@ -37,7 +37,7 @@ pub(crate) fn prepare(dir: &Path) -> Result<()> {
         return Err("no reference: run compat-tests/reference first".to_owned());
     };
     let copy = |from: &Path, to: &Path| std::fs::copy(from, to).map(drop).map_err(|error| format!("{}: {error}", from.display()));
-    copy(Path::new(env!("CARGO_BIN_EXE_bwrap")), &dir.join("bwrap"))?;
+    copy(&shipped()?, &dir.join("bwrap"))?;
     for name in ["bwrap.real", "ld.so"] {
         copy(&reference.join(name), &dir.join(name))?;
     }
@@ -47,7 +47,17 @@ pub(crate) fn prepare(dir: &Path) -> Result<()> {
         copy(&library.path(), &dir.join("lib").join(library.file_name()))?;
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-tests/bench/floor.rs");
-    let flags = ["opt-level=3", "panic=abort", "lto=fat", "codegen-units=1", "strip=symbols", "target-feature=+crt-static"];
+    let flags = [
+        "opt-level=3",
+        "panic=abort",
+        "lto=fat",
+        "codegen-units=1",
+        "strip=symbols",
+        "target-feature=+crt-static",
+        // Nobody would relocate it.
+        "relocation-model=static",
+        "link-arg=-nostartfiles",
+    ];
     let mut compiler = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     compiler.args(["--edition", "2024"]).args(flags.map(|flag| format!("-C{flag}"))).arg("-o").arg(dir.join("floor")).arg(source);
     match compiler.status() {
@@ -55,6 +65,18 @@ pub(crate) fn prepare(dir: &Path) -> Result<()> {
         Ok(status) => Err(format!("rustc could not compile the floor: {status}")),
         Err(error) => Err(format!("rustc: {error}")),
     }
+}
+
+/// Builds the program that is shipped, unless `COMPAT_BWRAP` names one.
+fn shipped() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("COMPAT_BWRAP") {
+        return Ok(path.into());
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-tests/tools/release-build");
+    let built =
+        Command::new(&script).stderr(Stdio::inherit()).output().map_err(|error| format!("{}: {error}", script.display()))?;
+    let path = String::from_utf8_lossy(&built.stdout).trim_end().to_owned();
+    if built.status.success() { Ok(path.into()) } else { Err("what is shipped could not be built".to_owned()) }
 }
 
 impl Programs {

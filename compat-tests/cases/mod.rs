@@ -33,6 +33,7 @@ mod hints;
 mod history;
 mod id_maps;
 mod identity;
+mod libraries;
 mod mount_flags;
 mod mounts;
 mod namespaces;
@@ -93,6 +94,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("hints", hints::cases()),
         ("id_maps", id_maps::cases()),
         ("identity", identity::cases()),
+        ("libraries", libraries::cases()),
         ("mount_flags", mount_flags::cases()),
         ("mounts", mounts::cases()),
         ("namespaces", namespaces::cases()),

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt as _;
 
 use crate::config::Origin;
 use crate::error::{Error, Result};
-use crate::kernel::sys;
+use crate::kernel::environment;
 use crate::profile::here;
 use crate::profile::source::Source;
 use crate::profile::text;
@@ -122,5 +122,5 @@ fn variable(name: &[u8]) -> std::result::Result<Option<Vec<u8>>, String> {
         return here::working_directory().map(Some);
     }
     let name = CString::new(name).unwrap_or_default();
-    Ok(sys::getenv(&name).map(CString::into_bytes))
+    Ok(environment::get(&name).map(|value| value.to_bytes().to_vec()))
 }

@@ -10,8 +10,8 @@ use nix::unistd::{AccessFlags, access, getcwd};
 
 use crate::config::op::{Op, is_nameless};
 use crate::explain::inside::{Here, Node, View, walk};
+use crate::kernel::environment;
 use crate::kernel::program::{found, head, places};
-use crate::kernel::sys;
 
 /// How many interpreters may need another one.
 const DEPTH: usize = 5;
@@ -92,7 +92,7 @@ pub(crate) fn not_in_path(view: &impl View, file: &CStr, outside: Option<&CStr>)
         format!("; the host has it at {}", path.to_string_lossy())
     });
     let file = file.to_string_lossy();
-    match sys::getenv(c"PATH") {
+    match environment::get(c"PATH") {
         None => format!(
             "PATH is not set in the sandbox: use --setenv PATH, or name {file} by its whole path{outside}"
         ),

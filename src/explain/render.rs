@@ -7,7 +7,7 @@ use std::io::IsTerminal as _;
 use crate::confine::caps;
 use crate::error::{is_plain, on_one_line};
 use crate::explain::plan::{Entry, Plan, Text, Variable};
-use crate::kernel::sys;
+use crate::kernel::environment;
 
 /// The width that is kept to.
 const WIDTH: usize = 80;
@@ -20,8 +20,8 @@ const DESCRIPTION: usize = 32;
 
 /// Whether to use colours: only on a terminal, and not where <https://no-color.org> is followed.
 pub(crate) fn wants_colour() -> bool {
-    let set = |name| sys::getenv(name).is_some_and(|value| !value.is_empty());
-    let dumb = sys::getenv(c"TERM").is_some_and(|value| value.as_bytes() == b"dumb");
+    let set = |name| environment::get(name).is_some_and(|value| !value.is_empty());
+    let dumb = environment::get(c"TERM").is_some_and(|value| value.to_bytes() == b"dumb");
     std::io::stdout().is_terminal() && !set(c"NO_COLOR") && !dumb
 }
 

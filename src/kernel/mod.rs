@@ -1,5 +1,7 @@
 //! The kernel's calls and files, typed. Nothing in here decides anything.
 
+pub(crate) mod arena;
+pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod idmap;
 pub(crate) mod loopback;

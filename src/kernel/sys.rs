@@ -5,8 +5,7 @@
 //! refuses. Nothing in here decides anything.
 #![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::ffi::{CStr, CString, c_char, c_int, c_ulong, c_void};
+use std::ffi::{CStr, c_char, c_int, c_ulong, c_void};
 use std::marker::PhantomData;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -23,20 +22,26 @@ use nix::unistd::Pid;
 /// The result of one call.
 pub(crate) type SysResult<T> = std::result::Result<T, Errno>;
 
-/// The C runtime's entry, which calls a function with the words of the command line.
+/// The C runtime's entry, which calls a function with the words of the command line, and the
+/// allocator.
 ///
 /// Rust's own runtime is left out because it changes what COMMAND inherits: it ignores SIGPIPE and
 /// opens /dev/null on closed standard fds.
 #[cfg(not(test))]
 macro_rules! entry {
     ($run:path) => {
+        #[global_allocator]
+        static ALLOCATOR: $crate::kernel::sys::allocator::Allocator =
+            $crate::kernel::sys::allocator::Allocator::new();
+
         #[allow(unsafe_code, reason = "the C runtime looks for this name")]
         #[unsafe(no_mangle)]
         extern "C" fn main(
             count: std::ffi::c_int,
             argv: *const *const std::ffi::c_char,
         ) -> std::ffi::c_int {
-            $run($crate::kernel::sys::words(count, argv))
+            // Nothing is left to be written or called at the end.
+            $crate::kernel::sys::exit_now($run($crate::kernel::sys::words(count, argv)))
         }
     };
 }
@@ -60,44 +65,167 @@ pub(crate) fn words(
     })
 }
 
-/// The C library's allocator. Rust's answer to its refusal would be a crash with a trace; ours is a
-/// diagnostic and status 1.
-struct Allocator;
+/// The allocator, in the program alone: under test there are threads.
+#[cfg(not(test))]
+pub(crate) mod allocator {
+    use std::alloc::{GlobalAlloc, Layout, System};
+    use std::cell::{Cell, UnsafeCell};
+    use std::ptr;
 
-#[global_allocator]
-static ALLOCATOR: Allocator = Allocator;
+    use crate::kernel::arena::{CLASSES, Class};
 
-impl Allocator {
-    /// Passes memory on; without any this is the end.
-    fn some(memory: *mut u8) -> *mut u8 {
-        if memory.is_null() {
-            crate::error::say_out_of_memory();
-            exit_now(crate::report::status());
+    /// The program's allocator: [`arena`](super::arena)'s, and the C library's for large blocks. Rust's
+    /// answer to its refusal would be a crash with a trace; ours is a diagnostic and status 1.
+    pub(crate) struct Allocator {
+        /// Where the unused rest of the arena begins and ends.
+        rest: Cell<(*mut u8, *mut u8)>,
+        /// The blocks that were given back, each of which begins with a pointer to the next.
+        free: [Cell<*mut u8>; CLASSES],
+    }
+
+    /// What the arena begins with: part of the program's own zeroed memory, mapped already.
+    const FIRST: usize = 64 * 1024;
+
+    /// What it goes on with; only pages that are used count.
+    const FURTHER: usize = 1024 * 1024;
+
+    #[repr(align(16))]
+    struct First(UnsafeCell<[u8; FIRST]>);
+
+    // SAFETY: there is one thread.
+    unsafe impl Sync for First {}
+
+    static FIRST_PART: First = First(UnsafeCell::new([0; FIRST]));
+
+    // SAFETY: there is one thread.
+    unsafe impl Sync for Allocator {}
+
+    impl Allocator {
+        /// Nothing is handed out yet.
+        pub(crate) const fn new() -> Self {
+            Self {
+                rest: Cell::new((ptr::null_mut(), ptr::null_mut())),
+                free: [const { Cell::new(ptr::null_mut()) }; CLASSES],
+            }
         }
-        memory
-    }
-}
 
-// SAFETY: everything is left to the C library's allocator.
-unsafe impl GlobalAlloc for Allocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: what the caller promises.
-        Self::some(unsafe { System.alloc(layout) })
+        /// Passes memory on; without any this is the end.
+        fn some(memory: *mut u8) -> *mut u8 {
+            if memory.is_null() {
+                crate::error::say_out_of_memory();
+                super::exit_now(crate::report::status());
+            }
+            memory
+        }
+
+        fn class(layout: Layout) -> Option<Class> {
+            Class::of(layout.size(), layout.align())
+        }
+
+        /// A block of a class: one that was given back, or the next one.
+        fn take(&self, class: Class) -> *mut u8 {
+            let Some(list) = self.free.get(class.index) else { return ptr::null_mut() };
+            let block = list.get();
+            if block.is_null() {
+                return self.next(class.size);
+            }
+            // SAFETY: blocks in the list begin with a pointer.
+            list.set(unsafe { block.cast::<*mut u8>().read_unaligned() });
+            block
+        }
+
+        /// The next block of the arena; null without memory.
+        fn next(&self, size: usize) -> *mut u8 {
+            let (mut start, mut end) = self.rest.get();
+            if size > end.addr() - start.addr() {
+                (start, end) = if start.is_null() { Self::first() } else { Self::further() };
+                if start.is_null() {
+                    return start;
+                }
+            }
+            self.rest.set((start.wrapping_add(size), end));
+            start
+        }
+
+        fn first() -> (*mut u8, *mut u8) {
+            let start = FIRST_PART.0.get().cast::<u8>();
+            (start, start.wrapping_add(FIRST))
+        }
+
+        /// A new part; what is left of the one before stays unused.
+        fn further() -> (*mut u8, *mut u8) {
+            let (access, flags) =
+                (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+            // SAFETY: a new mapping takes nobody's place.
+            let memory = unsafe { libc::mmap(ptr::null_mut(), FURTHER, access, flags, -1, 0) };
+            if memory == libc::MAP_FAILED {
+                return (ptr::null_mut(), ptr::null_mut());
+            }
+            let start = memory.cast::<u8>();
+            (start, start.wrapping_add(FURTHER))
+        }
+
+        /// Takes a block back. The last one makes room for a larger one.
+        fn give_back(&self, block: *mut u8, class: Class) {
+            let (start, end) = self.rest.get();
+            if block.wrapping_add(class.size) == start {
+                self.rest.set((block, end));
+            } else if let Some(list) = self.free.get(class.index) {
+                // SAFETY: nobody uses the block any more, and it has room for a pointer.
+                unsafe { block.cast::<*mut u8>().write_unaligned(list.get()) };
+                list.set(block);
+            }
+        }
+
+        /// Gives the last block another size, if it is the last and there is room.
+        fn resize(&self, block: *mut u8, old: Class, new: Class) -> bool {
+            let (start, end) = self.rest.get();
+            let is_last = block.wrapping_add(old.size) == start;
+            if is_last && new.size <= end.addr() - block.addr() {
+                self.rest.set((block.wrapping_add(new.size), end));
+                return true;
+            }
+            old == new
+        }
     }
 
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: what the caller promises.
-        Self::some(unsafe { System.alloc_zeroed(layout) })
-    }
+    // SAFETY: what is handed out is the C library's, or a block of the arena as large as its class,
+    // which is at least as large as asked for, aligned as all blocks are, and nobody else's until it is
+    // given back.
+    unsafe impl GlobalAlloc for Allocator {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            match Self::class(layout) {
+                Some(class) => Self::some(self.take(class)),
+                // SAFETY: what the caller promises.
+                None => Self::some(unsafe { System.alloc(layout) }),
+            }
+        }
 
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: what the caller promises.
-        Self::some(unsafe { System.realloc(memory, layout, size) })
-    }
+        unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            // SAFETY: the caller promises that the size with this alignment is a layout's.
+            let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+            match (Self::class(layout), Self::class(new)) {
+                (Some(old), Some(new)) if self.resize(memory, old, new) => return memory,
+                // SAFETY: what the caller promises.
+                (None, None) => return Self::some(unsafe { System.realloc(memory, layout, size) }),
+                _ => {}
+            }
+            // SAFETY: the size is not zero, as the caller promises.
+            let moved = unsafe { self.alloc(new) };
+            // SAFETY: both are as long as the shorter one, and different blocks.
+            unsafe { moved.copy_from_nonoverlapping(memory, layout.size().min(size)) };
+            // SAFETY: the caller's block is no longer used.
+            unsafe { self.dealloc(memory, layout) };
+            moved
+        }
 
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: what the caller promises.
-        unsafe { System.dealloc(memory, layout) };
+        unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+            match Self::class(layout) {
+                Some(class) => self.give_back(memory, class),
+                // SAFETY: what the caller promises.
+                None => unsafe { System.dealloc(memory, layout) },
+            }
+        }
     }
 }
 
@@ -568,36 +696,28 @@ pub(crate) fn auxiliary(kind: c_ulong) -> c_ulong {
     unsafe { libc::getauxval(kind) }
 }
 
-/// `setenv(3)`, replacing.
-pub(crate) fn setenv(name: &CStr, value: &CStr) -> SysResult<()> {
-    // SAFETY: both are NUL-terminated and copied; there is one thread.
-    Errno::result(unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) }).map(drop)
-}
-
-/// `unsetenv(3)`.
-pub(crate) fn unsetenv(name: &CStr) -> SysResult<()> {
-    // SAFETY: the name is NUL-terminated; there is one thread.
-    Errno::result(unsafe { libc::unsetenv(name.as_ptr()) }).map(drop)
-}
-
-/// `clearenv(3)`.
-pub(crate) fn clearenv() -> SysResult<()> {
-    // SAFETY: there is one thread and no pointer into the environment is kept.
-    Errno::result(unsafe { libc::clearenv() }).map(drop)
-}
-
-/// `getenv(3)`, copied.
-pub(crate) fn getenv(name: &CStr) -> Option<CString> {
-    // SAFETY: the name is NUL-terminated.
-    let value = unsafe { libc::getenv(name.as_ptr()) };
-    if value.is_null() {
-        return None;
+/// The variables of the environment that this process was started with.
+pub(crate) fn variables() -> Vec<&'static CStr> {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
     }
-    // SAFETY: the value is NUL-terminated, and copied before anything can change it.
-    Some(unsafe { CStr::from_ptr(value) }.to_owned())
+    // SAFETY: nobody writes to it.
+    let start = unsafe { environ };
+    if start.is_null() {
+        return Vec::new();
+    }
+    let each = (0..).map_while(|index| {
+        // SAFETY: the array ends with a null pointer, where this stops.
+        let slot = unsafe { start.add(index) };
+        // SAFETY: `slot` is inside that array.
+        let variable = unsafe { *slot };
+        // SAFETY: each of them is a NUL-terminated string that lives as long as the process.
+        (!variable.is_null()).then(|| unsafe { CStr::from_ptr(variable) })
+    });
+    each.collect()
 }
 
-/// A program's arguments as exec takes them.
+/// A program's arguments or environment as exec takes them.
 pub(crate) struct Arguments<'a> {
     /// Ends with a null pointer.
     pointers: Vec<*const c_char>,
@@ -610,14 +730,32 @@ impl<'a> Arguments<'a> {
         let pointers = words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect();
         Self { pointers, words: PhantomData }
     }
+
+    fn set_second(&mut self, word: Option<*const c_char>) {
+        // The last one is the null pointer.
+        if let ([_, place, _, ..], Some(word)) = (self.pointers.as_mut_slice(), word) {
+            *place = word;
+        }
+    }
 }
 
-/// `execvp(3)`: looks for the program in our own PATH, and returns only if it cannot be executed.
-/// Nothing but exec itself is called.
-pub(crate) fn execvp(file: &CStr, arguments: &Arguments<'_>) -> Errno {
-    // SAFETY: the array ends with a null pointer and each string with NUL; exec copies them.
-    unsafe { libc::execvp(file.as_ptr(), arguments.pointers.as_ptr()) };
-    Errno::last()
+/// `execve(2)`; returns only if the program cannot be executed. Nothing else is called.
+///
+/// Another second word than the usual one is for this call only.
+pub(crate) fn execve(
+    path: &CStr,
+    arguments: &mut Arguments<'_>,
+    second: Option<&CStr>,
+    variables: &Arguments<'_>,
+) -> Errno {
+    let usual = arguments.pointers.get(1).copied();
+    arguments.set_second(second.map(CStr::as_ptr));
+    let (words, variables) = (arguments.pointers.as_ptr(), variables.pointers.as_ptr());
+    // SAFETY: both arrays end with a null pointer and each string with NUL; exec copies them.
+    unsafe { libc::execve(path.as_ptr(), words, variables) };
+    let errno = Errno::last();
+    arguments.set_second(usual);
+    errno
 }
 
 /// A flag, not set, in memory that this process shares with all that it forks. It stays until they
@@ -635,10 +773,14 @@ pub(crate) fn shared_flag() -> SysResult<&'static AtomicBool> {
     Ok(unsafe { AtomicBool::from_ptr(memory.cast()) })
 }
 
-/// `_exit(2)`
+/// `exit_group(2)`, or `exit(2)` where a filter refuses that. Where it refuses both, the end is a
+/// crash: the C library's `_exit` might try for ever.
 pub(crate) fn exit_now(status: c_int) -> ! {
-    // SAFETY: it ends the process at once.
-    unsafe { libc::_exit(status) }
+    for call in [libc::SYS_exit_group, libc::SYS_exit] {
+        // SAFETY: it ends the process at once.
+        unsafe { libc::syscall(call, status) };
+    }
+    std::process::abort()
 }
 
 /// `waitpid(2)` for any child: which one, and its status as the kernel gives it. nix's cannot tell

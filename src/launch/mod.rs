@@ -8,7 +8,7 @@ pub(crate) mod watch;
 
 use std::os::fd::AsFd;
 
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::stat::Mode;
 
@@ -22,9 +22,9 @@ use crate::explain::plan::Plan;
 use crate::explain::render;
 use crate::fds::{Fds, beyond_standard};
 use crate::host::{Host, terminal, userns_offered};
-use crate::kernel::files;
 use crate::kernel::process::hold_parent;
 use crate::kernel::sys;
+use crate::kernel::{environment, files};
 use crate::launch::clone::{clone_sandbox, join_user_namespace};
 use crate::launch::watch::{first_failure, watch};
 use crate::links::Ends;
@@ -38,9 +38,9 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     config.landlock.check()?;
     // The caller's environment says so, and not COMMAND's.
     let colour = config.switches.dry_run && render::wants_colour();
-    edit_environment(&config.environment)?;
+    edit_environment(&config.environment);
     let mut fds = Fds::adopt(&config);
-    let proc = open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
+    let proc = openat(AT_FDCWD, c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
     let proc = proc.and_then(beyond_standard).context("Can't open /proc")?;
     if config.apparmor.is_some() {
         apparmor::check(proc.as_fd()).map_err(|error| error.of("--apparmor"))?;
@@ -122,13 +122,12 @@ fn show_plan(config: &Settled, fds: &mut Fds, colour: bool) -> Result<i32> {
 }
 
 /// Applies the environment's edits to our own, in order.
-fn edit_environment(edits: &[EnvEdit]) -> Result<()> {
+fn edit_environment(edits: &[EnvEdit]) {
     for edit in edits {
         match edit {
-            EnvEdit::Clear => sys::clearenv().context("clearenv failed")?,
-            EnvEdit::Set(name, value) => sys::setenv(name, value).context("setenv failed")?,
-            EnvEdit::Unset(name) => sys::unsetenv(name).context("unsetenv failed")?,
+            EnvEdit::Clear => environment::clear(),
+            EnvEdit::Set(name, value) => environment::set(name, value),
+            EnvEdit::Unset(name) => environment::unset(name),
         }
     }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The working directory as a profile names it.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use nix::sys::stat::stat;
 use nix::unistd::getcwd;
 
 use crate::error::describe;
-use crate::kernel::sys;
+use crate::kernel::environment;
 
 /// What `${PWD}` stands for: the working directory, by the name that PWD has for it if it has one.
 ///
@@ -18,7 +18,7 @@ use crate::kernel::sys;
 pub(crate) fn working_directory() -> Result<Vec<u8>, String> {
     let real =
         getcwd().map_err(|errno| format!("${{PWD}}: no working directory: {}", describe(errno)))?;
-    let Some(home) = sys::getenv(c"HOME").filter(|home| !home.is_empty()) else {
+    let Some(home) = environment::get(c"HOME").filter(|home| !home.is_empty()) else {
         return Err("${PWD} may be all of the home directory, for HOME is not set".to_owned());
     };
     let home = Path::new(OsStr::from_bytes(home.to_bytes()));
@@ -30,9 +30,9 @@ pub(crate) fn working_directory() -> Result<Vec<u8>, String> {
             real.display()
         ));
     }
-    let named = sys::getenv(c"PWD").filter(|name| name.to_bytes().starts_with(b"/"));
-    let named = named.filter(|name| is_here(name.as_c_str()));
-    Ok(named.map_or_else(|| real.into_os_string().into_vec(), CString::into_bytes))
+    let named = environment::get(c"PWD").filter(|name| name.to_bytes().starts_with(b"/"));
+    let named = named.filter(|name| is_here(*name));
+    Ok(named.map_or_else(|| real.into_os_string().into_vec(), |name| name.to_bytes().to_vec()))
 }
 
 /// Whether a path leads to the working directory.

@@ -20,9 +20,11 @@ use crate::confine::seccomp::{self, Filter};
 use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::explain::command::refused;
 use crate::fds::Fds;
+use crate::kernel::environment;
 use crate::kernel::process::{
     self, become_dumpable, become_undumpable, die_with, set_death_signal,
 };
+use crate::kernel::program::Program;
 use crate::kernel::sys::{self, End};
 use crate::links::Ends;
 use crate::links::signals;
@@ -31,11 +33,11 @@ use crate::sandbox::init::{self, Init};
 
 /// The caller's working directory: as $PWD names it while that is true, else as the kernel does.
 pub(crate) fn working_directory() -> Option<CString> {
-    if let Some(logical) = sys::getenv(c"PWD").filter(|path| path.as_bytes().starts_with(b"/"))
-        && let (Ok(here), Ok(there)) = (stat(c"."), stat(logical.as_c_str()))
+    if let Some(logical) = environment::get(c"PWD").filter(|path| path.to_bytes().starts_with(b"/"))
+        && let (Ok(here), Ok(there)) = (stat(c"."), stat(logical))
         && (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
     {
-        return Some(logical);
+        return Some(logical.to_owned());
     }
     let physical = getcwd().ok()?;
     CString::new(physical.into_os_string().into_encoded_bytes()).ok()
@@ -92,14 +94,16 @@ pub(crate) fn change_directory(config: &Config, cwd: Option<&CStr>) -> Result<()
     Step::Directory.begin();
     if let Some(dir) = config.chdir {
         chdir(dir).at("Can't chdir to", dir).map_err(|error| error.of("--chdir"))?;
-        return sys::setenv(c"PWD", dir).context("setenv failed");
+        environment::set(c"PWD", dir);
+        return Ok(());
     }
-    let home = sys::getenv(c"HOME");
-    let dir = [cwd, home.as_deref()].into_iter().flatten().find(|dir| chdir(*dir).is_ok());
+    let home = environment::get(c"HOME");
+    let dir = [cwd, home].into_iter().flatten().find(|dir| chdir(*dir).is_ok());
     if dir.is_none() {
         chdir(c"/").context("Can't chdir to /")?;
     }
-    sys::setenv(c"PWD", dir.unwrap_or(c"/")).context("setenv failed")
+    environment::set(c"PWD", dir.unwrap_or(c"/"));
+    Ok(())
 }
 
 /// What the last steps need.
@@ -213,7 +217,7 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
     }
     // Once there are filters, nothing but the exec may be tried, and that includes the memory that
     // it takes.
-    let arguments = sys::Arguments::of(&argv);
+    let mut program = Program::new(file, &argv);
     let failure = join("execvp", file);
     let unfiltered = command.filters.is_empty();
     let why = |errno| refused(file, &config.ops, config.host.command.as_deref(), errno);
@@ -231,7 +235,7 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
     let installed = seccomp::install(&command.filters);
     let error = installed.err().unwrap_or_else(|| {
         tell(true);
-        let errno = sys::execvp(file, &arguments);
+        let errno = program.execute();
         tell(false);
         let error = Error::os(failure, errno).with_path(file);
         match errno {
@@ -243,6 +247,6 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
     });
     // The filters may refuse to close anything and to give memory back, or kill for it, and the
     // error is still to be told. All of it ends with the process.
-    std::mem::forget((config, command, fds, links, argv, arguments));
+    std::mem::forget((config, command, fds, links, argv, program));
     Err(error)
 }

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
@@ -326,7 +326,7 @@ pub(crate) fn pivot_to(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()>
         let detached = umount2(c".", MntFlags::MNT_DETACH);
         // Unlike `/`, this is what is mounted on it. Only the mount tells: file and device may be
         // those of the old root.
-        let top = open(c"/..", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+        let top = openat(AT_FDCWD, c"/..", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
             .context("Can't open the new root")?;
         if mount_of(top.as_fd())? == root {
             return chdir(c"/").context("chdir /");

@@ -1,5 +1,9 @@
 //! The program's own modules of this name, but for [`sys`].
 
+#[path = "../../../../src/kernel/arena.rs"]
+pub(crate) mod arena;
+#[path = "../../../../src/kernel/environment.rs"]
+pub(crate) mod environment;
 #[path = "../../../../src/kernel/files.rs"]
 pub(crate) mod files;
 #[path = "../../../../src/kernel/idmap.rs"]
