@@ -80,6 +80,7 @@ declare -gA _bwrap_operands=(
     [--scope-abstract-unix]=''
     [--tcp-connect]='text'
     [--tcp-bind]='text'
+    [--mask]='path'
     [--noexec]=''
     [--nosymfollow]=''
     [--uid-map]='text text text'

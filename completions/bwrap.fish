@@ -120,6 +120,7 @@ complete -c bwrap -n '__bwrap_at option' -l scope-signals -d 'Let no signal leav
 complete -c bwrap -n '__bwrap_at option' -l scope-abstract-unix -d 'Let nothing connect to abstract sockets outside'
 complete -c bwrap -n '__bwrap_at option' -l tcp-connect -d 'Let TCP connect to PORT and no other; UDP is not limited'
 complete -c bwrap -n '__bwrap_at option' -l tcp-bind -d 'Let TCP bind PORT only; UDP and unbound listeners are free'
+complete -c bwrap -n '__bwrap_at option' -l mask -d 'Hide PATH, if it is there'
 complete -c bwrap -n '__bwrap_at option' -l noexec -d 'Let nothing on the next mount be executed'
 complete -c bwrap -n '__bwrap_at option' -l nosymfollow -d 'Follow no symbolic link on the next mount'
 complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sandbox to ids outside'
@@ -146,7 +147,7 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
         case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data
             string split ' ' 'fd path'
         case --chdir --lock-file --remount-ro --overlay-src --tmp-overlay --ro-overlay \
-            --proc --dev --tmpfs --mqueue --dir --seccomp-policy --same --ro-same \
+            --proc --dev --tmpfs --mqueue --dir --seccomp-policy --mask --same --ro-same \
             --same-try --ro-same-try
             string split ' ' 'path'
         case --bind --bind-try --dev-bind --dev-bind-try --ro-bind --ro-bind-try

@@ -34,6 +34,7 @@ mod history;
 mod id_maps;
 mod identity;
 mod libraries;
+mod masks;
 mod mount_flags;
 mod mounts;
 mod namespaces;
@@ -95,6 +96,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("id_maps", id_maps::cases()),
         ("identity", identity::cases()),
         ("libraries", libraries::cases()),
+        ("masks", masks::cases()),
         ("mount_flags", mount_flags::cases()),
         ("mounts", mounts::cases()),
         ("namespaces", namespaces::cases()),

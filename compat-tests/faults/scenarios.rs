@@ -139,6 +139,22 @@ fn mounts_beyond() -> Case {
         .options(["--ro-bind", "/", "/", "--noexec", "--nosymfollow", "--tmpfs", "/mnt", "--tmpfs", "/tmp"])
         .options(BIND_PROBE)
         .options(["--nosymfollow", "--noexec", "--ro-bind", "{dir}/box", "/tmp/box"])
+        .options([
+            "--mask",
+            "/tmp/box/f",
+            "--mask",
+            "/tmp/box/d",
+            "--mask",
+            "/tmp/box/none",
+            "--symlink",
+            "box/g",
+            "/tmp/l",
+            "--mask",
+            "/tmp/l",
+        ])
+        .file("box/f", "x")
+        .file("box/g", "x")
+        .dir("box/d")
         .run(BOUND_PROBE)
         .run(VIEWS)
         .dir("box")

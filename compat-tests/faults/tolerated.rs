@@ -29,6 +29,7 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
     row("openat2", "", &[ENOSYS], "then the path is walked component by component"),
     row("mount_setattr", "", &[ENOSYS], "then the mount is remounted"),
     row("mount_setattr", "", &[EINVAL], "of nosymfollow, before Linux 5.14: then that alone is set by a remount"),
+    row("open_tree", "", &[], "of one more cover of --mask, which nothing was left to need"),
     row("statx", "", &[ENOSYS, EPERM], "then fdinfo tells the mount"),
     row("unshare", "", &[EPERM, ENOSPC, EUSERS], "--disable-userns: that is the answer it looks for"),
     Tolerated { role: "0", ..row("openat", "/proc/sys/user/", &[], CLONE_TELLS) },

@@ -659,6 +659,12 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses. Programs \
          that try MPTCP first, as those in Go do, listen by TCP.",
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
+    row!(Beyond, Anywhere, "--mask", [("PATH", Kind::Dest)], "Hide PATH, if it is there",
+        "What PATH leads to in the sandbox at this point of the command line is covered by an empty \
+         directory or file that nobody can write to or, without CAP_DAC_OVERRIDE, read. A symbolic \
+         link stays, and what it leads to is hidden. If there is nothing, nothing is created. The \
+         host does not notice. See MASKS below for what this is worth.",
+        |p, v| p.mask(v)),
     row!(Beyond, Anywhere, "--noexec", [], "Let nothing on the next mount be executed",
         "It serves binds, --tmpfs, overlays, --bind-data and --ro-bind-data, and counts for every \
          mount below a bind too. The kernel refuses execve(2) and executable mappings of files \

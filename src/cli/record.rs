@@ -217,6 +217,16 @@ impl Recorder {
         Ok(())
     }
 
+    /// `--mask`
+    pub(crate) fn mask(&mut self, values: &mut Values<'_>) -> Result<()> {
+        let path = values.path()?;
+        if is_nameless(path.to_bytes()) {
+            return Err(Error::about("--mask cannot hide", c"/"));
+        }
+        self.push(Op::Mask(path));
+        Ok(())
+    }
+
     /// `--perms`
     pub(crate) fn set_perms(&mut self, values: &mut Values<'_>) -> Result<()> {
         values.once(&mut self.perms, Values::octal)

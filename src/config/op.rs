@@ -98,6 +98,8 @@ pub(crate) enum Op {
     Symlink { target: Word, dest: Word },
     /// `--chmod OCTAL PATH`
     Chmod { perms: u32, path: Word },
+    /// `--mask PATH`
+    Mask(Word),
 }
 
 impl Op {
@@ -112,6 +114,7 @@ impl Op {
             | Self::Dev(dest)
             | Self::Tmpfs { dest, .. }
             | Self::Mqueue(dest)
+            | Self::Mask(dest)
             | Self::Dir { dest, .. }
             | Self::File { dest, .. }
             | Self::Data { dest, .. }
@@ -148,6 +151,7 @@ impl Op {
             Self::Dev(_) => "--dev",
             Self::Tmpfs { .. } => "--tmpfs",
             Self::Mqueue(_) => "--mqueue",
+            Self::Mask(_) => "--mask",
             Self::Dir { .. } => "--dir",
             Self::File { .. } => "--file",
             Self::Data { access: ReadWrite, .. } => "--bind-data",
@@ -178,6 +182,11 @@ impl Op {
                 | Self::Tmpfs { .. }
                 | Self::Mqueue(_)
         )
+    }
+
+    /// Whether it hides something.
+    pub(crate) const fn is_mask(&self) -> bool {
+        matches!(self, Self::Mask(_))
     }
 
     /// Whether it is a bind on `/`, by its mere text.

@@ -199,6 +199,7 @@ fn read_only(before: &[Op], op: &Op) -> Option<String> {
         Op::Bind { dest, .. } => ("a bind of something that is read-only itself", dest),
         Op::Same { path, access: Access::ReadOnly, .. } => ("--ro-same", path),
         Op::RemountRo(dest) => ("--remount-ro", dest),
+        Op::Mask(path) => ("--mask", path),
         Op::Overlay { dest, .. } => ("--ro-overlay", dest),
         _ => return None,
     };

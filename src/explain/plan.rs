@@ -422,6 +422,7 @@ impl<'a> Entry<'a> {
             }
             Op::Dev(dest) => new(dest, "devices").flags(["mode 0755"]),
             Op::Mqueue(dest) => new(dest, "mqueue"),
+            Op::Mask(path) => new(path, "mask").flags([IF_EXISTS]),
             Op::Tmpfs { dest, perms, size, extra } => {
                 let size = size.map_or_else(String::new, |size| format!("at most {size} bytes"));
                 let entry = new(dest, "tmpfs").mode(*perms);

@@ -186,6 +186,13 @@ pub(crate) fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, depth: Depth) -> Moun
     sys::open_tree(dir, path, flags).map_err(Call::OpenTree.failed())
 }
 
+/// A detached copy of one mount that is attached.
+pub(crate) fn clone_mount(mount: BorrowedFd<'_>) -> MountResult<OwnedFd> {
+    let empty = libc::AT_EMPTY_PATH.cast_unsigned();
+    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | empty;
+    sys::open_tree(mount, c"", flags).map_err(Call::OpenTree.failed())
+}
+
 /// A fresh file system: its type, and the parameters it takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fresh<'a> {

@@ -15,6 +15,7 @@ use crate::fds::{close_all, open_numbers};
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Node};
 use crate::kernel::remount;
 use crate::kernel::way::Stop;
+use crate::sandbox::mask::{self, Covers};
 use crate::sandbox::root::{self, Inside, Root};
 use crate::sandbox::shelf::Shelf;
 use crate::sandbox::tree::{self, DevParts, Mount, Step, Tree};
@@ -33,6 +34,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) used: Vec<OwnedFd>,
     /// The tmpfs that data files are on.
     pub(crate) scratch: Option<OwnedFd>,
+    /// What hides others, if anything is to be hidden.
+    pub(crate) covers: Option<Covers>,
     /// Where some of what was gathered is.
     pub(crate) shelf: Option<Shelf<'a>>,
     /// From which number on fds are running out.
@@ -63,9 +66,10 @@ impl Builder<'_> {
     /// result is what is still open: when PID 1 comes to close what it has no use for, there is no
     /// /proc that could be trusted.
     pub(crate) fn finish(self) -> Result<Option<Vec<RawFd>>> {
-        let Self { root, mut used, scratch, proc, shelf, .. } = self;
+        let Self { root, mut used, scratch, covers, proc, shelf, .. } = self;
         used.extend(root.finish());
         used.extend(scratch);
+        used.extend(covers.into_iter().flat_map(Covers::finish));
         shelf.map_or(Ok(()), Shelf::leave)?;
         Ok(if close_all(used) { None } else { open_numbers(proc).ok() })
     }
@@ -117,6 +121,7 @@ impl Builder<'_> {
             Step::Chmod { perms, path } => self.chmod(perms, path),
             Step::Mqueue(dest) => self.mqueue(dest),
             Step::RemountRo(dest) => self.remount_ro(dest),
+            Step::Mask(path) => self.mask(path),
         }
     }
 
@@ -292,6 +297,32 @@ impl Builder<'_> {
             ),
             other => other.explain(|| join(what, dest)),
         }
+    }
+
+    /// Hides what is at a path, if anything is. Where it cannot be told whether there is, COMMAND
+    /// might find a way: that is an error.
+    fn mask(&mut self, path: &CStr) -> Result<()> {
+        match root::followed(path) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(()),
+            found => self.hide(found.at("Can't mask", path)?.as_fd(), path),
+        }
+    }
+
+    fn hide(&mut self, found: BorrowedFd<'_>, path: &CStr) -> Result<()> {
+        let Some(mut covers) = self.covers.take() else {
+            return Err(Error::about("There is nothing to hide it with:", path));
+        };
+        if self.root.is_top(found)? {
+            return Err(mask::is_everything(path));
+        }
+        let hidden = covers.hide(found, path, |cover| self.set_flags(cover, Depth::One, path));
+        self.covers = Some(covers);
+        // It may have been on the way to the parent that is kept.
+        self.root.forget_parent();
+        if let Some(used) = hidden? {
+            self.keep(used);
+        }
+        Ok(())
     }
 
     fn chmod(&mut self, perms: u32, path: &CStr) -> Result<()> {

@@ -24,6 +24,7 @@ use crate::fds::Fds;
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Node};
 use crate::kernel::sys::SysResult;
 use crate::kernel::way::Way;
+use crate::sandbox::mask::Covers;
 use crate::sandbox::shelf::{self, Shelf};
 use crate::sandbox::tree::{
     DevParts, Layers, Mount, Scratch, Step, Tree, bind_attributes, copy, extra_attributes,
@@ -66,6 +67,8 @@ pub(crate) struct Gathered<'a> {
     pub(crate) steps: Vec<Option<Step>>,
     /// The scratch tmpfs, if there is one.
     pub(crate) scratch: Option<OwnedFd>,
+    /// What hides others, if anything is to be hidden.
+    pub(crate) covers: Option<Covers>,
     /// The shelf, if there is one.
     pub(crate) shelf: Option<Shelf<'a>>,
 }
@@ -145,7 +148,13 @@ impl<'a> Gatherer<'a> {
             }
             self.make_room(&mut aside, &mut steps, index, false)?;
         }
-        Ok(Gathered { base, steps, scratch: scratch.map(|scratch| scratch.fd), shelf: aside })
+        let covers = if config.ops.iter().any(Op::is_mask) {
+            Some(Covers::new(Scratch::get(&mut scratch, self.proc)?)?)
+        } else {
+            None
+        };
+        let scratch = scratch.map(|scratch| scratch.fd);
+        Ok(Gathered { base, steps, scratch, covers, shelf: aside })
     }
 
     /// Puts mounts onto the shelf if fds are running out, as the newest step shows.
@@ -230,6 +239,7 @@ impl<'a> Gatherer<'a> {
             }
             Op::RemountRo(dest) => Gain::Step(Step::RemountRo(dest)),
             Op::Mqueue(dest) => Gain::Step(Step::Mqueue(dest)),
+            Op::Mask(path) => Gain::Step(Step::Mask(path)),
             Op::Dir { dest, perms } => Gain::Step(Step::Dir { dest, perms: *perms }),
             Op::Symlink { target, dest } => Gain::Step(Step::Symlink { target, dest }),
             Op::Chmod { perms, path } => Gain::Step(Step::Chmod { perms: *perms, path }),

@@ -10,6 +10,7 @@ pub(crate) mod gather;
 pub(crate) mod identity;
 pub(crate) mod init;
 pub(crate) mod introduce;
+pub(crate) mod mask;
 pub(crate) mod root;
 pub(crate) mod shelf;
 pub(crate) mod tree;
@@ -107,7 +108,7 @@ pub(crate) fn enter(
     let room = shelf::room(files);
     let gathered =
         Gatherer { config, proc, fds: &mut fds, tty: config.host.tty.as_deref(), room }.gather()?;
-    let Gathered { base, steps, scratch, shelf } = gathered;
+    let Gathered { base, steps, scratch, covers, shelf } = gathered;
 
     // Leave, for what the first option puts on `/`, or for an empty tmpfs.
     if config.namespaces.user != Want::Yes && config.privileges.may_chroot {
@@ -123,6 +124,7 @@ pub(crate) fn enter(
         lenient,
         used: Vec::new(),
         scratch,
+        covers,
         shelf,
         room,
         bare_root,

@@ -183,11 +183,24 @@ impl<'a> Root<'a> {
         if is_nameless(parent) {
             return Ok(true);
         }
+        self.is_top(point)
+    }
+
+    /// Whether something is `/` itself.
+    pub(crate) fn is_top(&self, point: BorrowedFd<'_>) -> Result<bool> {
         let root = open_path(c"/", OFlag::O_DIRECTORY).context("Can't open /")?;
         let (here, there) =
             (fstat(point).context("Can't stat /")?, fstat(&root).context("Can't stat /")?);
+        if here.st_ino != there.st_ino {
+            return Ok(false);
+        }
         let mount_of = |fd| mount::mount_id(self.proc, fd).context("Can't find the mount of /");
-        Ok(mount_of(point)? == mount_of(root.as_fd())? && here.st_ino == there.st_ino)
+        Ok(mount_of(point)? == mount_of(root.as_fd())?)
+    }
+
+    /// Looks the parent of the next destination up anew.
+    pub(crate) fn forget_parent(&mut self) {
+        self.parent = None;
     }
 
     /// Makes a directory; one that exists is left as it is.
@@ -277,6 +290,11 @@ fn mismatch(failure: Failure, node: Node, point: BorrowedFd<'_>, dest: &CStr) ->
         }
         _ => failure.explain(join("Can't mount on", dest)),
     }
+}
+
+/// Opens something that exists; of a symbolic link, what it leads to.
+pub(crate) fn followed(path: &CStr) -> SysResult<OwnedFd> {
+    open_path(path, OFlag::empty())
 }
 
 /// Opens something that exists, as itself and not as what it may link to.

@@ -86,6 +86,8 @@ pub(crate) enum Step {
     Mqueue(Word),
     /// `--remount-ro`
     RemountRo(Word),
+    /// `--mask`
+    Mask(Word),
 }
 
 impl Step {

@@ -47,7 +47,7 @@ pub(crate) fn box_of(name: &str) -> Case {
 }
 
 /// Lets `{NAME}` stand for a file's handle, as the probe takes it.
-fn define_handle(s: &mut Setup, path: &str, name: &str) {
+pub(crate) fn define_handle(s: &mut Setup, path: &str, name: &str) {
     let path = sys::c_string(s.path(path).as_os_str().as_encoded_bytes());
     let mut handle = [0_u8; 136];
     handle[..4].copy_from_slice(&128_u32.to_ne_bytes());

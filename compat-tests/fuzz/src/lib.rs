@@ -85,6 +85,7 @@ const BEYOND: &[&[u8]] = &[
     b"--udp-",
     b"--unix-connect",
     b"--gid-map",
+    b"--mask",
     b"--noexec",
     b"--nosymfollow",
     b"--profile",
