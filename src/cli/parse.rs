@@ -101,7 +101,7 @@ fn read_profiles(recorder: &mut Recorder) -> Result<()> {
 }
 
 /// One line of a profile: an option and its values, all of them and nothing else.
-fn read_line(recorder: &mut Recorder, words: &[Word]) -> Result<()> {
+pub(crate) fn read_line(recorder: &mut Recorder, words: &[Word]) -> Result<()> {
     let Some((name, values)) = words.split_first() else { return Ok(()) };
     if !name.to_bytes().starts_with(b"-") {
         return Err(Error::about("A line of a profile begins with an option, and not with", name));
@@ -111,7 +111,7 @@ fn read_line(recorder: &mut Recorder, words: &[Word]) -> Result<()> {
         None if name.to_bytes() == b"--" => {
             return Err(Error::new("-- and COMMAND cannot be used in a profile"));
         }
-        None => return Err(Error::about("Unknown option", name)),
+        None => return Err(unknown(name)),
     };
     row.check_in_profile().map_err(|error| error.of(row.name))?;
     if values.len() < row.operands.len() {
@@ -133,15 +133,14 @@ fn next_option(words: &mut Parser) -> Result<Option<&'static Row>> {
         None => Ok(None),
         Some(end) if end == "--" => Ok(None),
         Some(name) => match options::find(&name) {
-            None => Err(unknown(name)),
+            None => Err(unknown(word::keep(name))),
             row => Ok(row),
         },
     }
 }
 
 /// An option that does not exist, and the one that may be meant.
-fn unknown(name: OsString) -> Error {
-    let name = word::keep(name);
+fn unknown(name: Word) -> Error {
     Error::about("Unknown option", name).hinted(|_| {
         let text = name.to_bytes();
         let option = text.split(|&byte| byte == b'=').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Fuzzing of all that reads bytes from outside: the command line, `--args`, seccomp programs and policies, and the mount table.
+//! Fuzzing of all that reads bytes from outside: the command line, `--args`, profiles, seccomp programs and policies, and the mount table.
 //!
 //! The modules are the program's own, taken by their path and unchanged. Below them stands a [`kernel::sys`] whose fds are pieces of
 //! memory, so that no number in an input reaches a real fd. What is asserted: nothing panics, and a second parser, written
@@ -11,7 +11,7 @@
 //! cargo fuzz run -s none --fuzz-dir . words -- -max_len=512 -max_total_time=300 -close_fd_mask=2 -rss_limit_mb=8192
 //! ```
 //!
-//! The targets are `words`, `args`, `seccomp`, `policy` and `mountinfo`. No sanitizer is needed: there is no unsafe code here, and what the
+//! The targets are `words`, `args`, `profile`, `seccomp`, `policy` and `mountinfo`. No sanitizer is needed: there is no unsafe code here, and what the
 //! parser keeps until the process ends would be called a leak. Its warnings would fill the screen, so stderr is closed.
 //! `cargo test --no-default-features` runs every target over inputs from a small generator, without libFuzzer.
 #![expect(dead_code, reason = "the program's modules have more in them than what is fuzzed")]
@@ -27,6 +27,7 @@ mod error;
 #[path = "../../../src/host.rs"]
 mod host;
 mod kernel;
+mod lines;
 #[path = "../../../src/links/mod.rs"]
 mod links;
 mod model;
@@ -44,9 +45,10 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 
 use cli::parse;
-use cli::record::Request;
+use cli::record::{Pending, Recorder, Request};
 use confine::seccomp::{self, policy};
 use kernel::sys;
+use profile::text;
 use word::Word;
 
 /// The command line: the input is its words. The fds 7 to 9 hold something.
@@ -98,12 +100,21 @@ const BEYOND: &[&[u8]] = &[
     b"--uid-map",
 ];
 
+/// The name of an option, for whoever makes inputs.
+pub fn option(number: usize) -> &'static [u8] {
+    model::OPTIONS.get(number).map_or(b"--no-such", |(name, _)| name.as_bytes())
+}
+
+/// Whether bubblewrap does not have an option of this name, or one that begins like it.
+fn is_beyond(text: &[u8]) -> bool {
+    BEYOND.iter().any(|start| text.windows(start.len()).any(|part| part == *start))
+}
+
 /// Parses by both parsers.
 fn compare(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) {
-    let has = |text: &[u8]| {
-        BEYOND.iter().any(|start| text.windows(start.len()).any(|part| part == *start))
-    };
-    if words.iter().any(|word| has(word)) || files.iter().any(|(_, content)| has(content)) {
+    if words.iter().any(|word| is_beyond(word))
+        || files.iter().any(|(_, content)| is_beyond(content))
+    {
         return;
     }
     sys::open(files);
@@ -168,6 +179,48 @@ pub fn policy(input: &[u8]) {
             assert!(policy::one_line(&problem).chars().all(error::is_plain), "{problem:?}")
         }
     }
+}
+
+/// A profile: the same words by both readers, the same options by both parsers, and each word can be
+/// written so that it is read back.
+pub fn profile(input: &[u8]) {
+    let known = |name: &[u8]| Ok(lines::variable(name).map(<[u8]>::to_vec));
+    let mut recorder = Recorder::default();
+    let (mut read, mut fault, mut options) = (vec![], None, Ok(()));
+    for (index, line) in input.split(|&byte| byte == b'\n').enumerate() {
+        match text::words(line, &known) {
+            Ok(words) if words.is_empty() => {}
+            Ok(words) => read.push(words),
+            Err(problem) => {
+                assert!(!problem.is_empty());
+                fault = Some(index + 1);
+                break;
+            }
+        }
+    }
+    let (expected, place) = lines::read(input);
+    assert_eq!((&read, fault), (&expected, place), "{}", input.escape_ascii());
+    for word in read.iter().flatten() {
+        let written = text::quoted(word);
+        let again = text::words(written.as_bytes(), &known);
+        assert_eq!(again.as_deref(), Ok(std::slice::from_ref(word)), "{written}");
+    }
+    if read.iter().flatten().any(|word| is_beyond(word)) {
+        return;
+    }
+    for words in &read {
+        let words: Vec<Word> = words.iter().map(|word| kept(word)).collect();
+        options = options.and_then(|()| parse::read_line(&mut recorder, &words));
+    }
+    let options = options.and_then(|()| recorder.check_pending(Pending::None));
+    let ours = match options.and_then(|()| recorder.finish(vec![c"command"])) {
+        Ok(Request::Run(config)) => table::of_config(&config),
+        Ok(_) => "something else".to_owned(),
+        Err(error) => format!("error: {error}"),
+    };
+    let expected = model::profile(&read);
+    let same = if expected == "error" { ours.starts_with("error: ") } else { ours == expected };
+    assert!(same, "{}\nby the parser: {ours}\nby the model: {expected}", input.escape_ascii());
 }
 
 /// The mount table: the input is one, and it is a mount point, which has to survive being written into a table.

@@ -129,6 +129,30 @@ pub(crate) fn parse(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) -> String {
     table::text(&reading.lines, &reading.values, reading.programs, &words[command..])
 }
 
+/// What the lines of a profile mean, each of which is one option and no fd is in.
+pub(crate) fn profile(lines: &[Vec<Vec<u8>>]) -> String {
+    let is_whole = |line: &Vec<Vec<u8>>| {
+        let row = OPTIONS.iter().find(|(name, _)| name.as_bytes() == line[0]);
+        row.is_some_and(|(name, kinds)| {
+            let allowed = !kinds.contains('f') && !matches!(*name, "--help" | "--version");
+            allowed && kinds.len() + 1 == line.len()
+        })
+    };
+    if !lines.iter().all(is_whole) {
+        return "error".to_owned();
+    }
+    let mut reading = Reading::default();
+    for line in lines {
+        if reading.read(line).is_none() {
+            return "error".to_owned();
+        }
+    }
+    if reading.perms.is_some() || reading.size.is_some() || !reading.layers.is_empty() {
+        return "error".to_owned();
+    }
+    table::text(&reading.lines, &reading.values, reading.programs, &[b"command".to_vec()])
+}
+
 impl Reading {
     /// Reads a list of words; the result is where the options end, or nothing if there is an error in it.
     fn read(&mut self, words: &[Vec<u8>]) -> Option<usize> {

@@ -86,6 +86,77 @@ fn args() {
     }
 }
 
+/// A profile: lines of an option and values, some of them quoted, or pieces of anything.
+#[test]
+fn profile() {
+    be_silent();
+    let pieces: [&[u8]; 40] = [
+        b"'",
+        b"\"",
+        b"\\",
+        b"$",
+        b"{",
+        b"}",
+        b"${A}",
+        b"${B_2}",
+        b"${EMPTY}",
+        b"${EMPTY:-x y}",
+        b"${NONE:-",
+        b"${A:-}",
+        b"${1}",
+        b"${A",
+        b"#",
+        b" #",
+        b" ",
+        b"\t",
+        b"\n",
+        b"\n",
+        b"\n",
+        b"\r",
+        b"\0",
+        b"\\x41",
+        b"\\x00",
+        b"\\xg",
+        b"\\x",
+        b"\\$",
+        b"\\`",
+        b"a",
+        b"/",
+        b"=",
+        b"\xff",
+        b"\xc3\xa9",
+        b"--",
+        b"--unshare-pid",
+        b"--setenv",
+        b"--tmpfs /t",
+        b"--perms 0700",
+        b"--uid",
+    ];
+    let random = Random::of(6, 0);
+    for _ in 0..runs() {
+        let mut input = vec![];
+        for _ in 0..random.below(6) {
+            if random.below(4) > 0 {
+                input.extend(fuzz::option(random.below(70)));
+                for _ in 0..[1, 1, 1, 2, 2, 0, 3][random.below(7)] {
+                    let word = random.pick(&WORDS);
+                    input.push(b' ');
+                    match random.below(4) {
+                        0 => input.extend([b"'", word, b"'"].concat()),
+                        1 => input.extend([b"\"", word, b"\""].concat()),
+                        _ => input.extend(word),
+                    }
+                }
+            }
+            for _ in 0..[0, 0, 0, 1, 3, 8][random.below(6)] {
+                input.extend(random.pick(&pieces));
+            }
+            input.push(b'\n');
+        }
+        fuzz::profile(&input);
+    }
+}
+
 #[test]
 fn seccomp() {
     let random = Random::of(3, 0);
