@@ -3,7 +3,7 @@
 //! What each option is stands in [`crate::cli::options`], and what it records in
 //! [`crate::cli::record`].
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 
 use lexopt::{Parser, RawArgs};
