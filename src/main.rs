@@ -8,6 +8,7 @@
 //! that.
 #![cfg_attr(not(test), no_main)]
 
+mod archive;
 mod cli;
 mod config;
 mod confine;

@@ -714,6 +714,21 @@ pub(crate) const OPTIONS: &[Row] = &[
          --as-pid-1 the kernel keeps SIGTERM from a COMMAND that has no handler for it.",
         |p, v| v.last_wins(&mut p.config.timeout, |v| Timeout::parse(v.text()))),
     row!(Beyond, CommandLine, "--dry-run", [], "Show what would be done, and do nothing",
+    row!(Beyond, "--tar", [FD, DEST], "Unpack the tar archive FD at DEST, in memory",
+        "The first --tar of a DEST mounts a tmpfs there, with the size of a --size before it, else at \
+         most half of the memory, and the mode of a --perms before it, else that of the archive or \
+         0755. Each further one is a layer of an image on top of what is there already: what has the \
+         same name is replaced, and whiteouts and opaque directories, as the OCI image specification \
+         has them, remove what earlier layers have brought. No archive writes to a mount that is not \
+         its own tmpfs, and a mount that is there before and is not empty is an error. FD is read \
+         once; it holds a plain archive of GNU tar, pax or ustar, sparse files included. For a \
+         compressed one, let another program unpack it: --tar 11 / 11< <(zcat LAYER). Paths lead to \
+         what they would with DEST as /, links in an archive included; one with .. in it is an error, \
+         as is an archive that ends too early, has more than 1048576 entries, or 65536 bytes of \
+         headers for one of them. Owners that are not mapped become the user who the sandbox runs as. \
+         Devices and extended attributes are left out, with a warning that counts them.",
+        |p, v| p.tar(v)),
+    row!(Beyond, "--dry-run", [], "Show what would be done, and do nothing",
         "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the \
          names in policies that are no system call's here, and the file system as a tree. Sources \
          are looked for, and what is missing is said; nothing else is touched, and COMMAND is not \

@@ -10,7 +10,9 @@ use lexopt::Parser;
 
 use crate::cli::profiles::Profiles;
 use crate::cli::values::Values;
-use crate::config::op::{Access, Devices, Extra, Missing, Op, Source, Upper, is_nameless};
+use crate::config::op::{
+    Access, Devices, Extra, Missing, Op, Source, Upper, components, is_nameless,
+};
 use crate::config::{Config, EnvEdit};
 use crate::confine::caps::CapEdit;
 use crate::confine::seccomp;
@@ -224,6 +226,20 @@ impl Recorder {
             return Err(Error::about("--mask cannot hide", c"/"));
         }
         self.push(Op::Mask(path));
+        Ok(())
+    }
+
+    /// `--tar`: the first one at a destination makes a tmpfs there, for which the modifiers are.
+    pub(crate) fn tar(&mut self, values: &mut Values<'_>) -> Result<()> {
+        let (fd, dest) = (values.fd()?, values.path()?);
+        let (perms, size, extra) = (self.perms.take(), self.size.take(), self.take_extra());
+        let parts = components(dest);
+        let is_same = |op: &Op| matches!(op, Op::Tar { dest, .. } if components(dest) == parts);
+        let is_upper = self.config.ops.iter().any(is_same);
+        if is_upper && (perms.is_some() || size.is_some() || extra != Extra::default()) {
+            return Err(Error::new("Modifiers belong to the first --tar of a DEST"));
+        }
+        self.push(Op::Tar { fd, dest, perms, size, extra, is_upper });
         Ok(())
     }
 

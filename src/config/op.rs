@@ -94,6 +94,16 @@ pub(crate) enum Op {
     File { fd: RawFd, dest: Word, perms: u32 },
     /// `--bind-data` and `--ro-bind-data`, with the mode of the file.
     Data { fd: RawFd, dest: Word, perms: u32, access: Access, extra: Extra },
+    /// `--tar FD DEST`, with the mode that `--perms` gives the root of its tmpfs and its size limit
+    /// in bytes. An upper one is unpacked where an earlier one was.
+    Tar {
+        fd: RawFd,
+        dest: Word,
+        perms: Option<u32>,
+        size: Option<u64>,
+        extra: Extra,
+        is_upper: bool,
+    },
     /// `--symlink SRC DEST`
     Symlink { target: Word, dest: Word },
     /// `--chmod OCTAL PATH`
@@ -118,6 +128,7 @@ impl Op {
             | Self::Dir { dest, .. }
             | Self::File { dest, .. }
             | Self::Data { dest, .. }
+            | Self::Tar { dest, .. }
             | Self::Symlink { dest, .. }
             | Self::Chmod { path: dest, .. } => dest,
         }
@@ -166,6 +177,7 @@ impl Op {
         match self {
             Self::File { fd, .. }
             | Self::Data { fd, .. }
+            | Self::Tar { fd, .. }
             | Self::Bind { source: Source::Fd(fd), .. } => Some(*fd),
             _ => None,
         }

@@ -397,7 +397,7 @@ impl<'a> Entry<'a> {
 
     /// Whether it hides what was there before.
     fn is_mount(&self) -> bool {
-        !matches!(self.kind, "directory" | "file" | "symlink" | "chmod" | "read-only")
+        !matches!(self.kind, "directory" | "file" | "symlink" | "chmod" | "read-only" | "layer")
             && self.is_placed()
     }
 
@@ -435,6 +435,19 @@ impl<'a> Entry<'a> {
                 .flags([read_only(*access), "nosuid", "nodev"])
                 .extra(*extra)
                 .open_file(*fd),
+            Op::Tar { fd, dest, is_upper: true, .. } => new(dest, "layer").open_file(*fd),
+            Op::Tar { fd, dest, perms, size, extra, .. } => {
+                let size = size.map_or_else(
+                    || "at most half of the memory".to_owned(),
+                    |size| format!("at most {size} bytes"),
+                );
+                let entry = new(dest, "archive").open_file(*fd);
+                let entry = match perms {
+                    Some(perms) => entry.mode(*perms),
+                    None => entry.flags(["mode of the archive"]),
+                };
+                entry.flags([size.as_str(), "nosuid", "nodev"]).extra(*extra)
+            }
             Op::Symlink { target, dest } => new(dest, "symlink").of_source(target),
             Op::Chmod { perms, path } => new(path, "chmod").mode(*perms),
         }

@@ -12,12 +12,14 @@ use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, symlinkat, unlinkat};
 use crate::config::op::{Access, Devices};
 use crate::error::{Context, Error, Result, describe, join, warn};
 use crate::fds::{close_all, open_numbers};
+use crate::kernel::idmap::Maps;
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Node};
 use crate::kernel::remount;
 use crate::kernel::way::Stop;
 use crate::sandbox::mask::{self, Covers};
 use crate::sandbox::root::{self, Inside, Root};
 use crate::sandbox::shelf::Shelf;
+use crate::sandbox::tar::{self, Job};
 use crate::sandbox::tree::{self, DevParts, Mount, Step, Tree};
 use crate::word::Word;
 
@@ -42,6 +44,10 @@ pub(crate) struct Builder<'a> {
     pub(crate) room: RawFd,
     /// Whether root called, and COMMAND will not be able to take a mount of ours away.
     pub(crate) bare_root: bool,
+    /// The maps of a nested user namespace with ranges.
+    pub(crate) nested: Option<&'a Maps>,
+    /// The mounts that archives were unpacked into.
+    pub(crate) unpacked: Vec<u64>,
 }
 
 /// The parts of procfs that steer the kernel.
@@ -116,6 +122,17 @@ impl Builder<'_> {
                 let file = self.root.file(dest, perms)?;
                 tree::copy(content, file, dest)
             }
+            Step::Tar { mount, content, number, dest, perms } => {
+                let job = Job {
+                    nested: self.nested,
+                    proc: self.proc,
+                    number,
+                    dest,
+                    is_upper: mount.is_none(),
+                    sets_root_mode: perms.is_none(),
+                };
+                self.tar(&job, mount, content)
+            }
             Step::Dir { dest, perms } => self.root.directory(dest, perms),
             Step::Symlink { target, dest } => self.root.symlink(target, dest, 0),
             Step::Chmod { perms, path } => self.chmod(perms, path),
@@ -144,6 +161,31 @@ impl Builder<'_> {
     fn attach(&mut self, dest: &CStr, tree: Tree, depth: Depth, perms: u32) -> Result<()> {
         self.root.attach(tree.fd.as_fd(), dest, tree.node, perms)?;
         self.set_flags(&tree, depth, dest)?;
+        self.keep(tree.fd);
+        Ok(())
+    }
+
+    /// Unpacks an archive into a new tmpfs, or on top of what an earlier one has left in its own.
+    fn tar(&mut self, job: &Job<'_>, mount: Option<Mount>, content: OwnedFd) -> Result<()> {
+        let what = "Can't find the mount at";
+        let dest = job.dest;
+        let Some(mount) = mount else {
+            let point = self.root.existing_mount_point(dest)?;
+            let id = mount::mount_id(self.proc, point.as_fd()).at(what, dest)?;
+            if !self.unpacked.contains(&id) {
+                return Err(Error::about("Something covers what --tar has unpacked at", dest));
+            }
+            return tar::unpack(job, content, point.as_fd());
+        };
+        if root::is_full_mount(self.proc, dest).at(what, dest)? {
+            return Err(Error::about("--tar takes an empty place: there is a mount at", dest));
+        }
+        let tree = self.open(mount)?;
+        let perms = if job.sets_root_mode { 0o755 } else { 0 };
+        self.root.attach(tree.fd.as_fd(), dest, tree.node, perms)?;
+        self.set_flags(&tree, Depth::One, dest)?;
+        self.unpacked.push(mount::mount_id(self.proc, tree.fd.as_fd()).at(what, dest)?);
+        tar::unpack(job, content, tree.fd.as_fd())?;
         self.keep(tree.fd);
         Ok(())
     }

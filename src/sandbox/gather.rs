@@ -234,6 +234,18 @@ impl<'a> Gatherer<'a> {
                 let attributes = attributes.with(extra_attributes(*extra));
                 Gain::Content { content, dest, perms: *perms, attributes }
             }
+            Op::Tar { fd, dest, perms, size, extra, is_upper } => {
+                let content = self.fds.take(*fd).at("Can't unpack an archive at", dest)?;
+                let mount = if *is_upper {
+                    None
+                } else {
+                    let tree = self.tmpfs(dest, perms.unwrap_or(0o755), *size)?;
+                    let tree = with_extra(tree, *extra, || join("Can't mount tmpfs on", dest))?;
+                    Some(Mount::Open(tree))
+                };
+                let (number, perms) = (*fd, *perms);
+                Gain::Step(Step::Tar { mount, content, number, dest, perms })
+            }
             Op::Overlay { upper, layers, dest, extra } => {
                 Gain::Layers(upper, layers_of(upper, layers)?, dest, *extra)
             }

@@ -13,6 +13,7 @@ pub(crate) mod introduce;
 pub(crate) mod mask;
 pub(crate) mod root;
 pub(crate) mod shelf;
+pub(crate) mod tar;
 pub(crate) mod tree;
 
 use std::ffi::OsStr;
@@ -128,6 +129,8 @@ pub(crate) fn enter(
         shelf,
         room,
         bare_root,
+        nested: config.id_layers.as_ref().and_then(|layers| layers.nested.as_ref()),
+        unpacked: Vec::new(),
     };
     builder.start_with(base)?;
 

@@ -13,6 +13,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::mount::{MntFlags, MsFlags, umount2};
@@ -300,6 +301,30 @@ pub(crate) fn followed(path: &CStr) -> SysResult<OwnedFd> {
 /// Opens something that exists, as itself and not as what it may link to.
 pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
     open_path(path, OFlag::O_NOFOLLOW)
+}
+
+/// Whether there is a mount at a path, and something in it. A mount is known by what lies above it.
+pub(crate) fn is_full_mount(proc: BorrowedFd<'_>, path: &CStr) -> SysResult<bool> {
+    let point = match existing(path) {
+        Err(Errno::ENOENT) => return Ok(false),
+        other => other?,
+    };
+    if kind(point.as_fd())? != SFlag::S_IFDIR {
+        return Ok(false);
+    }
+    let above = openat(&point, c"..", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    let (here, there) = (fstat(&point)?, fstat(&above)?);
+    let is_root = (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino);
+    if !is_root && mount::mount_id(proc, point.as_fd())? == mount::mount_id(proc, above.as_fd())? {
+        return Ok(false);
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    for entry in Dir::openat(&point, c".", flags, Mode::empty())?.iter() {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Goes to the root of the mount namespace. A caller in a chroot has another one, and a new root

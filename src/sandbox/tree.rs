@@ -4,7 +4,7 @@
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
@@ -76,6 +76,8 @@ pub(crate) enum Step {
     Dev { parts: DevParts, dest: Word },
     /// Copies a file.
     File { content: OwnedFd, dest: Word, perms: u32 },
+    /// Unpacks an archive, at first into a tmpfs that is to be attached.
+    Tar { mount: Option<Mount>, content: OwnedFd, number: RawFd, dest: Word, perms: Option<u32> },
     /// `--dir`
     Dir { dest: Word, perms: u32 },
     /// `--symlink`
@@ -101,6 +103,7 @@ impl Step {
                 nodes.iter_mut().map(|(_, mount)| mount).chain([tmpfs, pts]).collect()
             }
             Self::Same { mount: Some((mount, _)), .. } => vec![mount],
+            Self::Tar { mount, .. } => mount.iter_mut().collect(),
             _ => vec![],
         }
     }
