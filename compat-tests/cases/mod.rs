@@ -55,6 +55,7 @@ mod signals;
 mod sources;
 mod status;
 mod syscalls;
+mod tar;
 mod tcp;
 mod terminals;
 mod timeout;
@@ -117,6 +118,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("sources", sources::cases()),
         ("status", status::cases()),
         ("syscalls", syscalls::cases()),
+        ("tar", tar::cases()),
         ("tcp", tcp::cases()),
         ("terminals", terminals::cases()),
         ("timeout", timeout::cases()),

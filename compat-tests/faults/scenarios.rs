@@ -43,6 +43,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "same", share: 3, case: |_| Ok(same()) },
     Scenario { name: "id_ranges", share: 3, case: |_| Ok(id_ranges()) },
     Scenario { name: "few_files", share: 3, case: |_| Ok(few_files()) },
+    Scenario { name: "tar", share: 3, case: |_| archives() },
     Scenario { name: "maps_by_others", share: 3, case: |owner| Ok(maps_by_others(owner)) },
 ];
 
@@ -297,4 +298,22 @@ fn maps_by_others((uid, gid): (u32, u32)) -> Case {
         })
         .run(PROBE)
         .run(VIEWS)
+}
+
+/// Two archives, of which the second one takes away something and replaces something.
+fn archives() -> Result<Case> {
+    let script = "set -e; t=$(mktemp -d); cd $t; mkdir -p d/s; echo 1 > d/a; echo 1 > d/s/b; ln d/a h; ln -s d l; mkfifo p; tar -cf 1 d h l p
+        rm -r d h l p; mkdir -p d; echo 2 > l; : > d/.wh.s; tar -cf 2 l d; cat 1 2; wc -c < 1 >&2; rm -r $t";
+    let made = std::process::Command::new("sh").args(["-c", script]).output().map_err(|error| error.to_string())?;
+    let length: usize = String::from_utf8_lossy(&made.stderr).trim().parse().map_err(|error| format!("no archive: {error}"))?;
+    let (first, second) = made.stdout.split_at_checked(length).ok_or("no second archive")?;
+    Ok(seen("tar")
+        .on_host()
+        .options(["--tmpfs", "/tmp", "--tar", "21", "/tmp/x", "--tar", "22", "/tmp/x"])
+        .options(BIND_PROBE)
+        .fd(21, Fd::memfd(first))
+        .fd(22, Fd::memfd(second))
+        .run(BOUND_PROBE)
+        .run(VIEWS)
+        .run(["list:/tmp/x"]))
 }

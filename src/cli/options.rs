@@ -713,8 +713,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          bwrap, and what it has started then lives on: use --unshare-pid against that. With \
          --as-pid-1 the kernel keeps SIGTERM from a COMMAND that has no handler for it.",
         |p, v| v.last_wins(&mut p.config.timeout, |v| Timeout::parse(v.text()))),
-    row!(Beyond, CommandLine, "--dry-run", [], "Show what would be done, and do nothing",
-    row!(Beyond, "--tar", [FD, DEST], "Unpack the tar archive FD at DEST, in memory",
+    row!(Beyond, Anywhere, "--tar", [FD, DEST], "Unpack the tar archive FD at DEST, in memory",
         "The first --tar of a DEST mounts a tmpfs there, with the size of a --size before it, else at \
          most half of the memory, and the mode of a --perms before it, else that of the archive or \
          0755. Each further one is a layer of an image on top of what is there already: what has the \
@@ -728,7 +727,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          headers for one of them. Owners that are not mapped become the user who the sandbox runs as. \
          Devices and extended attributes are left out, with a warning that counts them.",
         |p, v| p.tar(v)),
-    row!(Beyond, "--dry-run", [], "Show what would be done, and do nothing",
+    row!(Beyond, CommandLine, "--dry-run", [], "Show what would be done, and do nothing",
         "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the \
          names in policies that are no system call's here, and the file system as a tree. Sources \
          are looked for, and what is missing is said; nothing else is touched, and COMMAND is not \

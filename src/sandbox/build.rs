@@ -178,7 +178,7 @@ impl Builder<'_> {
             return tar::unpack(job, content, point.as_fd());
         };
         if root::is_full_mount(self.proc, dest).at(what, dest)? {
-            return Err(Error::about("--tar takes an empty place: there is a mount at", dest));
+            return Err(Error::about("--tar writes to no mount that has something in it:", dest));
         }
         let tree = self.open(mount)?;
         let perms = if job.sets_root_mode { 0o755 } else { 0 };

@@ -11,11 +11,13 @@
 //! cargo fuzz run -s none --fuzz-dir . words -- -max_len=512 -max_total_time=300 -close_fd_mask=2 -rss_limit_mb=8192
 //! ```
 //!
-//! The targets are `words`, `args`, `profile`, `seccomp`, `policy` and `mountinfo`. No sanitizer is needed: there is no unsafe code here, and what the
+//! The targets are `words`, `args`, `profile`, `seccomp`, `policy`, `mountinfo` and `tar`. No sanitizer is needed: there is no unsafe code here, and what the
 //! parser keeps until the process ends would be called a leak. Its warnings would fill the screen, so stderr is closed.
 //! `cargo test --no-default-features` runs every target over inputs from a small generator, without libFuzzer.
 #![expect(dead_code, reason = "the program's modules have more in them than what is fuzzed")]
 
+#[path = "../../../src/archive/mod.rs"]
+mod archive;
 #[path = "../../../src/cli/mod.rs"]
 mod cli;
 #[path = "../../../src/config/mod.rs"]
@@ -44,6 +46,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 
+use archive::fault::Fault;
+use archive::header::What;
+use archive::read::Archive;
 use cli::parse;
 use cli::record::{Pending, Recorder, Request};
 use confine::seccomp::{self, policy};
@@ -96,6 +101,7 @@ const BEYOND: &[&[u8]] = &[
     b"--same",
     b"--scope-",
     b"--seccomp-",
+    b"--tar",
     b"--tcp-",
     b"--uid-map",
 ];

@@ -231,3 +231,88 @@ fn policy() {
         fuzz::policy(&input);
     }
 }
+
+/// A header block, mostly with the right checksum.
+fn header(random: &Random) -> Vec<u8> {
+    let mut block = vec![0; 512];
+    let names: [&[u8]; 6] = [b"f", b"d/", b"../x", b".wh.x", b"", b"/a//b"];
+    let sizes: [&[u8]; 8] = [
+        b"0",
+        b"1",
+        b"1000",
+        b"3000",
+        b"77777777777",
+        b"\x80\0\0\0\x7f\xff\xff\xff",
+        b"\xff",
+        b"9",
+    ];
+    let magics: [&[u8]; 3] = [b"ustar\x0000", b"ustar  \0", b""];
+    let fields = [
+        (0, random.pick(&names)),
+        (100, &b"0000755"[..]),
+        (124, random.pick(&sizes)),
+        (157, random.pick(&names)),
+        (257, random.pick(&magics)),
+    ];
+    for (at, bytes) in fields {
+        block[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    block[156] = random.pick(b"00000\x001234567xxxgLKSSVM");
+    if block[156] == b'S' {
+        let rows = [&b"00000000000\x0000000000001\0"[..], b"00000000010\x0000000000007\0", b"junk"];
+        block[386..].iter_mut().zip(random.pick(&rows)).for_each(|(to, from)| *to = *from);
+        block[482] = random.pick(b"\0\0\x01");
+        block[483..494].copy_from_slice(random.pick(&[
+            b"00000001000",
+            b"00000000001",
+            b"77777777777",
+        ]));
+    }
+    block[148..156].fill(b' ');
+    let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    if random.below(20) == 0 {
+        let at = random.below(512);
+        block[at] ^= 1;
+    }
+    block
+}
+
+#[test]
+fn tar() {
+    let random = Random::of(6, 0);
+    let lines: [&[u8]; 14] = [
+        b"8 path=a\n",
+        b"9 size=1\n",
+        b"12 size=1000\n",
+        b"13 mtime=1.5\n",
+        b"22 GNU.sparse.major=1\n",
+        b"22 GNU.sparse.minor=0\n",
+        b"25 GNU.sparse.realsize=9\n",
+        b"21 GNU.sparse.size=9\n",
+        b"22 GNU.sparse.map=0,1\n",
+        b"1\n0\n1\n",
+        b"99999 a=b\n",
+        b"25 SCHILY.xattr.user.a=b\n",
+        b"\0\0\0\0",
+        b"4 =\n",
+    ];
+    for _ in 0..runs() {
+        let mut input = vec![];
+        for _ in 0..random.below(8) {
+            if random.below(8) > 0 {
+                input.extend(header(&random));
+            }
+            let mut content = vec![];
+            for _ in 0..random.below(5) {
+                content.extend(random.pick(&lines));
+            }
+            if random.below(8) > 0 {
+                content.resize(content.len().next_multiple_of(512), 0);
+            }
+            input.extend(content);
+        }
+        input.resize(input.len() + [0, 512, 1024, 1024, 1300][random.below(5)], 0);
+        fuzz::tar(&input);
+    }
+}
