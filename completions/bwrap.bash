@@ -87,6 +87,7 @@ declare -gA _bwrap_operands=(
     [--gid-map]='text text text'
     [--forward-signals]=''
     [--timeout]='text'
+    [--tar]='fd path'
     [--dry-run]=''
     [--dry-run-json]='fd'
     [--same]='path'

@@ -127,6 +127,7 @@ complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sand
 complete -c bwrap -n '__bwrap_at option' -l gid-map -d 'Map group ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l forward-signals -d 'Pass signals on to COMMAND'
 complete -c bwrap -n '__bwrap_at option' -l timeout -d 'End the sandbox SECONDS after COMMAND has started'
+complete -c bwrap -n '__bwrap_at option' -l tar -d 'Unpack the tar archive FD at DEST, in memory'
 complete -c bwrap -n '__bwrap_at option' -l dry-run -d 'Show what would be done, and do nothing'
 complete -c bwrap -n '__bwrap_at option' -l dry-run-json -d 'Write what would be done as JSON to FD, and do nothing'
 complete -c bwrap -n '__bwrap_at option' -l same -d 'Show the host\'s PATH at the same place, writable'
@@ -144,7 +145,7 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
             --block-fd --userns-block-fd --info-fd --json-status-fd --dry-run-json \
             --error-fd
             string split ' ' 'fd'
-        case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data
+        case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data --tar
             string split ' ' 'fd path'
         case --chdir --lock-file --remount-ro --overlay-src --tmp-overlay --ro-overlay \
             --proc --dev --tmpfs --mqueue --dir --seccomp-policy --mask --same --ro-same \

@@ -12,6 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(layers());
     cases.extend(places());
     cases.extend(hostile());
+    cases.extend(harmless());
     cases.extend(limits());
     cases.extend(words());
     cases.into_iter().map(patient).collect()
@@ -19,7 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// Ours alone, and with the time that programs need which make archives.
 fn patient(case: Case) -> Case {
-    Case { timeout: Duration::from_secs(180), ..case.ours_only() }
+    Case { timeout: Duration::from_mins(3), ..case.ours_only() }
 }
 
 /// An entry for an archive that is made here.
@@ -98,9 +99,9 @@ fn listed(name: &str, archives: &[Vec<u8>], lines: &str) -> Case {
 }
 
 /// Lists a tree with all that an archive says of it.
-const LIST: &str = r#"list() { (cd $1; find . -printf '%P %y %m %n %T@ %l|%U:%G\n' | sort;
+const LIST: &str = r"list() { (cd $1; find . -printf '%P %y %m %n %T@ %l|%U:%G\n' | sort;
     find . -type f -printf '%P %s\n' | sort; find . -type f -size -2M -exec sha256sum {} + | sort
-    [ ! -e sparse ] || dd if=sparse bs=1 skip=4499999999 count=3 status=none | od -c); }"#;
+    [ ! -e sparse ] || dd if=sparse bs=1 skip=4499999999 count=3 status=none | od -c); }";
 
 /// A tree that shows what archives can hold.
 const TREE: &str = r#"
@@ -122,9 +123,12 @@ fn as_tar_does() -> Vec<Case> {
         ("pax_sparse_0_1", "tar -C tree --sparse --sparse-version=0.1 --format=posix -cf a.tar ."),
         ("ustar", "rm -r tree/0* tree/long* tree/sparse tree/empty; tar -C tree --format=ustar -cf a.tar ."),
         ("v7", "rm -r tree/0* tree/long* tree/sparse tree/fifo tree/empty; tar -C tree --format=v7 -cf a.tar ."),
-        ("bsdtar_pax", "bsdtar -C tree --format=pax -cf a.tar ."),
-        ("bsdtar_gnu", "rm tree/sparse; bsdtar -C tree --format=gnutar -cf a.tar ."),
-        ("python", "rm tree/sparse; python3 -c \"import tarfile; t = tarfile.open('a.tar', 'w'); t.add('tree', '.')\""),
+        ("bsdtar_pax", "rm -r tree/f[!i]* tree/empty; truncate -s 1M tree/sparse; bsdtar -C tree --format=pax -cf a.tar ."),
+        ("bsdtar_gnu", "rm tree/sparse tree/f[!i]*; bsdtar -C tree --format=gnutar -cf a.tar ."),
+        (
+            "python",
+            "rm tree/sparse tree/f[!i]*; python3 -c \"import tarfile; t = tarfile.open('a.tar', 'w'); t.add('tree', '.'); t.close()\"",
+        ),
         // Nothing says which directories there are, or they come after what is in them.
         (
             "without_directories",
@@ -135,10 +139,17 @@ fn as_tar_does() -> Vec<Case> {
     ];
     let case = |(name, make): (&str, &str)| {
         // Of what an archive does not say, nothing can be the same: the times of such directories.
-        let strip = if name == "without_directories" { "sed '/ d 755 /s/ [0-9.]* |/ |/'" } else { "cat" };
+        // bsdtar forgets that of the destination.
+        let strip = match name {
+            "without_directories" => "sed '/ d 755 /s/ [0-9.]* |/ |/'",
+            "bsdtar_pax" | "bsdtar_gnu" => "sed 1d",
+            _ => "cat",
+        };
+        // GNU tar gives up on times of directories whose files are not all behind them.
+        let oracle = if name.starts_with("bsdtar") { "bsdtar" } else { "tar --warning=no-timestamp" };
         Case::new(&format!("as_tar_does_{name}")).file("list", LIST).script(&format!(
             "set -e; umask 022; . ./list; {TREE}; {make}
-             mkdir out; tar -C out --warning=no-timestamp -xpf a.tar; list out | {strip} > expected
+             mkdir out; {oracle} -C out -xpf a.tar; list out | {strip} > expected
              {{bwrap}} --ro-bind / / --tmpfs /srv --tar 5 /srv/x sh -c '. ./list; list /srv/x' 5< a.tar > full
              {strip} < full > found; diff expected found; chmod -R u+w tree out; rm -r tree out; echo same",
         ))
@@ -183,7 +194,7 @@ fn layers() -> Vec<Case> {
         || tar(&[dir("d/"), file("d/a", "1"), file("d/b", "1"), dir("d/s/"), file("d/s/c", "1"), file("e", "1"), link("l", "d")]);
     let all = "d d 755\nd/a f 644\nd/b f 644\nd/s d 755\nd/s/c f 644\ne f 644\nl l 777 d\n";
     let without = |gone: &[&str]| -> String {
-        all.lines().filter(|line| !gone.contains(&line.split(' ').next().unwrap_or(""))).map(|line| format!("{line}\n")).collect()
+        all.split_inclusive('\n').filter(|line| !gone.contains(&line.split(' ').next().unwrap_or(""))).collect()
     };
     let upper = |name: &str, entries: &[Entry], lines: &str| listed(&format!("layer_{name}"), &[lower(), tar(entries)], lines);
     vec![
@@ -247,11 +258,7 @@ fn places() -> Vec<Case> {
             .on_host()
             .options(["--tmpfs", "/srv", "--noexec", "--nosymfollow", "--tar", "11", "/srv/x"])
             .fd(11, Fd::pipe(tar(&[dir("d/"), link("l", "d"), file("l/f", "x")])))
-            .run([
-                "sh",
-                "-c",
-                "findmnt -no OPTIONS /srv/x | grep -o noexec; cat /srv/x/d/f; cat /srv/x/l/f 2> /dev/null || echo refused",
-            ])
+            .run(["sh", "-c", "findmnt -no OPTIONS /srv/x | grep -o noexec; cat /srv/x/d/f; cat /srv/x/l/f 2>&- || echo refused"])
             .ok()
             .stdout("noexec\nxrefused\n"),
         // Nothing is written to the host, whatever the archive says.
@@ -384,6 +391,12 @@ fn hostile() -> Vec<Case> {
         refused("size_of_4_gib", lying(1 << 32), "entry 1, f: it ends too early"),
         refused("something_else", b"hello\n".repeat(200), "a header has a wrong checksum, or this is no tar archive"),
         refused("control_characters", tar(&[file("../\x1b[31mred\n", "")]), &format!("entry 1, ../?[31mred?: {upwards}")),
+    ]
+}
+
+/// What is odd and has a meaning, which is the same as everywhere else or inside the destination.
+fn harmless() -> Vec<Case> {
+    vec![
         // What leads out stays inside: `/` is the destination, and above it there is nothing.
         listed("absolute", &[tar(&[file("/f", "x"), file("//a///b", "x")])], "a d 755\na/b f 644\nf f 644\n"),
         listed(

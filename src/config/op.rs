@@ -168,6 +168,7 @@ impl Op {
             Self::Data { access: ReadWrite, .. } => "--bind-data",
             Self::Data { access: ReadOnly, .. } => "--ro-bind-data",
             Self::Symlink { .. } => "--symlink",
+            Self::Tar { .. } => "--tar",
             Self::Chmod { .. } => "--chmod",
         }
     }

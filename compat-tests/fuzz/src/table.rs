@@ -234,6 +234,8 @@ fn operation(op: &Op) -> String {
             format!("{name} {fd} {} {perms:o}", shown(*dest))
         }
         Op::Symlink { target, dest } => format!("--symlink {} {}", shown(*target), shown(*dest)),
+        // The second parser does not know it.
+        Op::Tar { fd, dest, .. } => format!("--tar {fd} {}", shown(*dest)),
         Op::Chmod { perms, path } => format!("--chmod {perms} {}", shown(*path)),
     }
 }
