@@ -266,7 +266,7 @@ fn markers_delimit_the_region() {
 #[test]
 fn names_are_unique_and_there_are_93() {
     let names: BTreeSet<_> = OPTIONS.iter().map(|row| row.name).collect();
-    assert_eq!((names.len(), OPTIONS.len()), (93, 93));
+    assert_eq!((names.len(), OPTIONS.len()), (94, 94));
     for name in names {
         let word = name.strip_prefix("--").expect(name);
         assert!(word.starts_with(|sign: char| sign.is_ascii_lowercase()), "{name}");
