@@ -15,6 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(nested());
     cases.extend(no_profiles());
     cases.extend(directories());
+    cases.extend(exposed());
     cases.extend(shown());
     cases.into_iter().map(Case::ours_only).collect()
 }
@@ -376,5 +377,56 @@ fn shown() -> Vec<Case> {
                 )
             },
         ),
+    ]
+}
+
+/// A profile that COMMAND can rewrite is a sandbox that it chooses for the next time.
+fn exposed() -> Vec<Case> {
+    let warned = |name: &str, path: &str, options: &[&str]| {
+        let line = format!("bwrap: Profile {path} lies where COMMAND can write: put it elsewhere\n");
+        Case::new(name)
+            .on_host()
+            .options(["--profile", path])
+            .options(options)
+            .run(["true"])
+            .file("p", "")
+            .file("sub/p", "")
+            .status(0)
+            .stderr(&line)
+    };
+    let silent = |name: &str, path: &str, options: &[&str]| {
+        Case::new(name).on_host().options(["--profile", path]).options(options).run(["true"]).file("p", "").file("sub/p", "").ok()
+    };
+    let whole = ["--bind", "{dir}", "{dir}"];
+    vec![
+        warned("exposed_by_a_bind", "p", &whole),
+        warned("exposed_by_its_own_bind", "{dir}/p", &["--bind", "{dir}/p", "{dir}/p"]),
+        warned("exposed_elsewhere", "sub/p", &["--tmpfs", "/mnt", "--bind", ".", "/mnt/x"]),
+        warned("exposed_by_same", "p", &["--same-try", "{dir}"]),
+        warned("exposed_by_a_link", "l", &whole).symlink("sub/p", "l"),
+        warned("exposed_by_an_fd", "p", &["--bind-fd", "7", "{dir}"]).fd(7, Fd::o_path("{dir}")),
+        warned("exposed_by_an_overlay", "sub/p", &["--dry-run", "--overlay-src", "/usr", "--overlay", "sub", "work", "/mnt"])
+            .dir("work"),
+        // The directory around it can be moved away.
+        warned(
+            "exposed_below_what_can_be_moved",
+            "sub/p",
+            &["--bind", "{dir}", "{dir}", "--ro-bind", "{dir}/sub/p", "{dir}/sub/p"],
+        ),
+        warned("exposed_again", "p", &["--bind", "{dir}", "{dir}", "--ro-bind", "{dir}", "{dir}", "--bind", "{dir}", "{dir}"]),
+        silent("covered_itself", "p", &["--bind", "{dir}", "{dir}", "--ro-bind", "{dir}/p", "{dir}/p"]),
+        silent("covered_by_its_directory", "sub/p", &["--bind", "{dir}", "{dir}", "--ro-bind", "{dir}/sub", "{dir}/sub"]),
+        silent("covered_by_a_tmpfs", "p", &["--bind", "{dir}", "{dir}", "--tmpfs", "{dir}"]),
+        silent("covered_by_remounting", "p", &["--bind", "{dir}", "{dir}", "--remount-ro", "{dir}"]),
+        silent("only_read", "p", &["--ro-bind", "{dir}", "{dir}"]),
+        silent("not_for_this_caller", "{dir}/others/p", &["--bind", "{dir}/others", "{dir}/others"]).user_only().setup(|s| {
+            s.file("others/p", "")?;
+            s.mode("others/p", 0o644)?;
+            s.mode("others", 0o755)?;
+            s.keep_for_root("others/p");
+            s.keep_for_root("others");
+            Ok(())
+        }),
+        silent("built_in_ones_are_nowhere", "@net", &whole).file("@net", ""),
     ]
 }

@@ -4,6 +4,7 @@
 //! [`settle`] adds what follows from it for this caller; from then on all of it is read only.
 
 pub(crate) mod check;
+pub(crate) mod exposed;
 pub(crate) mod op;
 pub(crate) mod privileges;
 pub(crate) mod settle;

@@ -36,6 +36,7 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     let config = config.check(host.caller, userns_offered)?;
     Step::System.begin();
     config.landlock.check()?;
+    config.warn_of_profiles();
     // The caller's environment says so, and not COMMAND's.
     let colour = config.switches.dry_run && render::wants_colour();
     edit_environment(&config.environment);

@@ -15,3 +15,5 @@ pub(crate) mod process;
 #[path = "../../../../src/kernel/program.rs"]
 pub(crate) mod program;
 pub(crate) mod sys;
+#[path = "../../../../src/kernel/way.rs"]
+pub(crate) mod way;
