@@ -127,18 +127,31 @@ impl Error {
         matches!(self.cause, Some(Cause::Usage))
     }
 
-    /// Writes the diagnostic on stderr, and its document where one is wanted.
-    pub(crate) fn print(&self) {
+    /// The option that it is about.
+    pub(crate) const fn option(&self) -> Option<&'static str> {
+        self.option
+    }
+
+    /// The line on stderr, without what it begins with.
+    pub(crate) fn line(&self) -> Vec<u8> {
         let mut text = self.what.clone();
         match self.cause {
-            Some(Cause::Silent) => return,
             Some(Cause::Mount(Errno::ENOSPC)) => text.extend_from_slice(MOUNT_LIMIT),
             Some(Cause::Os(errno) | Cause::Mount(errno)) => {
                 text.extend_from_slice(b": ");
                 text.extend_from_slice(describe(errno).as_bytes());
             }
-            Some(Cause::Usage) | None => {}
+            Some(Cause::Usage | Cause::Silent) | None => {}
         }
+        text
+    }
+
+    /// Writes the diagnostic on stderr, and its document where one is wanted.
+    pub(crate) fn print(&self) {
+        if self.is_reported() {
+            return;
+        }
+        let text = self.line();
         // First, because stderr may be a pipe that nobody reads.
         report::tell(&Failure {
             option: self.option,

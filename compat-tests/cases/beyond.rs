@@ -76,11 +76,11 @@ fn limits() -> Vec<Case> {
             .tweak(nofile(64, 128))
             .claim(|o| o.expect_line("nofile: 100 100")),
         boxed("rlimit_last_one_is_shown")
-            .options(["--dry-run", "--rlimit", "nofile", "1", "--rlimit", "core", "5:6", "--rlimit", "nofile", "2:3"])
+            .options(["--dry-run", "--rlimit", "nofile", "1", "--rlimit", "cpu", "5:6", "--rlimit", "nofile", "2:3"])
             .run(["true"])
             .ok()
             .claim(|o| {
-                o.expect(o.stdout.contains("limits       core 5:6\n               nofile 2:3\n"), "not the last one alone")
+                o.expect(o.stdout.contains("limits       cpu 5:6\n               nofile 2:3\n"), "not the last one alone")
             }),
         // COMMAND's limit is no limit of the set-up, which has more files open than that.
         boxed("rlimit_for_command_only")
@@ -311,7 +311,8 @@ fn dry_runs() -> Vec<Case> {
         Case::new("dry_run_without_its_root")
             .options(["--ro-bind-try", "/nonexistent", "/", "--ro-bind-try", "/etc/passwd/x", "/x", "--dry-run"])
             .run(["true"])
-            .ok()
+            .status(1)
+            .stderr("")
             .claim(|o| {
                 o.expect_line("     /                          tmpfs, mode 0755")?;
                 o.expect(
@@ -323,7 +324,8 @@ fn dry_runs() -> Vec<Case> {
             .on_host()
             .options(["--bind", "/no\u{1b}[31m\npath\u{202e}", "/x", "--dry-run"])
             .run(["true"])
-            .ok()
+            .status(1)
+            .stderr("")
             .claim(|o| o.expect(o.stdout.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "control characters")),
         Case::new("dry_run_on_a_full_device")
             .on_host()

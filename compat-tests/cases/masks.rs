@@ -184,11 +184,13 @@ fn order() -> Vec<Case> {
             "hidden\n",
         ),
         Case::new("dry_run")
+            .on_host()
             .options(["--dry-run", "--mask", "/etc/shadow"])
             .run(["true"])
             .ok()
             .claim(|o| o.expect(o.stdout.contains("/etc/shadow") && o.stdout.contains("mask, if it exists"), "the mask")),
         Case::new("dry_run_json")
+            .on_host()
             .options(["--dry-run-json", "1", "--mask", "/x"])
             .run(["true"])
             .ok()

@@ -26,6 +26,7 @@ mod cgroup;
 mod cli;
 mod common;
 mod diagnostics;
+mod dry_run;
 mod escapes;
 mod filesystem;
 mod filters;
@@ -87,6 +88,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("cgroup", cgroup::cases()),
         ("cli", cli::cases()),
         ("diagnostics", diagnostics::cases()),
+        ("dry_run", dry_run::cases()),
         ("escapes", escapes::inside::cases()),
         ("escapes_planted", escapes::planted::cases()),
         ("escapes_process", escapes::process::cases()),

@@ -357,16 +357,19 @@ fn directories() -> Vec<Case> {
 fn shown() -> Vec<Case> {
     vec![
         with("dry_run", "# A comment.\n--tmpfs ${T:-/tmp}\n--profile q\n")
-            .file("q", "--dir /tmp/x\n")
-            .options(["--dry-run", "--dir", "/tmp/y"])
+            .file("q", "--dir /var/tmp/x\n")
+            .options(["--dry-run", "--dir", "/var/tmp/y"])
             .env("T", "/var/tmp")
             .run(["true"])
             .ok()
             .claim(|o| {
                 let text = o.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
                 o.expect(text.contains("/var/tmp tmpfs, mode 0755, nosuid, nodev, from p:2"), "what p says is not shown")?;
-                o.expect(text.contains("/tmp/x directory, mode 0755, from q:1"), "what q says is not shown")?;
-                o.expect(text.contains("/tmp/y directory, mode 0755 command"), "what is on the command line comes from there")?;
+                o.expect(text.contains("/var/tmp/x directory, mode 0755, from q:1"), "what q says is not shown")?;
+                o.expect(
+                    text.contains("/var/tmp/y directory, mode 0755 command"),
+                    "what is on the command line comes from there",
+                )?;
                 o.expect(text.contains("profiles p q file"), "the profiles are not listed")
             }),
         with("dry_run_json", "--tmpfs /tmp\n").options(["--dry-run-json", "7"]).fd(7, Fd::Capture).run(["true"]).ok().claim(

@@ -375,6 +375,7 @@ fn combined() -> Vec<Case> {
             .run(["true"])
             .fails("bwrap: COMMAND cannot be executed under the policy in {dir}/policy.json: it refuses execve"),
         Case::new("unknown_names_are_shown")
+            .on_host()
             .file(
                 "policy.json",
                 r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[

@@ -731,7 +731,13 @@ pub(crate) const OPTIONS: &[Row] = &[
         "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the \
          names in policies that are no system call's here, and the file system as a tree. Sources \
          are looked for, and what is missing is said; nothing else is touched, and COMMAND is not \
-         run. The exit status is 0.",
+         run. What would fail is marked, as far as that can be told: sources and destinations, \
+         COMMAND, its interpreter and the links that lead to them in the sandbox, --chdir, files that \
+         are not open, limits, and what the kernel lacks. Then the exit status is 1, or that of \
+         --setup-status, and otherwise 0. Notes at the end, which do not change the status, say \
+         what such a sandbox lets through or lacks: sockets of the host, variables that look like \
+         secrets, and the like. Of the files that options name by number only that of --args is \
+         read, and where it can be sought in, it is left as it was.",
         |p, _| { p.config.switches.dry_run = true; Ok(()) }),
     row!(Beyond, CommandLine, "--dry-run-json", [FD], "Write what would be done as JSON to FD, and do nothing",
         "The same as one JSON document. Members may be added; readers should ignore what they do \

@@ -3,7 +3,7 @@
 //! What each option is stands in [`crate::cli::options`], and what it records in
 //! [`crate::cli::record`].
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
 
 use lexopt::{Parser, RawArgs};
@@ -19,8 +19,9 @@ use crate::report;
 use crate::word::{self, Word};
 
 /// Reads a whole command line, without the program's own name.
-pub(crate) fn parse(words: impl ExactSizeIterator<Item = Word>) -> Result<Request> {
+pub(crate) fn parse(words: impl ExactSizeIterator<Item = Word> + Clone) -> Result<Request> {
     let mut recorder = Recorder::default();
+    recorder.is_dry = is_dry(words.clone().map(CStr::to_bytes));
     recorder.count(words.len())?;
     let mut words = Parser::from_args(words.map(|word| word::unread(word.to_bytes())));
     read_options(&mut recorder, &mut words)?;
@@ -29,18 +30,14 @@ pub(crate) fn parse(words: impl ExactSizeIterator<Item = Word>) -> Result<Reques
 
 /// Finds out where and how failures are to be told, before any can happen. The words are read as
 /// options, so that neither an option's value nor COMMAND's arguments count.
-pub(crate) fn foresee<'a>(mut words: impl Iterator<Item = &'a [u8]> + Clone) {
+pub(crate) fn foresee<'a>(words: impl Iterator<Item = &'a [u8]> + Clone) {
     const WANTED: [&[u8]; 2] = [b"--error-fd", b"--setup-status"];
     if !words.clone().any(|word| WANTED.contains(&word)) {
         return;
     }
     let (mut fd, mut status) = (None, None);
-    while let Some(word) = words.next().filter(|word| word.starts_with(b"-") && *word != b"--") {
-        // An option that does not exist is an error that comes later.
-        let operands = options::find(OsStr::from_bytes(word)).map_or(0, |row| row.operands.len());
-        let values: Vec<_> = words.by_ref().take(operands).collect();
-        let value = values.first().and_then(|&value| CString::new(value).ok());
-        match (word, value) {
+    for (option, value) in options_in(words) {
+        match (option, value.and_then(|value| CString::new(value).ok())) {
             (b"--error-fd", Some(value)) => fd = fd_number(&value).or(fd),
             (b"--setup-status", Some(value)) => status = status_number(&value).or(status),
             _ => {}
@@ -53,6 +50,26 @@ pub(crate) fn foresee<'a>(mut words: impl Iterator<Item = &'a [u8]> + Clone) {
     if let Some(file) = fd.filter(|_| report::file().is_none()).and_then(sys::keep_for_us) {
         report::use_file(file);
     }
+}
+
+/// Whether nothing is to be done, which has to be known before an option reads anything.
+fn is_dry<'a>(words: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
+    const WANTED: [&[u8]; 2] = [b"--dry-run", b"--dry-run-json"];
+    words.clone().any(|word| WANTED.contains(&word))
+        && options_in(words).any(|(option, _)| WANTED.contains(&option))
+}
+
+/// The options in words that have not been read yet, with their first values.
+fn options_in<'a>(
+    mut words: impl Iterator<Item = &'a [u8]>,
+) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
+    std::iter::from_fn(move || {
+        let word = words.next().filter(|word| word.starts_with(b"-") && *word != b"--")?;
+        // An option that does not exist is an error that comes later.
+        let operands = options::find(OsStr::from_bytes(word)).map_or(0, |row| row.operands.len());
+        let values: Vec<_> = words.by_ref().take(operands).collect();
+        Some((word, values.first().copied()))
+    })
 }
 
 /// Reads options until the first word that is none, or `--`. The words that remain are a command.
@@ -68,7 +85,10 @@ fn read_options(recorder: &mut Recorder, words: &mut Parser) -> Result<()> {
             _ => None,
         };
         recorder.read_file(|recorder, words| {
-            foresee(raw(words)?.as_slice().iter().map(|word| word.as_bytes()));
+            let unread = raw(words)?;
+            let unread = unread.as_slice().iter().map(|word| word.as_bytes());
+            foresee(unread.clone());
+            recorder.is_dry |= is_dry(unread);
             read_options(recorder, words)
         })?;
         read_profiles(recorder)?;

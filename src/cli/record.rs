@@ -71,6 +71,8 @@ pub(crate) struct Recorder {
     pub(crate) layers: Vec<Word>,
     /// How many words were seen, for the limit.
     words: usize,
+    /// Whether `--dry-run` or `--dry-run-json` is among the options, wherever it stands.
+    pub(crate) is_dry: bool,
     /// Whether the words come from `--args`.
     in_file: bool,
     /// The words of an `--args` that have not been gone through yet.
@@ -145,6 +147,9 @@ impl Recorder {
             return Err(Error::new("--args not supported in arguments file"));
         }
         let data = sys::read_all(fd, usize::MAX).context("Can't read --args data")?;
+        if self.is_dry {
+            sys::unread(fd, data.len());
+        }
         sys::close(fd);
         // The last word may do without its NUL byte.
         let words = data.split_inclusive(|&byte| byte == 0).take(MAX_ARGS + 1);
@@ -320,7 +325,7 @@ impl Recorder {
 
     /// `--seccomp FD`, whose program is read just before COMMAND.
     pub(crate) fn seccomp(&mut self, values: &mut Values<'_>) -> Result<()> {
-        if !self.config.seccomp_programs.is_empty() {
+        if !self.config.seccomp_programs.is_empty() || !self.config.unread_programs.is_empty() {
             return Err(Error::new("--seccomp cannot be combined with --add-seccomp-fd"));
         }
         values.last_wins(&mut self.config.fds.seccomp, Values::fd)
@@ -332,6 +337,10 @@ impl Recorder {
             return Err(Error::new("--add-seccomp-fd cannot be combined with --seccomp"));
         }
         let fd = values.fd()?;
+        if self.is_dry {
+            self.config.unread_programs.push(fd);
+            return Ok(());
+        }
         let program = seccomp::read(fd)?;
         sys::close(fd);
         self.config.seccomp_programs.push(program);

@@ -225,6 +225,8 @@ pub(crate) struct Config {
     pub(crate) file_label: Option<Word>,
     /// The programs of `--add-seccomp-fd`, read while parsing.
     pub(crate) seccomp_programs: Vec<Program>,
+    /// The fds of `--add-seccomp-fd`, with `--dry-run`, which reads none.
+    pub(crate) unread_programs: Vec<RawFd>,
     /// `--seccomp-policy` and `--seccomp-default`, in order.
     pub(crate) policies: Vec<Policy>,
     /// `--cap-add` and `--cap-drop`, in order.
@@ -242,6 +244,11 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// Whether nothing is done, and only shown.
+    pub(crate) const fn is_dry(&self) -> bool {
+        self.switches.dry_run || self.fds.dry_run_json.is_some()
+    }
+
     /// Whether there are id maps that only the monitor can write.
     pub(crate) fn has_ranges(&self) -> bool {
         self.maps != Maps::default()

@@ -194,6 +194,7 @@ impl Op {
                 | Self::Dev(_)
                 | Self::Tmpfs { .. }
                 | Self::Mqueue(_)
+                | Self::Tar { .. }
         )
     }
 

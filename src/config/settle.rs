@@ -7,10 +7,11 @@ use std::ops::Deref;
 
 use crate::config::privileges::Privileges;
 use crate::config::{Config, Want};
+use crate::confine::caps;
 use crate::confine::seccomp::policy::Facts;
 use crate::confine::seccomp::{self, Filter};
 use crate::confine::tcp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::{Caller, Host};
 use crate::kernel::idmap::Layers;
 
@@ -55,6 +56,10 @@ pub(crate) struct Settled {
     pub(crate) filters: Vec<Filter>,
     /// The names in policies that are no system call's here.
     pub(crate) unknown_calls: BTreeSet<Box<str>>,
+    /// What is wrong with policies, with `--dry-run`, which shows the rest.
+    pub(crate) policy_errors: Vec<Error>,
+    /// Policies that `--dry-run` does not read, because that would use them up.
+    pub(crate) unread_policies: Vec<String>,
 }
 
 impl Deref for Settled {
@@ -78,11 +83,20 @@ impl Settled {
             id_layers: layers,
             filters: Vec::new(),
             unknown_calls: BTreeSet::new(),
+            policy_errors: Vec::new(),
+            unread_policies: Vec::new(),
             config,
             host,
         };
         settled.settle_filters()?;
         Ok(settled)
+    }
+
+    /// Whether COMMAND may take mounts of ours away: by a capability that it still has once it is
+    /// executed, in the user namespace that the mounts belong to, and not in one below.
+    pub(crate) fn may_uncover(&self) -> bool {
+        let is_below = self.identity.nested || self.fds.userns2.is_some();
+        !is_below && self.privileges.after_exec & caps::SYS_ADMIN != 0
     }
 
     /// Which filters COMMAND gets, and in what order. The conditions in policies ask for its
@@ -95,10 +109,20 @@ impl Settled {
         }
         if !self.policies.is_empty() {
             let facts = Facts::of(self.privileges.after_exec);
+            let is_dry = self.config.is_dry();
             for policy in &self.config.policies {
-                let compiled = policy.compile(&facts).map_err(|error| error.of(policy.option()))?;
-                filters.push(Filter::meant(policy.name(), compiled.program));
-                self.unknown_calls.extend(compiled.unknown);
+                if is_dry && policy.is_stream() {
+                    self.unread_policies.push(format!("{}, which is not read here", policy.name()));
+                    continue;
+                }
+                match policy.compile(&facts).map_err(|error| error.of(policy.option())) {
+                    Ok(compiled) => {
+                        filters.push(Filter::meant(policy.name(), compiled.program));
+                        self.unknown_calls.extend(compiled.unknown);
+                    }
+                    Err(error) if is_dry => self.policy_errors.push(error),
+                    Err(error) => return Err(error),
+                }
             }
         }
         self.filters = seccomp::arrange(filters)?;

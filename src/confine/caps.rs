@@ -19,6 +19,9 @@ pub(crate) const SYS_ADMIN: u64 = 1 << Capability::CAP_SYS_ADMIN as u8;
 /// CAP_SYS_CHROOT
 pub(crate) const SYS_CHROOT: u64 = 1 << Capability::CAP_SYS_CHROOT as u8;
 
+/// What raises hard limits.
+pub(crate) const SYS_RESOURCE: u64 = 1 << Capability::CAP_SYS_RESOURCE as u8;
+
 /// What root needs to change what somebody else owns.
 pub(crate) const DAC_OVERRIDE: u64 = 1 << Capability::CAP_DAC_OVERRIDE as u8;
 

@@ -70,19 +70,30 @@ impl Limit {
         limits.push(self);
     }
 
+    /// Finds out whether it could be set by somebody who may or may not raise hard limits.
+    pub(crate) fn check(self, may_raise: bool) -> Result<()> {
+        match getrlimit(self.resource) {
+            Ok((_, most)) if !may_raise && self.hard > most => Err(self.beyond(most)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The words for a hard limit that is above the one there is.
+    fn beyond(self, most: rlim_t) -> Error {
+        let (name, hard, most) = (self.name, shown(self.hard), shown(most));
+        Error::new(format!(
+            "Can't raise the hard limit {name} to {hard}: it is {most}, and raising it takes CAP_SYS_RESOURCE in the initial user \
+             namespace"
+        ))
+    }
+
     /// Sets it for this process and all that it starts.
     pub(crate) fn set(self) -> Result<()> {
         let Self { name, resource, soft, hard } = self;
         let failure = || format!("Can't set the limit {name} to {}:{}", shown(soft), shown(hard));
         let Err(errno) = setrlimit(resource, soft, hard) else { return Ok(()) };
         match getrlimit(resource) {
-            Ok((_, most)) if errno == Errno::EPERM && hard > most => {
-                let (hard, most) = (shown(hard), shown(most));
-                Err(Error::new(format!(
-                    "Can't raise the hard limit {name} to {hard}: it is {most}, and raising it takes CAP_SYS_RESOURCE in the \
-                     initial user namespace"
-                )))
-            }
+            Ok((_, most)) if errno == Errno::EPERM && hard > most => Err(self.beyond(most)),
             _ => Err(errno).context(failure()),
         }
     }

@@ -1,7 +1,7 @@
 //! Why COMMAND cannot be executed: in the sandbox, once that has failed, or from outside, before
 //! anything is done.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, stat};
@@ -36,7 +36,10 @@ pub(crate) fn refused(
             Some(path) => lacks(&Here, path.to_bytes()),
             None => covered(ops).or_else(|| Some(not_in_path(&Here, file, outside))),
         },
-        Errno::EACCES => places(file).iter().find_map(|path| forbidden(path)),
+        Errno::EACCES => places(file).iter().find_map(|path| {
+            let name = path.to_string_lossy();
+            forbidden(path, &name).or_else(|| lacks(&Here, &absolute(path)?))
+        }),
         _ => None,
     }
 }
@@ -119,14 +122,18 @@ pub(crate) fn lacks(view: &impl View, path: &[u8]) -> Option<String> {
         if let Some(why) = walk(view, &needed).why_missing("is not in the sandbox") {
             return Some(format!("{name} is there, but it needs {}, which {why}", shown(&needed)));
         }
+        if let Node::File(Some(reached)) = walk(view, &needed).node
+            && let Some(why) = forbidden(&reached, &shown(&needed))
+        {
+            return Some(format!("{name} needs what cannot be executed: {why}"));
+        }
         path = needed;
     }
     None
 }
 
 /// Why a file may not be executed.
-fn forbidden(path: &CStr) -> Option<String> {
-    let name = path.to_string_lossy();
+pub(crate) fn forbidden(path: &CStr, name: &str) -> Option<String> {
     let status = stat(path).ok()?;
     if status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() {
         return Some(format!("{name} is a directory"));
@@ -141,8 +148,7 @@ fn forbidden(path: &CStr) -> Option<String> {
     if access(path, AccessFlags::X_OK).is_err() {
         return Some(format!("{name} may not be executed by this user"));
     }
-    let needed = interpreter(&head(path)?).and_then(|path| CString::new(path).ok())?;
-    (needed.as_c_str() != path).then(|| forbidden(&needed))?
+    None
 }
 
 /// `PT_INTERP` of elf(5).

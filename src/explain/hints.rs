@@ -43,13 +43,9 @@ pub(crate) fn user_namespaces(errno: Option<Errno>) -> Option<String> {
                 .to_owned(),
         );
     }
-    if says("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-        return Some(
-            "kernel.unprivileged_userns_clone is 0: root may allow it by sysctl kernel.unprivileged_userns_clone=1".to_owned(),
-        );
-    }
-    if says("/proc/sys/user/max_user_namespaces", "0") {
-        return Some("user.max_user_namespaces is 0: root may allow some by sysctl user.max_user_namespaces=10000".to_owned());
+    // Whoever was refused is an ordinary user where that matters.
+    if let Some(text) = switched_off(1) {
+        return Some(text);
     }
     if is_filtered() {
         return Some(
@@ -60,6 +56,19 @@ pub(crate) fn user_namespaces(errno: Option<Errno>) -> Option<String> {
     }
     is_chrooted()
         .then(|| "this is a chroot, in which the kernel makes no user namespaces: enter it by pivot_root instead".to_owned())
+}
+
+/// Which setting keeps this user from making user namespaces.
+pub(crate) fn switched_off(uid: u32) -> Option<String> {
+    if uid != 0 && says("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        return Some(
+            "kernel.unprivileged_userns_clone is 0: root may allow it by sysctl kernel.unprivileged_userns_clone=1".to_owned(),
+        );
+    }
+    says("/proc/sys/user/max_user_namespaces", "0").then(|| {
+        "user.max_user_namespaces is 0: root may allow some by sysctl user.max_user_namespaces=10000"
+            .to_owned()
+    })
 }
 
 /// Whether a filter of system calls has been installed.

@@ -65,7 +65,8 @@ pub(crate) struct Found {
     pub(crate) path: Vec<u8>,
     /// What is there.
     pub(crate) node: Node,
-    /// The links on the way: where each is, and its text.
+    /// The links that the last component that was asked for leads through, where each is and its
+    /// text: if nothing is at the end, that is why.
     pub(crate) links: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -78,6 +79,9 @@ impl Found {
         }
         let shown = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
         let Some((first, rest)) = self.links.split_first() else { return Some(missing.to_owned()) };
+        if self.links.len() >= MAX_LINKS {
+            return Some("is a link that leads in circles".to_owned());
+        }
         let mut text = format!("is a link to {}", shown(&first.1));
         let leads_on = rest.iter().map(|(at, _)| at).chain([&self.path]);
         let mut last = first.1.clone();
@@ -95,9 +99,12 @@ impl Found {
 
 /// Follows an absolute path.
 pub(crate) fn walk(view: &impl View, path: &[u8]) -> Found {
-    let mut left: VecDeque<Vec<u8>> = parts(path).collect();
-    let (mut here, mut links) = (Vec::new(), Vec::new());
-    while let Some(part) = left.pop_front() {
+    let mut left: VecDeque<_> = parts(path).map(|part| (part, true)).collect();
+    let (mut here, mut links, mut count) = (Vec::new(), Vec::new(), 0);
+    while let Some((part, is_asked)) = left.pop_front() {
+        if is_asked {
+            links.clear();
+        }
         if part == b".." {
             let above = here.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
             here.truncate(above);
@@ -106,12 +113,13 @@ pub(crate) fn walk(view: &impl View, path: &[u8]) -> Found {
         let at = [&here, &b"/"[..], &part].concat();
         let node = view.look(&at);
         match node {
-            Node::Link(text) if links.len() < MAX_LINKS => {
+            Node::Link(text) if count < MAX_LINKS => {
+                count += 1;
                 if text.starts_with(b"/") {
                     here.clear();
                 }
                 for part in parts(&text).rev() {
-                    left.push_front(part);
+                    left.push_front((part, false));
                 }
                 links.push((at, text));
             }
@@ -183,6 +191,9 @@ mod tests {
         let why = |path: &[u8]| walk(&Tree, path).why_missing("is not there");
         assert_eq!(why(b"/dir/file"), None);
         assert_eq!(why(b"/none").as_deref(), Some("is not there"));
+        // The link is not to blame.
+        assert_eq!(why(b"/whole/none").as_deref(), Some("is not there"));
+        assert_eq!(why(b"/loop").as_deref(), Some("is a link that leads in circles"));
         let lost = "is a link to dir/lost → /dir/lost → /none, which is missing";
         assert_eq!(why(b"/lost").as_deref(), Some(lost));
     }

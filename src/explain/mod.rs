@@ -1,8 +1,11 @@
 //! What bwrap says about itself: what a command line comes to, and what is probably behind a
 //! failure.
 
+pub(crate) mod check;
 pub(crate) mod command;
 pub(crate) mod hints;
 pub(crate) mod inside;
+pub(crate) mod notes;
 pub(crate) mod plan;
+pub(crate) mod planned;
 pub(crate) mod render;

@@ -15,7 +15,7 @@ use crate::config::settle::Settled;
 use crate::config::{Config, EnvEdit, Origin, Use, Want};
 use crate::confine::apparmor::Profile;
 use crate::confine::caps;
-use crate::error::describe;
+use crate::error::{Error, describe};
 use crate::kernel::idmap::Range;
 use crate::kernel::sys;
 use crate::kernel::way::{Stop, Way};
@@ -73,6 +73,66 @@ pub(crate) struct Plan<'a> {
     pub(crate) command: Vec<Text<'a>>,
     /// What COMMAND is told that its name is.
     pub(crate) argv0: Option<Text<'a>>,
+    /// What would fail, but for entries of the file system, which have their own.
+    pub(crate) problems: Vec<Problem>,
+    /// Remarks.
+    pub(crate) notes: Vec<Note>,
+}
+
+/// The part of the plan that a problem belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Namespaces and ids.
+    Namespaces,
+    /// Resource limits.
+    Limits,
+    /// Filters of system calls.
+    Filters,
+    /// Landlock, AppArmor, control groups.
+    Restrictions,
+    /// Locks and PID 1.
+    Processes,
+    /// Open files.
+    Files,
+    /// Where COMMAND starts.
+    Directory,
+    /// COMMAND itself.
+    Command,
+}
+
+/// Why the sandbox could not start, but for what is wrong with an entry of its file system.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem {
+    #[serde(skip)]
+    pub(crate) part: Part,
+    /// The option that it is about.
+    pub(crate) option: Option<&'static str>,
+    /// What is wrong.
+    pub(crate) message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(
+        part: Part,
+        option: Option<&'static str>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { part, option, message: message.into() }
+    }
+
+    /// An error that would be one.
+    pub(crate) fn of(part: Part, error: &Error) -> Self {
+        Self::new(part, error.option(), String::from_utf8_lossy(&error.line()))
+    }
+}
+
+/// One remark.
+#[derive(Debug, Serialize)]
+pub(crate) struct Note {
+    /// What it is about, in one word that does not change.
+    pub(crate) about: &'static str,
+    /// The remark.
+    pub(crate) message: String,
 }
 
 /// An option with the number of an open file.
@@ -159,7 +219,15 @@ impl<'a> Plan<'a> {
             directory: config.chdir.map(Text),
             command: config.command.iter().copied().map(Text).collect(),
             argv0: config.argv0.map(Text),
+            problems: Vec::new(),
+            notes: Vec::new(),
         }
+    }
+
+    /// Whether the sandbox could start, as far as it was checked.
+    pub(crate) fn starts(&self) -> bool {
+        let fails = |entry: &Entry<'_>| entry.problem.is_some() && entry.is_placed();
+        self.problems.is_empty() && !self.filesystem.iter().any(fails)
     }
 }
 
@@ -205,7 +273,13 @@ fn maps(config: &Settled) -> (Lines, Lines) {
 
 fn filters(config: &Settled) -> Vec<String> {
     let fd = config.fds.seccomp.map(|fd| format!("the program from fd {fd}"));
-    fd.into_iter().chain(config.filters.iter().map(|filter| filter.name.clone())).collect()
+    let unread = config.unread_programs.iter().map(|fd| format!("the program from fd {fd}"));
+    let names = config.filters.iter().map(|filter| filter.name.clone());
+    fd.into_iter()
+        .chain(unread)
+        .chain(names)
+        .chain(config.unread_policies.iter().cloned())
+        .collect()
 }
 
 fn restrictions(config: &Config) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 
 use crate::confine::caps;
 use crate::error::{is_plain, on_one_line};
-use crate::explain::plan::{Entry, Plan, Text, Variable};
+use crate::explain::plan::{Entry, Part, Plan, Text, Variable};
 use crate::kernel::environment;
 
 /// The width that is kept to.
@@ -29,6 +29,10 @@ pub(crate) fn wants_colour() -> bool {
 pub(crate) fn render(plan: &Plan<'_>, colour: bool) -> String {
     let mut page = Page { text: String::new(), colour };
     page.heading("nothing of this has been done");
+    if !plan.starts() {
+        let text = page.paint(RED, "the sandbox could not start: see what would fail");
+        _ = writeln!(page.text, "{text}");
+    }
     page.text.push('\n');
     facts(&mut page, plan);
     page.text.push('\n');
@@ -38,6 +42,8 @@ pub(crate) fn render(plan: &Plan<'_>, colour: bool) -> String {
     page.text.push('\n');
     page.heading("command");
     page.command(plan);
+    page.marks(plan, Part::Command, "");
+    page.notes(plan);
     page.text
 }
 
@@ -61,24 +67,31 @@ fn facts(page: &mut Page, plan: &Plan<'_>) {
     };
     page.fact("", plan.uid_map.is_empty(), &format!("uid map: {}", lines(&plan.uid_map)));
     page.fact("", plan.gid_map.is_empty(), &format!("gid map: {}", lines(&plan.gid_map)));
+    page.marks(plan, Part::Namespaces, "");
     page.fact("capabilities", false, &capabilities(&plan.capabilities));
     page.list("limits", &plan.limits);
+    page.marks(plan, Part::Limits, "");
     page.list("filters", &plan.filters);
+    page.marks(plan, Part::Filters, if plan.filters.is_empty() { "filters" } else { "" });
     page.fact(
         "",
         plan.unknown_calls.is_empty(),
         &format!("no system calls here: {}", plan.unknown_calls.join(", ")),
     );
     page.list("restrictions", &plan.restrictions);
+    page.marks(plan, Part::Restrictions, "");
     page.list("processes", &plan.processes);
+    page.marks(plan, Part::Processes, "");
     page.list("host name", &plan.hostname.iter().map(quoted).collect::<Vec<_>>());
     page.list("environment", &plan.environment.iter().map(edit).collect::<Vec<_>>());
     page.list(
         "open files",
         &plan.files.iter().map(|file| format!("{} {}", file.option, file.fd)).collect::<Vec<_>>(),
     );
+    page.marks(plan, Part::Files, "");
     page.list("profiles", &plan.profiles.iter().map(quoted).collect::<Vec<_>>());
     page.list("directory", &plan.directory.iter().map(quoted).collect::<Vec<_>>());
+    page.marks(plan, Part::Directory, "");
 }
 
 /// A set of capabilities, or what it lacks, if that is less.
@@ -185,6 +198,31 @@ impl Page {
     fn list(&mut self, label: &str, texts: &[String]) {
         for (index, text) in texts.iter().enumerate() {
             self.fact(if index == 0 { label } else { "" }, false, text);
+        }
+    }
+
+    /// What would fail of a part, below its facts.
+    fn marks(&mut self, plan: &Plan<'_>, part: Part, label: &str) {
+        let mut label = label;
+        for problem in plan.problems.iter().filter(|problem| problem.part == part) {
+            let text = format!("would fail: {}", on_one_line(&problem.message));
+            let text = self.paint(RED, &text);
+            _ = write!(self.text, "  {label:<width$}", width = COLUMN - 2);
+            self.wrapped(&text, COLUMN, COLUMN);
+            label = "";
+        }
+    }
+
+    /// The remarks.
+    fn notes(&mut self, plan: &Plan<'_>) {
+        if plan.notes.is_empty() {
+            return;
+        }
+        self.text.push('\n');
+        self.heading("notes");
+        for note in &plan.notes {
+            self.text.push_str("  ");
+            self.wrapped(&on_one_line(&note.message), 2, 4);
         }
     }
 

@@ -400,6 +400,14 @@ pub(crate) fn keep_for_us(fd: RawFd) -> Option<OwnedFd> {
     (result != -1).then(|| adopt(fd))
 }
 
+/// Takes back that so many bytes were read, where that is possible.
+pub(crate) fn unread(fd: RawFd, count: usize) {
+    if let Ok(count) = libc::off_t::try_from(count) {
+        // SAFETY: integers only.
+        _ = unsafe { libc::lseek(fd, -count, libc::SEEK_CUR) };
+    }
+}
+
 /// Reads an fd by number to its end. More than `limit` bytes are EFBIG.
 pub(crate) fn read_all(fd: RawFd, limit: usize) -> SysResult<Vec<u8>> {
     let mut data = Vec::new();

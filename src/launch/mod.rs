@@ -17,7 +17,9 @@ use crate::config::{Config, EnvEdit};
 use crate::confine::apparmor;
 use crate::confine::cgroup::leaf::Leaf;
 use crate::error::{self, Context, Error, Result};
+use crate::explain::check;
 use crate::explain::hints;
+use crate::explain::notes;
 use crate::explain::plan::Plan;
 use crate::explain::render;
 use crate::fds::{Fds, beyond_standard};
@@ -28,22 +30,25 @@ use crate::kernel::{environment, files};
 use crate::launch::clone::{clone_sandbox, join_user_namespace};
 use crate::launch::watch::{first_failure, watch};
 use crate::links::Ends;
-use crate::report::Step;
+use crate::report::{self, Step};
 use crate::sandbox;
 
 /// Sets the sandbox up and runs COMMAND in it; the result is the exit status.
 pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     let config = config.check(host.caller, userns_offered)?;
     Step::System.begin();
-    config.landlock.check()?;
+    if !config.is_dry() {
+        config.landlock.check()?;
+    }
     config.warn_of_profiles();
+    let caller = config.is_dry().then(notes::Caller::now).unwrap_or_default();
     // The caller's environment says so, and not COMMAND's.
     let colour = config.switches.dry_run && render::wants_colour();
     edit_environment(&config.environment);
     let mut fds = Fds::adopt(&config);
     let proc = openat(AT_FDCWD, c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
     let proc = proc.and_then(beyond_standard).context("Can't open /proc")?;
-    if config.apparmor.is_some() {
+    if config.apparmor.is_some() && !config.is_dry() {
         apparmor::check(proc.as_fd()).map_err(|error| error.of("--apparmor"))?;
     }
     host.tty = terminal();
@@ -53,9 +58,12 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     Step::Policies.begin();
     let config = Box::new(Settled::new(config, host)?);
     let host = &config.host;
-    if config.switches.dry_run || config.fds.dry_run_json.is_some() {
+    if config.is_dry() {
         Step::Plan.begin();
-        return show_plan(&config, &mut fds, colour);
+        let mut plan = Plan::of(&config);
+        let planned = check::check(&mut plan, &config, proc.as_fd());
+        notes::add(&mut plan, &config, &planned, &caller);
+        return show_plan(&plan, &config, &mut fds, colour);
     }
     Step::System.begin();
 
@@ -105,21 +113,20 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     })
 }
 
-/// Says what would be done.
-fn show_plan(config: &Settled, fds: &mut Fds, colour: bool) -> Result<i32> {
-    let plan = Plan::of(config);
+/// Says what would be done. The status says whether it could be.
+fn show_plan(plan: &Plan<'_>, config: &Settled, fds: &mut Fds, colour: bool) -> Result<i32> {
     if let Some(fd) = fds.take_optional(config.fds.dry_run_json).context("Can't write the plan")? {
-        let mut text = serde_json::to_vec_pretty(&plan)
+        let mut text = serde_json::to_vec_pretty(plan)
             .map_err(|error| Error::new(format!("Can't write the plan: {error}")))?;
         text.push(b'\n');
         files::write_all(fd.as_fd(), &text).context("Can't write the plan")?;
     }
     if config.switches.dry_run {
-        let text = render::render(&plan, colour);
+        let text = render::render(plan, colour);
         files::write_all(std::io::stdout().as_fd(), text.as_bytes())
             .context("Can't write the plan")?;
     }
-    Ok(0)
+    Ok(if plan.starts() { 0 } else { report::status() })
 }
 
 /// Applies the environment's edits to our own, in order.

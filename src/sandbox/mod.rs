@@ -27,7 +27,6 @@ use nix::unistd::{sethostname, setsid};
 
 use crate::config::settle::Settled;
 use crate::config::{Config, Use, Want};
-use crate::confine::caps;
 use crate::confine::cgroup::leaf;
 use crate::confine::selinux;
 use crate::error::{Context, Error, Result, join};
@@ -118,7 +117,7 @@ pub(crate) fn enter(
     }
     Step::FileSystem.begin();
     let lenient = config.switches.not_a_security_boundary;
-    let bare_root = is_root && !may_uncover(config);
+    let bare_root = is_root && !config.may_uncover();
     let mut builder = Builder {
         root: Root::new(proc),
         proc,
@@ -251,11 +250,4 @@ fn raise_open_files(operations: usize) -> Result<(Option<(rlim_t, rlim_t)>, rlim
 fn restore_open_files(limit: Option<(rlim_t, rlim_t)>) -> Result<()> {
     let Some((soft, hard)) = limit else { return Ok(()) };
     setrlimit(Resource::RLIMIT_NOFILE, soft, hard).context("Can't restore the limit of open files")
-}
-
-/// Whether COMMAND may take mounts of ours away: by a capability that it still has once it is
-/// executed, in the user namespace that the mounts belong to, and not in one below.
-fn may_uncover(config: &Settled) -> bool {
-    let is_below = config.identity.nested || config.fds.userns2.is_some();
-    !is_below && config.privileges.after_exec & caps::SYS_ADMIN != 0
 }

@@ -88,6 +88,11 @@ fn crowded(path: &CStr, uid: u32) -> Error {
     unsuitable("--cgroup: other processes live in the control group", path, "", uid)
 }
 
+/// Finds out whether there could be a group with these settings, and does nothing.
+pub(crate) fn check(settings: &[Setting], proc: BorrowedFd<'_>, caller: Caller) -> Result<()> {
+    Place::find(proc, caller.uid)?.check(settings)
+}
+
 /// A path from the root as one that is relative to its directory.
 fn relative(path: &[u8]) -> Result<CString> {
     let path = path.strip_prefix(b"/").unwrap_or(path);

@@ -23,7 +23,7 @@ use ::caps::Capability;
 use libc::sock_filter;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{FileStat, Mode, SFlag, stat};
 use seccompiler::{BackendError, SeccompAction, SeccompCmpOp, SeccompCondition};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
@@ -105,6 +105,13 @@ impl Policy {
             Self::BuiltIn => "--seccomp-default",
             Self::File(_) => "--seccomp-policy",
         }
+    }
+
+    /// Whether reading it would use something up, or wait: a pipe that a shell has made, for one.
+    pub(crate) fn is_stream(self) -> bool {
+        let Self::File(name) = self else { return false };
+        let kind = |status: FileStat| status.st_mode & SFlag::S_IFMT.bits();
+        stat(name).is_ok_and(|status| kind(status) != SFlag::S_IFREG.bits())
     }
 
     /// Reads and compiles it.

@@ -20,6 +20,9 @@ pub(crate) fn open(files: &[(c_int, Vec<u8>)]) {
     OPEN.set(files.iter().cloned().collect());
 }
 
+/// What was read stays read.
+pub(crate) fn unread(_: c_int, _: usize) {}
+
 /// No number in an input is an fd of ours.
 pub(crate) fn keep_for_us(_: c_int) -> Option<std::os::fd::OwnedFd> {
     None

@@ -1,0 +1,351 @@
+//! The sandbox as its options describe it, looked at from the host before anything is done.
+
+use std::ffi::{CStr, CString};
+
+use nix::errno::Errno;
+use nix::sys::stat::{SFlag, stat};
+use nix::unistd::{AccessFlags, access};
+
+use crate::config::op::{Access, Op, Source, Upper, components};
+use crate::error::describe;
+use crate::explain::inside::{Node, View, walk};
+use crate::kernel::way::{Stop, Way};
+
+/// What is put at a place.
+#[derive(Debug)]
+enum Content {
+    /// What the host has at a path, and whether it may be written to.
+    Tree(CString, Access),
+    /// An open file or directory of the caller's, which is only asked what it is.
+    Open(Node),
+    /// Directories of the host over each other, the uppermost first.
+    Layers(Vec<CString>, Access),
+    /// An empty directory of a file system of its own.
+    Empty,
+    /// A procfs.
+    Proc,
+    /// The devices of `--dev`.
+    Dev,
+    /// A file whose content is no concern here; whether it is a mount of its own.
+    File(bool),
+    /// A directory, if there is nothing yet.
+    Directory,
+    /// A symbolic link.
+    Link(Vec<u8>),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What one operation puts where.
+#[derive(Debug)]
+struct Placed {
+    at: Vec<u8>,
+    content: Content,
+    /// What `--remount-ro` has made of it.
+    read_only: bool,
+}
+
+/// The sandbox, operation by operation.
+#[derive(Debug, Default)]
+pub(crate) struct Planned {
+    placed: Vec<Placed>,
+}
+
+/// The path below another, which may be the same.
+fn below<'a>(path: &'a [u8], above: &[u8]) -> Option<&'a [u8]> {
+    if above == b"/" {
+        return Some(if path == b"/" { b"" } else { path });
+    }
+    path.strip_prefix(above).filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// What the host has at a path below a source.
+fn on_host(source: &CStr, rest: &[u8]) -> Node {
+    let Ok(path) = CString::new([source.to_bytes(), rest].concat()) else { return Node::Missing };
+    if !rest.is_empty() {
+        return Node::at(&path);
+    }
+    if path.is_empty() {
+        return Node::Directory;
+    }
+    // The source itself is followed where it is a link.
+    match stat(path.as_c_str()) {
+        Ok(status) if status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() => {
+            Node::Directory
+        }
+        Ok(_) => Node::File(Some(path)),
+        Err(_) => Node::Unknown,
+    }
+}
+
+impl Content {
+    /// Whether it hides what was there.
+    const fn covers(&self) -> bool {
+        !matches!(self, Self::File(false) | Self::Directory | Self::Link(_))
+    }
+
+    /// What there is at a path below it.
+    fn look(&self, rest: &[u8]) -> Node {
+        match (self, rest) {
+            (Self::Tree(source, _), _) => on_host(source, rest),
+            (Self::Open(node), b"") => node.clone(),
+            (Self::Layers(layers, _), _) => {
+                let mut nodes = layers.iter().map(|layer| on_host(layer, rest));
+                nodes.find(|node| *node != Node::Missing).unwrap_or(Node::Missing)
+            }
+            (Self::Empty | Self::Proc | Self::Dev | Self::Directory, b"")
+            | (Self::Dev, b"/shm" | b"/pts") => Node::Directory,
+            (Self::Empty, _) => Node::Missing,
+            (Self::Dev, b"/null" | b"/zero" | b"/full" | b"/random" | b"/urandom" | b"/tty") => {
+                Node::File(None)
+            }
+            (Self::File(_), b"") => Node::File(None),
+            (Self::Link(text), b"") => Node::Link(text.clone()),
+            _ => Node::Unknown,
+        }
+    }
+
+    /// Why nothing can be made below it.
+    fn refuses(&self, rest: &[u8]) -> Option<String> {
+        let host = |source: &CStr| {
+            let path = CString::new([source.to_bytes(), rest].concat()).ok()?;
+            match access(path.as_c_str(), AccessFlags::W_OK) {
+                Err(errno @ (Errno::EACCES | Errno::EROFS)) => Some(describe(errno)),
+                _ => None,
+            }
+        };
+        match self {
+            Self::Tree(_, Access::ReadOnly) => Some("is bound read-only".to_owned()),
+            Self::Tree(source, Access::ReadWrite) => {
+                host(source).map(|why| format!("is the host's: {why}"))
+            }
+            Self::Layers(_, Access::ReadOnly) => Some("is a read-only overlay".to_owned()),
+            Self::Proc => Some("is a procfs".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl View for Planned {
+    fn look(&self, path: &[u8]) -> Node {
+        let mut is_parent = path == b"/";
+        for placed in self.placed.iter().rev() {
+            if let Some(rest) = below(path, &placed.at)
+                && (rest.is_empty() || placed.content.covers())
+            {
+                match placed.content.look(rest) {
+                    // An earlier one may have something else there, and then it stays.
+                    Node::Directory if matches!(placed.content, Content::Directory) => {}
+                    Node::Missing if is_parent => return Node::Directory,
+                    node => return node,
+                }
+            }
+            is_parent |= below(&placed.at, path).is_some();
+        }
+        if is_parent { Node::Directory } else { Node::Missing }
+    }
+}
+
+impl Planned {
+    /// What an operation comes to on top of those before it; the result is why it cannot be done,
+    /// as far as that can be told.
+    pub(crate) fn add(&mut self, op: &Op) -> Option<String> {
+        match op {
+            Op::Same { path, access, .. } => return self.add_same(path, *access),
+            Op::RemountRo(dest) => {
+                let at = self.place(dest);
+                if self.look(&at) == Node::Missing {
+                    return Some("there is no such file".to_owned());
+                }
+                let last = self.placed.iter_mut().rfind(|placed| placed.at == at);
+                if let Some(placed) = last.filter(|placed| placed.content.covers()) {
+                    placed.read_only = true;
+                }
+                return None;
+            }
+            Op::Mask(dest) => {
+                let found = walk(self, &absolute(dest));
+                let content = match found.node {
+                    Node::Missing | Node::Link(_) => return None,
+                    Node::Directory => Content::Empty,
+                    Node::File(_) => Content::File(true),
+                    Node::Unknown => Content::Unknown,
+                };
+                self.placed.push(Placed { at: found.path, content, read_only: true });
+                return None;
+            }
+            Op::Chmod { path, .. } => {
+                let is_missing = walk(self, &absolute(path)).node == Node::Missing;
+                return is_missing.then(|| "there is no such file".to_owned());
+            }
+            _ => {}
+        }
+        let content = content(op);
+        let at = self.place(op.dest());
+        let problem = self.misfit(&at, &content);
+        self.placed.push(Placed { at, content, read_only: false });
+        problem
+    }
+
+    fn add_same(&mut self, path: &CStr, access: Access) -> Option<String> {
+        // What cannot be found has been said already.
+        let way = Way::of(path).ok()?;
+        let mut problem = None;
+        for stop in &way.stops {
+            let (at, content) = match stop {
+                Stop::Link { text, at } => (at, Content::Link(text.to_bytes().to_vec())),
+                Stop::Directory(at) => (at, Content::Directory),
+            };
+            problem = problem.or(self.misfit(at.to_bytes(), &content));
+            let at = at.to_bytes().to_vec();
+            self.placed.push(Placed { at, content, read_only: false });
+        }
+        if let Some(end) = way.end {
+            let content = Content::Tree(end.to_owned(), access);
+            problem = problem.or(self.misfit(end.to_bytes(), &content));
+            let at = end.to_bytes().to_vec();
+            self.placed.push(Placed { at, content, read_only: false });
+        }
+        problem
+    }
+
+    /// Where a destination is, once the links on its way are followed. Its last component is not.
+    fn place(&self, dest: &CStr) -> Vec<u8> {
+        let parts = components(dest);
+        let Some((last, parents)) = parts.split_last() else { return b"/".to_vec() };
+        for length in (0..=parents.len()).rev() {
+            let (there, new) = parents.split_at(length);
+            let found = walk(self, &joined(there));
+            if found.node != Node::Missing {
+                let there = if found.path == b"/" { Vec::new() } else { found.path };
+                return [there, joined(new), b"/".to_vec(), last.to_vec()].concat();
+            }
+        }
+        joined(&parts)
+    }
+
+    /// Why something cannot be put at a place.
+    fn misfit(&self, at: &[u8], content: &Content) -> Option<String> {
+        if matches!(content, Content::Unknown | Content::Open(Node::Unknown)) {
+            return None;
+        }
+        let is_directory = content.look(b"") == Node::Directory;
+        match (self.look(at), content) {
+            (Node::Missing, _) => self.unmakeable(at),
+            (Node::Link(text), Content::Link(wanted)) if text == *wanted => None,
+            (Node::Link(text), Content::Link(_)) => {
+                Some(format!("there is a link to {} already", String::from_utf8_lossy(&text)))
+            }
+            (Node::Directory | Node::File(_), Content::Link(_)) => {
+                Some("there is something else already".to_owned())
+            }
+            (Node::Link(text), _) if content.covers() => {
+                let text = String::from_utf8_lossy(&text);
+                Some(format!("it is a symbolic link to {text}: name that instead"))
+            }
+            (Node::Directory, _) if content.covers() && !is_directory => {
+                Some("it is a directory, and what comes there is none".to_owned())
+            }
+            (Node::File(_), _) if content.covers() && is_directory => {
+                Some("it is no directory, and what comes there is one".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Why nothing can be made at a place where nothing is.
+    fn unmakeable(&self, at: &[u8]) -> Option<String> {
+        let mut parent = at;
+        while self.look(parent) == Node::Missing {
+            let end = parent.iter().rposition(|&byte| byte == b'/')?;
+            parent = if end == 0 { b"/" } else { parent.get(..end)? };
+        }
+        let around =
+            |placed: &&Placed| placed.content.covers() && below(parent, &placed.at).is_some();
+        let placed = self.placed.iter().rfind(around)?;
+        let rest = below(parent, &placed.at).unwrap_or_default();
+        // A directory that was made there can be made in as well.
+        if placed.content.look(rest) != Node::Directory {
+            return None;
+        }
+        let why = if placed.read_only {
+            Some("is remounted read-only".to_owned())
+        } else {
+            placed.content.refuses(rest)
+        };
+        why.map(|why| {
+            format!("it cannot be made, because {} {why}", String::from_utf8_lossy(parent))
+        })
+    }
+
+    /// Whether a place is the host's, and where.
+    pub(crate) fn of_host(&self, path: &[u8]) -> Option<CString> {
+        match self.look(path) {
+            Node::File(path) => path,
+            Node::Directory => {
+                let around =
+                    |placed: &&Placed| placed.content.covers() && below(path, &placed.at).is_some();
+                let placed = self.placed.iter().rfind(around)?;
+                match &placed.content {
+                    Content::Tree(source, _) => {
+                        let rest = below(path, &placed.at)?;
+                        CString::new([source.to_bytes(), rest].concat()).ok()
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Components as a path.
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.iter().flat_map(|part| [b"/", *part].concat()).collect()
+}
+
+/// A path from the root of the sandbox.
+fn absolute(path: &CStr) -> Vec<u8> {
+    [b"/", path.to_bytes()].concat()
+}
+
+/// A source on the host, without the last slash that a `/` would double.
+fn source(path: &CStr) -> CString {
+    if path == c"/" { CString::default() } else { path.to_owned() }
+}
+
+fn content(op: &Op) -> Content {
+    match op {
+        Op::Bind { source: Source::Path(path), access, .. } => match stat(*path) {
+            Ok(_) => Content::Tree(source(path), *access),
+            Err(_) => Content::Unknown,
+        },
+        Op::Bind { source: Source::Fd(fd), .. } => {
+            let path = CString::new(format!("/proc/self/fd/{fd}")).unwrap_or_default();
+            Content::Open(match on_host(&path, b"") {
+                Node::File(_) => Node::File(None),
+                other => other,
+            })
+        }
+        Op::Overlay { upper, layers, .. } => {
+            let mut all: Vec<CString> = layers.iter().rev().map(|layer| source(layer)).collect();
+            let access = match upper {
+                Upper::Host { rwsrc, .. } => {
+                    all.insert(0, source(rwsrc));
+                    Access::ReadWrite
+                }
+                Upper::Tmp => Access::ReadWrite,
+                Upper::None => Access::ReadOnly,
+            };
+            Content::Layers(all, access)
+        }
+        Op::Proc(_) => Content::Proc,
+        Op::Dev(_) => Content::Dev,
+        Op::Tmpfs { .. } | Op::Mqueue(_) => Content::Empty,
+        Op::Dir { .. } => Content::Directory,
+        Op::File { .. } => Content::File(false),
+        Op::Data { .. } => Content::File(true),
+        Op::Symlink { target, .. } => Content::Link(target.to_bytes().to_vec()),
+        _ => Content::Unknown,
+    }
+}
