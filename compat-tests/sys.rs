@@ -567,6 +567,15 @@ pub(crate) fn adopt(number: c_long) -> OwnedFd {
     own(RawFd::try_from(number).unwrap_or(-1))
 }
 
+/// A socket that takes packets in sequence at a path.
+pub(crate) fn listen_for_packets(path: &std::path::Path) -> io::Result<OwnedFd> {
+    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+    bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    listen(&socket, Backlog::MAXCONN)?;
+    Ok(socket)
+}
+
 /// Does something in a child of its own, and tells whether it said yes. For programs with one thread.
 pub(crate) fn in_child(action: impl FnOnce() -> bool) -> bool {
     const YES: c_int = 77;

@@ -126,6 +126,11 @@ complete -c bwrap -n '__bwrap_at option' -l nosymfollow -d 'Follow no symbolic l
 complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l gid-map -d 'Map group ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l forward-signals -d 'Pass signals on to COMMAND'
+complete -c bwrap -n '__bwrap_at option' -l address-families -d 'Let socket(2) make sockets of the families in LIST only'
+complete -c bwrap -n '__bwrap_at option' -l unix-connect -d 'Of unix sockets outside, connect only to PATH, or below it'
+complete -c bwrap -n '__bwrap_at option' -l udp-connect -d 'Let UDP connect and send to PORT and no other'
+complete -c bwrap -n '__bwrap_at option' -l udp-bind -d 'Let UDP bind PORT and no other'
+complete -c bwrap -n '__bwrap_at option' -l proc-pid -d 'Mount a procfs at DEST that shows processes and nothing else'
 complete -c bwrap -n '__bwrap_at option' -l timeout -d 'End the sandbox SECONDS after COMMAND has started'
 complete -c bwrap -n '__bwrap_at option' -l tar -d 'Unpack the tar archive FD at DEST, in memory'
 complete -c bwrap -n '__bwrap_at option' -l dry-run -d 'Show what would be done, and do nothing'
@@ -148,8 +153,8 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
         case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data --tar
             string split ' ' 'fd path'
         case --chdir --lock-file --remount-ro --overlay-src --tmp-overlay --ro-overlay \
-            --proc --dev --tmpfs --mqueue --dir --seccomp-policy --mask --same --ro-same \
-            --same-try --ro-same-try
+            --proc --dev --tmpfs --mqueue --dir --seccomp-policy --mask --unix-connect \
+            --proc-pid --same --ro-same --same-try --ro-same-try
             string split ' ' 'path'
         case --bind --bind-try --dev-bind --dev-bind-try --ro-bind --ro-bind-try
             string split ' ' 'path path'
@@ -158,7 +163,8 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
         case --profile
             string split ' ' 'profile'
         case --argv0 --uid --gid --hostname --exec-label --file-label --perms --size \
-            --apparmor --tcp-connect --tcp-bind --timeout --setup-status
+            --apparmor --tcp-connect --tcp-bind --address-families --udp-connect \
+            --udp-bind --timeout --setup-status
             string split ' ' 'text'
         case --symlink --chmod
             string split ' ' 'text path'

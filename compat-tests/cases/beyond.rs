@@ -143,7 +143,8 @@ pub(super) fn has_ports() -> Result<()> {
     has_abi(4)
 }
 
-fn has_abi(wanted: i64) -> Result<()> {
+/// Whether the kernel's Landlock is so new.
+pub(super) fn has_abi(wanted: i64) -> Result<()> {
     if sys::has_landlock(wanted) { Ok(()) } else { Err(format!("the kernel's Landlock has no ABI {wanted}")) }
 }
 

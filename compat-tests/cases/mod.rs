@@ -42,6 +42,7 @@ mod namespaces;
 mod overlays;
 mod parents;
 mod places;
+mod proc_pid;
 mod processes;
 mod profile;
 mod promises;
@@ -53,6 +54,7 @@ mod same;
 mod seccomp;
 mod seccomp_model;
 mod signals;
+mod sockets;
 mod sources;
 mod status;
 mod syscalls;
@@ -108,6 +110,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("places", places::cases()),
         ("processes", processes::cases()),
         ("profile", profile::cases()),
+        ("proc_pid", proc_pid::cases()),
         ("promises", promises::cases()),
         ("refused", refused::cases()),
         ("reports", reports::cases()),
@@ -117,6 +120,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("same", same::cases()),
         ("seccomp", seccomp::cases()),
         ("signals", signals::cases()),
+        ("sockets", sockets::cases()),
         ("sources", sources::cases()),
         ("status", status::cases()),
         ("syscalls", syscalls::cases()),

@@ -35,8 +35,11 @@ pub(super) fn all(free: &str) -> Vec<String> {
         ("sendto of nothing with MSG_FASTOPEN", Socket::V4.tcp().and_then(|s| send_to(&s, b"", FAST_OPEN, v4))),
         ("sendto with MSG_FASTOPEN and more", Socket::V4.tcp().and_then(|s| send_to(&s, b"x", FAST_OPEN | 0x4000 | HIGH, v4))),
         ("sendto with MSG_FASTOPEN by MPTCP", Socket::V4.open(MPTCP).and_then(|s| send_to(&s, b"x", FAST_OPEN, v4))),
-        ("sendmsg with MSG_FASTOPEN", Socket::V4.tcp().and_then(|s| send_message(libc::SYS_sendmsg, &s, v4))),
-        ("sendmmsg with MSG_FASTOPEN", Socket::V4.tcp().and_then(|s| send_message(libc::SYS_sendmmsg, &s, v4))),
+        ("sendmsg with MSG_FASTOPEN", Socket::V4.tcp().and_then(|s| send_message(libc::SYS_sendmsg, &s, &v4.bytes(), FAST_OPEN))),
+        (
+            "sendmmsg with MSG_FASTOPEN",
+            Socket::V4.tcp().and_then(|s| send_message(libc::SYS_sendmmsg, &s, &v4.bytes(), FAST_OPEN)),
+        ),
         ("bind", Socket::V4.tcp().and_then(|s| bind(&s, Address(Socket::V4, free)))),
         ("bind without a family", Socket::V4.tcp().and_then(|s| bind_unspecified(&s, free))),
         ("bind by MPTCP", Socket::V4.open(MPTCP).and_then(|s| bind(&s, Address(Socket::V4, free)))),
@@ -84,7 +87,7 @@ pub(super) fn filtered() -> Vec<String> {
     calls.into_iter().map(|(name, call)| format!("{name}: {}", outcome(call))).collect()
 }
 
-fn word(result: io::Result<()>) -> String {
+pub(super) fn word(result: io::Result<()>) -> String {
     match result {
         Ok(()) => "through".to_owned(),
         Err(error) => format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or(0))),
@@ -93,7 +96,7 @@ fn word(result: io::Result<()>) -> String {
 
 /// A family of addresses.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Socket {
+pub(super) enum Socket {
     V4,
     V6,
 }
@@ -111,19 +114,24 @@ impl Socket {
     }
 
     fn open(self, protocol: i64) -> io::Result<OwnedFd> {
+        self.of_kind(1, protocol)
+    }
+
+    pub(super) fn of_kind(self, kind: i64, protocol: i64) -> io::Result<OwnedFd> {
         let family = i64::from(self.family());
         // The other halves hold something wherever the protocol's does.
         let high = protocol & HIGH;
-        call(libc::SYS_socket, &mut [Word::Number(family | high), Word::Number(1 | high), Word::Number(protocol)]).map(sys::adopt)
+        call(libc::SYS_socket, &mut [Word::Number(family | high), Word::Number(kind | high), Word::Number(protocol)])
+            .map(sys::adopt)
     }
 }
 
 /// A port of this host.
 #[derive(Clone, Copy)]
-struct Address(Socket, u16);
+pub(super) struct Address(pub(super) Socket, pub(super) u16);
 
 impl Address {
-    fn bytes(self) -> Vec<u8> {
+    pub(super) fn bytes(self) -> Vec<u8> {
         let mut bytes = self.0.family().to_ne_bytes().to_vec();
         bytes.extend(self.1.to_be_bytes());
         match self.0 {
@@ -134,11 +142,11 @@ impl Address {
     }
 }
 
-fn on(socket: &OwnedFd) -> Word<'static> {
+pub(super) fn on(socket: &OwnedFd) -> Word<'static> {
     Word::Number(i64::from(socket.as_raw_fd()))
 }
 
-fn size(bytes: &[u8]) -> Word<'static> {
+pub(super) fn size(bytes: &[u8]) -> Word<'static> {
     Word::Number(i64::try_from(bytes.len()).unwrap_or(0))
 }
 
@@ -155,7 +163,7 @@ fn port(socket: &OwnedFd) -> u16 {
     u16::from_be_bytes([address[2], address[3]])
 }
 
-fn connect(socket: &OwnedFd, to: Address) -> io::Result<()> {
+pub(super) fn connect(socket: &OwnedFd, to: Address) -> io::Result<()> {
     let address = to.bytes();
     call(libc::SYS_connect, &mut [on(socket), Word::In(&address), size(&address)]).map(drop)
 }
@@ -174,22 +182,22 @@ fn fast_open_connect(socket: &OwnedFd, to: Address) -> io::Result<()> {
     connect(socket, to)
 }
 
-fn send_to(socket: &OwnedFd, data: &[u8], flags: i64, to: Address) -> io::Result<()> {
+pub(super) fn send_to(socket: &OwnedFd, data: &[u8], flags: i64, to: Address) -> io::Result<()> {
     let address = to.bytes();
     let words = &mut [on(socket), Word::In(data), size(data), Word::Number(flags), Word::In(&address), size(&address)];
     call(libc::SYS_sendto, words).map(drop)
 }
 
 /// sendmsg(2), or sendmmsg(2) of one message: the same structure with a length after it.
-fn send_message(number: libc::c_long, socket: &OwnedFd, to: Address) -> io::Result<()> {
-    let (address, data) = (to.bytes(), b"x");
+pub(super) fn send_message(number: libc::c_long, socket: &OwnedFd, address: &[u8], flags: i64) -> io::Result<()> {
+    let data = b"x";
     let word = |number: usize| number.to_ne_bytes();
     let part = [word(data.as_ptr().expose_provenance()), word(1)].concat();
     // struct msghdr: name, its length, the parts, their number, no control data, no flags; and the length of struct mmsghdr.
     let fields = [address.as_ptr().expose_provenance(), address.len(), part.as_ptr().expose_provenance(), 1, 0, 0, 0, 0];
     let mut message = fields.map(word).concat();
     let message = Word::Out(&mut message);
-    let flags = Word::Number(FAST_OPEN);
+    let flags = Word::Number(flags);
     let result = if number == libc::SYS_sendmsg {
         call(number, &mut [on(socket), message, flags])
     } else {
@@ -198,7 +206,7 @@ fn send_message(number: libc::c_long, socket: &OwnedFd, to: Address) -> io::Resu
     result.map(drop)
 }
 
-fn bind(socket: &OwnedFd, to: Address) -> io::Result<()> {
+pub(super) fn bind(socket: &OwnedFd, to: Address) -> io::Result<()> {
     let address = to.bytes();
     call(libc::SYS_bind, &mut [on(socket), Word::In(&address), size(&address)]).map(drop)
 }

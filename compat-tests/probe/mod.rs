@@ -3,7 +3,7 @@
 //! It is linked statically, so it runs in any root, and each view makes do without /proc as far as system calls can tell.
 //! `--probe NAMESPACES VIEW…`, where NAMESPACES are the host's, as the harness's `{namespaces}` says, and a view is one of
 //! `ids maps caps security namespaces mounts env cwd process signals limits fds hostname network thread flags:PATH list:PATH tree:PATH`,
-//! `contents:PATH`, `tcp:PORT`, `doors:PORT` and `doors`, `calls:ARGUMENTS`,
+//! `contents:PATH`, `tcp:PORT`, `doors:PORT` and `doors`, `unix:DIRECTORY`, `udp:PORT`, `families`, `calls:ARGUMENTS`,
 //! or one of the adversary's: `escape:KIND:WORDS`, see [`escape`], and `race:…`, see [`race`].
 
 pub(crate) mod calls;
@@ -12,6 +12,7 @@ pub(crate) mod escape;
 mod files;
 mod process;
 pub(crate) mod race;
+mod sockets;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ fn show(view: &str, host: &str) -> Vec<String> {
         "network" => process::network(),
         "thread" => process::thread(),
         "doors" => doors::filtered(),
+        "families" => sockets::families(),
         _ => match view.split_once(':') {
             Some(("escape", what)) => escape::run(what),
             Some(("race", what)) => race::run(what),
@@ -60,6 +62,8 @@ fn show(view: &str, host: &str) -> Vec<String> {
             Some(("calls", args)) => calls::all(args),
             Some(("tcp", port)) => process::tcp(port),
             Some(("doors", port)) => doors::all(port),
+            Some(("unix", dir)) => sockets::unix(dir),
+            Some(("udp", port)) => sockets::udp(port),
             Some(("list", path)) => files::list(path, false),
             Some(("tree", path)) => files::list(path, true),
             Some(("contents", path)) => files::contents(path),

@@ -701,6 +701,56 @@ pub(crate) const OPTIONS: &[Row] = &[
          COMMAND is not run. With --as-pid-1 the kernel keeps signals from COMMAND for which it \
          has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
+    row!(Beyond, Anywhere, "--address-families", [("LIST", Kind::Text)],
+        "Let socket(2) make sockets of the families in LIST only",
+        "LIST is names of address families or numbers with commas in between: unix, inet, inet6, \
+         netlink, packet, vsock and so on, as the kernel has them after AF_, in lower case; or the \
+         word none. The option may be repeated for more. Any other family is EAFNOSUPPORT, as \
+         where the kernel lacks it. Without unix a socketpair(2) of streams or of packets in \
+         sequence stays, but one of datagrams, whose ends could be connected to other sockets, is \
+         refused; without packet SOCK_PACKET is. io_uring is refused, and system calls in the \
+         manner of another architecture are. Sockets that COMMAND inherits, or receives over \
+         another socket, may be of any family, and inet6 reaches IPv4 by mapped addresses. By a filter of \
+         system calls, on every kernel; the filter is for COMMAND and not for PID 1.",
+        |p, v| p.config.families.get_or_insert_default().add(v.text())),
+    row!(Beyond, Anywhere, "--unix-connect", [("PATH", Kind::Dest)],
+        "Of unix sockets outside, connect only to PATH, or below it",
+        "PATH is a socket or a directory in the sandbox, and no symbolic link, that is there when \
+         COMMAND starts; the option may be repeated. Connecting and sending to any other unix(7) \
+         socket in the file system that was made outside the sandbox is EACCES, and to any abstract \
+         one EPERM, as with --scope-abstract-unix. Those that are made inside stay usable. A socket \
+         that is made anew at its place is another one: name its directory then. Sockets that \
+         COMMAND inherits, or receives over another socket, may be connected to anything, and other \
+         processes, such as those that it may connect to, may connect for it. COMMAND can mount \
+         nothing any more, so that no bwrap works inside. By Landlock, which needs Linux 7.1, and \
+         by a filter of system calls that refuses io_uring, and system calls in the manner of \
+         another architecture; the filter is for COMMAND and not for PID 1.",
+        |p, v| { let path = v.path()?; p.config.landlock.unix.push(path); Ok(()) }),
+    row!(Beyond, Anywhere, "--udp-connect", [("PORT", Kind::Text)],
+        "Let UDP connect and send to PORT and no other",
+        "Once it or --udp-bind is given, connecting and sending to, and binding, every port that is \
+         not named is EACCES, over IPv4 and IPv6, whatever the address and whether the socket is \
+         connected or not. Both may be repeated. With --udp-connect a socket may also be bound to \
+         port 0, which stands for one that the kernel chooses: who sends has one. TCP is not \
+         limited. A socket or an io_uring that COMMAND inherits, or receives over another socket, \
+         may be connected already or speak another protocol; other processes, such as a resolver \
+         behind a unix(7) socket, may send for it; and so may the kernel for a COMMAND that has \
+         CAP_NET_ADMIN over the network namespace. By Landlock, which needs Linux 7.2, and by a filter of \
+         system calls that closes the ways around it. The filter is for COMMAND and not for PID 1. \
+         Of sockets it leaves UDP, pings, TCP, MPTCP, unix(7) and netlink(7), and so refuses \
+         UDP-Lite, SCTP (which can travel in UDP), SMC, raw and packet sockets, vsock(7) and all other \
+         families. It refuses io_uring, and system calls in the manner of another architecture.",
+        |p, v| { let port = v.port()?; p.config.landlock.udp_connect.push(port); Ok(()) }),
+    row!(Beyond, Anywhere, "--udp-bind", [("PORT", Kind::Text)],
+        "Let UDP bind PORT and no other",
+        "Otherwise like --udp-connect. Port 0 stands for one that the kernel chooses.",
+        |p, v| { let port = v.port()?; p.config.landlock.udp_bind.push(port); Ok(()) }),
+    row!(Beyond, Anywhere, "--proc-pid", [DEST], "Mount a procfs at DEST that shows processes and nothing else",
+        "Otherwise like --proc: of the kernel's settings and facts there is nothing in it (the \
+         option subset=pid of proc(5)). From Linux 7.1 on it may be mounted also where the procfs \
+         around is partly hidden, as in a container, in which --proc is refused. Needs --unshare-pid \
+         or --pidns, and Linux 5.8.",
+        |p, v| { let dest = v.path()?; p.push(Op::ProcPid(dest)); Ok(()) }),
     row!(Beyond, Anywhere, "--timeout", [("SECONDS", Kind::Text)], "End the sandbox SECONDS after COMMAND has started",
         "COMMAND is sent SIGTERM and SIGCONT then. If it has not ended 10 seconds later, everything \
          in the sandbox is killed; SECONDS followed by a colon and another number says how much \

@@ -1,5 +1,6 @@
 //! [`Config::check`]: the rules between options.
 
+use crate::config::op::Op;
 use crate::config::{Config, Want};
 use crate::error::{Error, Result};
 use crate::host::Caller;
@@ -46,6 +47,9 @@ impl Config {
         }
         if self.switches.as_pid_1 && self.namespaces.pid == Want::No {
             return Err(Error::new("Specifying --as-pid-1 requires --unshare-pid"));
+        }
+        if !self.has_own_pidns() && self.ops.iter().any(|op| matches!(op, Op::ProcPid(_))) {
+            return Err(Error::new("--proc-pid requires --unshare-pid or --pidns"));
         }
         if self.timeout.is_some() && self.namespaces.pid == Want::No && self.cgroup.is_empty() {
             return Err(Error::new(

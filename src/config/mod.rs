@@ -17,6 +17,7 @@ use crate::config::op::Op;
 use crate::confine::apparmor::Profile;
 use crate::confine::caps::CapEdit;
 use crate::confine::cgroup::Setting;
+use crate::confine::families::Families;
 use crate::confine::landlock;
 use crate::confine::limits::Limit;
 use crate::confine::seccomp::policy::Policy;
@@ -239,6 +240,8 @@ pub(crate) struct Config {
     pub(crate) landlock: landlock::Wanted,
     /// `--apparmor PROFILE`
     pub(crate) apparmor: Option<Profile>,
+    /// `--address-families LIST`, all of them together
+    pub(crate) families: Option<Families>,
     /// `--timeout SECONDS[:KILL]`
     pub(crate) timeout: Option<Timeout>,
 }

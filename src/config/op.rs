@@ -82,6 +82,8 @@ pub(crate) enum Op {
     Overlay { upper: Upper, layers: Vec<Word>, dest: Word, extra: Extra },
     /// `--proc DEST`
     Proc(Word),
+    /// `--proc-pid DEST`
+    ProcPid(Word),
     /// `--dev DEST`
     Dev(Word),
     /// `--tmpfs DEST`, with the mode of its root and its size limit in bytes.
@@ -121,6 +123,7 @@ impl Op {
             | Self::RemountRo(dest)
             | Self::Overlay { dest, .. }
             | Self::Proc(dest)
+            | Self::ProcPid(dest)
             | Self::Dev(dest)
             | Self::Tmpfs { dest, .. }
             | Self::Mqueue(dest)
@@ -159,6 +162,7 @@ impl Op {
             Self::Overlay { upper: Upper::Tmp, .. } => "--tmp-overlay",
             Self::Overlay { upper: Upper::None, .. } => "--ro-overlay",
             Self::Proc(_) => "--proc",
+            Self::ProcPid(_) => "--proc-pid",
             Self::Dev(_) => "--dev",
             Self::Tmpfs { .. } => "--tmpfs",
             Self::Mqueue(_) => "--mqueue",
@@ -191,6 +195,7 @@ impl Op {
             Self::Bind { .. }
                 | Self::Overlay { .. }
                 | Self::Proc(_)
+                | Self::ProcPid(_)
                 | Self::Dev(_)
                 | Self::Tmpfs { .. }
                 | Self::Mqueue(_)

@@ -10,7 +10,7 @@ use crate::config::{Config, Want};
 use crate::confine::caps;
 use crate::confine::seccomp::policy::Facts;
 use crate::confine::seccomp::{self, Filter};
-use crate::confine::tcp;
+use crate::confine::{sockets, tcp, udp};
 use crate::error::{Error, Result};
 use crate::host::{Caller, Host};
 use crate::kernel::idmap::Layers;
@@ -106,6 +106,15 @@ impl Settled {
         let mut filters: Vec<_> = own.into_iter().map(Filter::own).collect();
         if self.landlock.limits_tcp() {
             filters.push(tcp::filter()?);
+        }
+        if self.landlock.limits_udp() {
+            filters.push(udp::filter()?);
+        }
+        if !self.landlock.unix.is_empty() {
+            filters.push(sockets::filter_rings()?);
+        }
+        if let Some(families) = &self.families {
+            filters.push(families.filter()?);
         }
         if !self.policies.is_empty() {
             let facts = Facts::of(self.privileges.after_exec);

@@ -1,16 +1,19 @@
 //! Landlock: what COMMAND may not reach although it shares namespaces with the host, see
 //! landlock(7).
 //!
-//! Scopes keep signals and abstract sockets inside the sandbox, and network rules leave TCP nothing
-//! but some ports. Landlock's rules for files are not used: what the sandbox sees is what is
-//! mounted.
+//! Scopes keep signals and abstract sockets inside the sandbox, network rules leave TCP and UDP
+//! nothing but some ports, and rules for files leave unix(7) nothing but some sockets. Files
+//! themselves are no business of Landlock's here: what the sandbox sees is what is mounted.
 
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, SFlag, fstat};
 
 use crate::error::{Context, Error, Result};
 use crate::kernel::sys::{self, LandlockRuleset, SysResult};
+use crate::word::Word;
 
 /// What is asked for.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -23,10 +26,20 @@ pub(crate) struct Wanted {
     pub(crate) connect: Vec<u16>,
     /// `--tcp-bind PORT`, every one of them
     pub(crate) bind: Vec<u16>,
+    /// `--udp-connect PORT`, every one of them
+    pub(crate) udp_connect: Vec<u16>,
+    /// `--udp-bind PORT`, every one of them
+    pub(crate) udp_bind: Vec<u16>,
+    /// `--unix-connect PATH`, every one of them
+    pub(crate) unix: Vec<Word>,
 }
 
 const ACCESS_NET_BIND_TCP: u64 = 1;
 const ACCESS_NET_CONNECT_TCP: u64 = 2;
+const ACCESS_NET_BIND_UDP: u64 = 4;
+const ACCESS_NET_CONNECT_SEND_UDP: u64 = 8;
+const ACCESS_FS_REFER: u64 = 1 << 13;
+const ACCESS_FS_RESOLVE_UNIX: u64 = 1 << 16;
 const SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1;
 const SCOPE_SIGNAL: u64 = 2;
 
@@ -42,6 +55,9 @@ impl Wanted {
             (self.abstract_unix, ("--scope-abstract-unix", 6, "6.12")),
             (!self.connect.is_empty(), ("--tcp-connect", 4, "6.7")),
             (!self.bind.is_empty(), ("--tcp-bind", 4, "6.7")),
+            (!self.udp_connect.is_empty(), ("--udp-connect", 10, "7.2")),
+            (!self.udp_bind.is_empty(), ("--udp-bind", 10, "7.2")),
+            (!self.unix.is_empty(), ("--unix-connect", 9, "7.1")),
         ];
         all.into_iter().filter(|(given, _)| *given).map(|(_, feature)| feature)
     }
@@ -76,30 +92,67 @@ impl Wanted {
         !self.connect.is_empty() || !self.bind.is_empty()
     }
 
-    /// Restricts this process and all that it starts, for good.
+    /// The same for UDP.
+    pub(crate) fn limits_udp(&self) -> bool {
+        !self.udp_connect.is_empty() || !self.udp_bind.is_empty()
+    }
+
+    /// Restricts this process and all that it starts, for good. Paths are those of the sandbox.
     pub(crate) fn restrict(&self) -> Result<()> {
         if self.features().next().is_none() {
             return Ok(());
         }
-        self.enforce().context("Can't restrict the sandbox by Landlock")
+        let sockets = self.unix.iter().map(|path| socket(path));
+        let sockets = sockets.collect::<Result<Vec<_>>>()?;
+        self.enforce(&sockets).context("Can't restrict the sandbox by Landlock")
     }
 
-    fn enforce(&self) -> SysResult<()> {
-        let net = self.limits_tcp();
+    fn enforce(&self, sockets: &[OwnedFd]) -> SysResult<()> {
         let flag = |given, flag| if given { flag } else { 0 };
+        let (tcp, udp, unix) = (self.limits_tcp(), self.limits_udp(), !sockets.is_empty());
         let ruleset: OwnedFd = sys::landlock_create(LandlockRuleset {
-            handled_access_fs: 0,
-            handled_access_net: flag(net, ACCESS_NET_BIND_TCP | ACCESS_NET_CONNECT_TCP),
+            handled_access_fs: flag(unix, ACCESS_FS_RESOLVE_UNIX | ACCESS_FS_REFER),
+            handled_access_net: flag(tcp, ACCESS_NET_BIND_TCP | ACCESS_NET_CONNECT_TCP)
+                | flag(udp, ACCESS_NET_BIND_UDP | ACCESS_NET_CONNECT_SEND_UDP),
+            // An abstract socket is one more way to connect.
             scoped: flag(self.signals, SCOPE_SIGNAL)
-                | flag(self.abstract_unix, SCOPE_ABSTRACT_UNIX_SOCKET),
+                | flag(self.abstract_unix || unix, SCOPE_ABSTRACT_UNIX_SOCKET),
         })?;
-        for (ports, access) in
-            [(&self.connect, ACCESS_NET_CONNECT_TCP), (&self.bind, ACCESS_NET_BIND_TCP)]
-        {
+        // Who connects is bound to a port that the kernel chooses, which stands for itself as 0.
+        let any: &[u16] = if self.udp_connect.is_empty() { &[] } else { &[0] };
+        for (ports, access) in [
+            (self.connect.as_slice(), ACCESS_NET_CONNECT_TCP),
+            (&self.bind, ACCESS_NET_BIND_TCP),
+            (&self.udp_connect, ACCESS_NET_CONNECT_SEND_UDP),
+            (&self.udp_bind, ACCESS_NET_BIND_UDP),
+            (any, ACCESS_NET_BIND_UDP),
+        ] {
             for &port in ports {
                 sys::landlock_allow_port(ruleset.as_fd(), port, access)?;
             }
         }
+        for socket in sockets {
+            sys::landlock_allow_path(ruleset.as_fd(), socket.as_fd(), ACCESS_FS_RESOLVE_UNIX)?;
+        }
+        if unix {
+            // With rules for files the kernel refuses to move them to another directory unless that
+            // is allowed.
+            let root = open(c"/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+            sys::landlock_allow_path(ruleset.as_fd(), root.as_fd(), ACCESS_FS_REFER)?;
+        }
         sys::landlock_restrict(ruleset.as_fd())
     }
+}
+
+/// A socket, or a directory with sockets. A link is not followed: who may put one there would decide
+/// which socket it is.
+fn socket(path: Word) -> Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file =
+        open(path, flags, Mode::empty()).at("Can't find the path of --unix-connect", path)?;
+    let status = fstat(&file).at("Can't look at the path of --unix-connect", path)?;
+    if status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFLNK.bits() {
+        return Err(Error::about("The path of --unix-connect is a symbolic link:", path));
+    }
+    Ok(file)
 }

@@ -20,6 +20,7 @@ use crate::config::op::{Access, Op, Source, components};
 use crate::config::{Config, Want};
 use crate::fds::Fds;
 use crate::kernel::program::found;
+use crate::kernel::sys;
 
 /// What a file says, without blanks around it.
 fn content(path: &str) -> Option<String> {
@@ -112,9 +113,13 @@ pub(crate) fn source(op: &Op, fds: &Fds, errno: Option<Errno>) -> Option<String>
     match op {
         Op::Proc(_) if errno == Some(Errno::EPERM) => Some(
             "the kernel refuses a new procfs where the one around is partly hidden, as in a container: use --ro-bind /proc /proc, or have \
-             the container not hide it (Docker: --security-opt systempaths=unconfined)"
+             the container not hide it (Docker: --security-opt systempaths=unconfined); from Linux 7.1 on there can be one by --proc-pid"
                 .to_owned(),
         ),
+        Op::ProcPid(_) if errno == Some(Errno::EPERM) => Some(format!(
+            "where the procfs around is partly hidden, as in a container, one of processes alone is allowed from Linux 7.1 on, and this is {}",
+            sys::kernel_release()
+        )),
         Op::Bind { source: Source::Path(path), .. } | Op::Same { path, .. }
             if errno == Some(Errno::EACCES) =>
         {

@@ -15,6 +15,7 @@ use crate::config::settle::Settled;
 use crate::config::{Config, EnvEdit, Origin, Use, Want};
 use crate::confine::apparmor::Profile;
 use crate::confine::caps;
+use crate::confine::families::Families;
 use crate::error::{Error, describe};
 use crate::kernel::idmap::Range;
 use crate::kernel::sys;
@@ -298,6 +299,17 @@ fn restrictions(config: &Config) -> Vec<String> {
     let net = landlock.limits_tcp();
     add(net, format!("TCP connects to {} only (Landlock)", or_none(ports(&landlock.connect))));
     add(net, format!("TCP binds {} only (Landlock)", or_none(ports(&landlock.bind))));
+    let net = landlock.limits_udp();
+    let connect = or_none(ports(&landlock.udp_connect));
+    add(net, format!("UDP connects and sends to {connect} only (Landlock)"));
+    let chosen = if landlock.udp_connect.is_empty() { "" } else { ", or any the kernel chooses," };
+    let bind = or_none(ports(&landlock.udp_bind));
+    add(net, format!("UDP binds {bind}{chosen} only (Landlock)"));
+    let sockets: Vec<_> = landlock.unix.iter().map(|path| path.to_string_lossy()).collect();
+    let sockets = sockets.join(", ");
+    add(!sockets.is_empty(), format!("of sockets outside, {sockets} only (Landlock)"));
+    let families = config.families.as_ref().map(Families::shown).unwrap_or_default();
+    add(config.families.is_some(), format!("socket families: {families}"));
     let group = config.cgroup.iter().map(|setting| {
         format!("{} {} (control group)", setting.name(), setting.value.to_string_lossy())
     });
@@ -495,6 +507,7 @@ impl<'a> Entry<'a> {
                 new(dest, "proc").flags([if config.has_own_pidns() { "new" } else { "the host's" }])
             }
             Op::Dev(dest) => new(dest, "devices").flags(["mode 0755"]),
+            Op::ProcPid(dest) => new(dest, "proc").flags(["new", "processes only"]),
             Op::Mqueue(dest) => new(dest, "mqueue"),
             Op::Mask(path) => new(path, "mask").flags([IF_EXISTS]),
             Op::Tmpfs { dest, perms, size, extra } => {

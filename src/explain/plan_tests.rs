@@ -31,6 +31,7 @@ const LINES: &[&str] = &[
 /// kind.
 const WORDS: &[(&str, &str)] = &[
     ("--add-seccomp-fd", "--add-seccomp-fd {null}"),
+    ("--address-families", "--address-families unix,inet --address-families 99,inet6"),
     ("--args", "--args {null}"),
     ("--argv0", "--argv0 name"),
     ("--as-pid-1", "--unshare-pid --as-pid-1"),
@@ -57,6 +58,10 @@ const WORDS: &[(&str, &str)] = &[
     ("--tcp-bind", "--tcp-bind 80"),
     ("--tcp-connect", "--tcp-connect 443 --tcp-connect 80"),
     ("--tmp-overlay", "--overlay-src /usr --tmp-overlay /o"),
+    ("--proc-pid", "--unshare-pid --proc-pid /proc"),
+    ("--udp-bind", "--udp-bind 53"),
+    ("--udp-connect", "--udp-connect 443 --udp-connect 53"),
+    ("--unix-connect", "--unix-connect /run/a --unix-connect /run/b"),
     ("--timeout", "--unshare-pid --timeout 2.5:1"),
     ("--uid", "--uid 7"),
     ("--uid-map", "--uid-map 7 1000 1"),

@@ -593,7 +593,7 @@ pub(crate) fn landlock_create(ruleset: LandlockRuleset) -> SysResult<OwnedFd> {
     })
 }
 
-/// `landlock_add_rule(2)` for a TCP port.
+/// `landlock_add_rule(2)` for a port.
 pub(crate) fn landlock_allow_port(
     ruleset: BorrowedFd<'_>,
     port: u16,
@@ -607,6 +607,34 @@ pub(crate) fn landlock_allow_port(
             libc::SYS_landlock_add_rule,
             ruleset.as_raw_fd(),
             RULE_NET_PORT,
+            &raw const rule,
+            0_u32,
+        )
+    })
+    .map(drop)
+}
+
+/// `struct landlock_path_beneath_attr` of `landlock_add_rule(2)`.
+#[repr(C, packed)]
+struct LandlockPath {
+    allowed_access: u64,
+    parent_fd: c_int,
+}
+
+/// `landlock_add_rule(2)` for a file, or a directory and what is below it.
+pub(crate) fn landlock_allow_path(
+    ruleset: BorrowedFd<'_>,
+    path: BorrowedFd<'_>,
+    allowed_access: u64,
+) -> SysResult<()> {
+    const RULE_PATH_BENEATH: c_int = 1;
+    let rule = LandlockPath { allowed_access, parent_fd: path.as_raw_fd() };
+    // SAFETY: the structure is the one of this kind of rule and is only read.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_landlock_add_rule,
+            ruleset.as_raw_fd(),
+            RULE_PATH_BENEATH,
             &raw const rule,
             0_u32,
         )

@@ -42,6 +42,10 @@ const NODES: [(&CStr, &CStr); 6] = [
     (c"tty", c"/dev/tty"),
 ];
 
+/// The flags of a new procfs.
+const PROC_ATTRIBUTES: Attributes =
+    Attributes::NOSUID.with(Attributes::NODEV).with(Attributes::NOEXEC);
+
 /// What gathering needs to know.
 #[derive(Debug)]
 pub(crate) struct Gatherer<'a> {
@@ -217,6 +221,10 @@ impl<'a> Gatherer<'a> {
             Op::Proc(dest) => {
                 Gain::Step(Step::Procfs { mount: Mount::Open(self.procfs(dest)?), dest })
             }
+            Op::ProcPid(dest) => {
+                let mount = Mount::Open(Self::procfs_of_processes(dest)?);
+                Gain::mount(mount, dest, Depth::Recursive, 0)
+            }
             Op::Dev(dest) => Gain::Step(Step::Dev { parts: self.dev(dest)?, dest }),
             // A tmpfs is the one mount whose parents go by its own mode.
             Op::Tmpfs { dest, perms, size, extra } => {
@@ -391,8 +399,12 @@ impl<'a> Gatherer<'a> {
                 bind_attributes(Access::ReadWrite, Devices::Refused),
             );
         }
-        let attributes = Attributes::NOSUID.with(Attributes::NODEV).with(Attributes::NOEXEC);
-        fresh_tree(c"proc", &[], attributes, dest)
+        fresh_tree(c"proc", &[], PROC_ATTRIBUTES, dest)
+    }
+
+    /// A procfs of processes alone.
+    fn procfs_of_processes(dest: &CStr) -> Result<Tree> {
+        fresh_tree(c"proc", &[(c"subset", Some(c"pid"))], PROC_ATTRIBUTES, dest)
     }
 
     /// A host path that has to be there.

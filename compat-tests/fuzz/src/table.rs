@@ -220,6 +220,7 @@ fn operation(op: &Op) -> String {
             };
             format!("{start} {} of {layers}", shown(*dest))
         }
+        Op::ProcPid(dest) => format!("--proc-pid {}", shown(*dest)),
         Op::Proc(dest) => format!("--proc {}", shown(*dest)),
         Op::Dev(dest) => format!("--dev {}", shown(*dest)),
         Op::Tmpfs { dest, perms, size, .. } => {
