@@ -7,6 +7,7 @@
 //! ```text
 //! compat-tests/reference && cargo bench                 all of it
 //! cargo bench -- typical binds                          the scenarios and tables whose names contain one of the words
+//! cargo bench -- peers                                 what else makes sandboxes, as far as it is installed
 //! BENCH_RUNS=1000 cargo bench                           more rounds than 200; slow scenarios take a share of them
 //! ```
 //!
@@ -16,6 +17,7 @@
 mod common;
 mod measure;
 mod memory;
+mod peers;
 mod programs;
 mod scenarios;
 mod svg;
@@ -113,6 +115,9 @@ fn run(dir: &Path, words: &[String]) -> Result<()> {
     }
     if wanted(words, "at once") {
         measure::throughput(&programs, runs)?;
+    }
+    if wanted(words, "peers") {
+        peers::table(&programs, dir, runs)?;
     }
     if wanted(words, "memory") {
         memory::tables(&programs, dir)?;

@@ -17,7 +17,8 @@ impl Runs {
         Self(std::env::var("BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(200).max(1))
     }
 
-    fn of(self, share: usize) -> usize {
+    /// The rounds of what takes one in so many.
+    pub(crate) fn of(self, share: usize) -> usize {
         (self.0 / share).max(5)
     }
 }
@@ -30,7 +31,7 @@ fn quantile(values: &[f64], percent: usize) -> f64 {
 }
 
 /// The median of the quotients of each pair.
-fn ratio(ours: &[f64], other: &[f64]) -> f64 {
+pub(crate) fn ratio(ours: &[f64], other: &[f64]) -> f64 {
     let ratios: Vec<f64> = ours.iter().zip(other).map(|(ours, other)| ours / other).collect();
     quantile(&ratios, 50)
 }
@@ -45,7 +46,8 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    fn of(values: &[f64]) -> Self {
+    /// What these values come to.
+    pub(crate) fn of(values: &[f64]) -> Self {
         Self { median: quantile(values, 50), p10: quantile(values, 10), p99: quantile(values, 99) }
     }
 }

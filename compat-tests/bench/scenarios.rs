@@ -57,6 +57,11 @@ impl Scenario {
         Self::new("typical", words(TYPICAL), Some("typical"))
     }
 
+    /// What the peers are measured beside.
+    pub(crate) fn smallest() -> Self {
+        Self::new("smallest", words("--unshare-user --unshare-pid --unshare-net --unshare-ipc --ro-bind / /"), None)
+    }
+
     fn binds(number: usize) -> Self {
         let binds = (0..number).flat_map(|n| ["--ro-bind".to_owned(), "/usr".to_owned(), format!("/tmp/{n}")]);
         let options = words("--ro-bind / / --tmpfs /tmp").into_iter().chain(binds).collect();

@@ -76,26 +76,25 @@ pub(crate) mod allocator {
 
     /// The program's allocator: [`arena`](super::arena)'s, and the C library's for large blocks. Rust's
     /// answer to its refusal would be a crash with a trace; ours is a diagnostic and status 1.
+    #[repr(C)]
     pub(crate) struct Allocator {
         /// Where the unused rest of the arena begins and ends.
         rest: Cell<(*mut u8, *mut u8)>,
         /// The blocks that were given back, each of which begins with a pointer to the next.
         free: [Cell<*mut u8>; CLASSES],
+        /// What the arena begins with: part of the program's own zeroed memory, mapped already, and
+        /// on the same page as the fields above.
+        first: First,
     }
-
-    /// What the arena begins with: part of the program's own zeroed memory, mapped already.
-    const FIRST: usize = 64 * 1024;
-
-    /// What it goes on with; only pages that are used count.
-    const FURTHER: usize = 1024 * 1024;
 
     #[repr(align(16))]
     struct First(UnsafeCell<[u8; FIRST]>);
 
-    // SAFETY: there is one thread.
-    unsafe impl Sync for First {}
+    /// The size of that part.
+    const FIRST: usize = 16 * 1024;
 
-    static FIRST_PART: First = First(UnsafeCell::new([0; FIRST]));
+    /// What it goes on with; only pages that are used count.
+    const FURTHER: usize = 1024 * 1024;
 
     // SAFETY: there is one thread.
     unsafe impl Sync for Allocator {}
@@ -106,6 +105,7 @@ pub(crate) mod allocator {
             Self {
                 rest: Cell::new((ptr::null_mut(), ptr::null_mut())),
                 free: [const { Cell::new(ptr::null_mut()) }; CLASSES],
+                first: First(UnsafeCell::new([0; FIRST])),
             }
         }
 
@@ -138,7 +138,7 @@ pub(crate) mod allocator {
         fn next(&self, size: usize) -> *mut u8 {
             let (mut start, mut end) = self.rest.get();
             if size > end.addr() - start.addr() {
-                (start, end) = if start.is_null() { Self::first() } else { Self::further() };
+                (start, end) = if start.is_null() { self.first() } else { Self::further() };
                 if start.is_null() {
                     return start;
                 }
@@ -147,8 +147,8 @@ pub(crate) mod allocator {
             start
         }
 
-        fn first() -> (*mut u8, *mut u8) {
-            let start = FIRST_PART.0.get().cast::<u8>();
+        fn first(&self) -> (*mut u8, *mut u8) {
+            let start = self.first.0.get().cast::<u8>();
             (start, start.wrapping_add(FIRST))
         }
 
@@ -193,6 +193,7 @@ pub(crate) mod allocator {
     // which is at least as large as asked for, aligned as all blocks are, and nobody else's until it is
     // given back.
     unsafe impl GlobalAlloc for Allocator {
+        #[inline(never)]
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             match Self::class(layout) {
                 Some(class) => Self::some(self.take(class)),
@@ -201,6 +202,7 @@ pub(crate) mod allocator {
             }
         }
 
+        #[inline(never)]
         unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
             // SAFETY: the caller promises that the size with this alignment is a layout's.
             let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
@@ -219,6 +221,7 @@ pub(crate) mod allocator {
             moved
         }
 
+        #[inline(never)]
         unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
             match Self::class(layout) {
                 Some(class) => self.give_back(memory, class),

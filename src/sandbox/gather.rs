@@ -28,7 +28,7 @@ use crate::sandbox::mask::Covers;
 use crate::sandbox::shelf::{self, Shelf};
 use crate::sandbox::tree::{
     DevParts, Layers, Mount, Scratch, Step, Tree, bind_attributes, copy, extra_attributes,
-    fresh_tree, plain_tmpfs, with_attributes, with_extra,
+    fresh_tree, known_with_attributes, plain_tmpfs, with_attributes, with_extra,
 };
 use crate::word::Word;
 
@@ -299,11 +299,13 @@ impl<'a> Gatherer<'a> {
         attributes: Attributes,
         missing: Missing,
     ) -> Result<Option<Tree>> {
+        let failure = || bind_failure(path, dest);
+        if let Some(fd) = clone_directory(path) {
+            let tree = (fd, Node::Directory);
+            return known_with_attributes(tree, attributes, Depth::Recursive, failure).map(Some);
+        }
         match self.clone_path(path) {
-            Ok(fd) => {
-                with_attributes(fd, attributes, Depth::Recursive, || bind_failure(path, dest))
-                    .map(Some)
-            }
+            Ok(fd) => with_attributes(fd, attributes, Depth::Recursive, failure).map(Some),
             Err(Failure { errno: Errno::ENOENT, .. }) if missing == Missing::Skip => Ok(None),
             Err(Failure {
                 errno:
@@ -314,7 +316,7 @@ impl<'a> Gatherer<'a> {
                     | Errno::ENAMETOOLONG),
                 ..
             }) => Err(errno).at("Can't find source path", path),
-            Err(failure) => Err(failure.explain(bind_failure(path, dest))),
+            Err(other) => Err(other.explain(failure())),
         }
     }
 
@@ -433,7 +435,16 @@ impl<'a> Gatherer<'a> {
         let console = self.tty.map(|tty| (c"console", tty));
         let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed);
         let nodes = NODES.into_iter().chain(console).map(|(name, path)| {
-            self.bind_existing(path, path, attributes).map(|tree| (name, Mount::Open(tree)))
+            let failure = || bind_failure(path, path);
+            let tree = match self.clone_path(path) {
+                // No need to look: the kernel attaches nothing else to a file.
+                Ok(fd) => {
+                    let node = (fd, Node::File);
+                    known_with_attributes(node, attributes, Depth::Recursive, failure)?
+                }
+                Err(_) => self.bind_existing(path, path, attributes)?,
+            };
+            Ok((name, Mount::Open(tree)))
         });
         let nodes = nodes.collect::<Result<_>>()?;
         let parameters = [(c"ptmxmode", Some(c"0666")), (c"mode", Some(c"620"))];
@@ -547,6 +558,16 @@ fn mount_overlay(point: &str, options: &str) -> SysResult<()> {
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_SILENT;
     nix::mount::mount(Some(c"overlay"), point, Some(c"overlay"), flags, Some(options))
+}
+
+/// Clones the mounts at a path if it leads to a directory. The slash at the end asks for one, and
+/// spares the look at what was cloned; whatever fails is to be told by who asks without it.
+fn clone_directory(path: &CStr) -> Option<OwnedFd> {
+    if path.to_bytes().ends_with(b"/") {
+        return mount::clone_tree(AT_FDCWD, path, Depth::Recursive).ok();
+    }
+    let directory = CString::new([path.to_bytes(), b"/"].concat()).ok()?;
+    mount::clone_tree(AT_FDCWD, &directory, Depth::Recursive).ok()
 }
 
 fn bind_failure(source: &CStr, dest: &CStr) -> Vec<u8> {

@@ -146,6 +146,16 @@ pub(crate) fn with_attributes(
     what: impl Fn() -> Vec<u8>,
 ) -> Result<Tree> {
     let node = Node::of(fd.as_fd()).map_err(|errno| Error::os(what(), errno))?;
+    known_with_attributes((fd, node), attributes, depth, what)
+}
+
+/// The same for a tree of which it is known what its root is.
+pub(crate) fn known_with_attributes(
+    (fd, node): (OwnedFd, Node),
+    attributes: Attributes,
+    depth: Depth,
+    what: impl Fn() -> Vec<u8>,
+) -> Result<Tree> {
     let to_set = match mount::add_attributes(fd.as_fd(), attributes, depth) {
         Ok(()) => None,
         Err(Failure { errno: Errno::ENOSYS, .. }) => Some(attributes),
