@@ -56,6 +56,9 @@ fn private() -> Vec<Case> {
             .stdout("700\nx\n")
             .claim(|o| o.expect_tree("home/f", None)),
         closed("private_session", "[ $(ps -o sid= -p $$) -gt 0 ] && echo own").ok().stdout("own\n"),
+        closed("private_capabilities", "grep -E '^Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status | cut -f 2 | sort -u")
+            .ok()
+            .stdout("0000000000000000\n"),
         closed("private_filter", "unshare -U true").status(1).claim(|o| {
             o.expect(o.stderr.contains("Operation not permitted"), "a user namespace can be made")
         }),
@@ -111,6 +114,26 @@ fn net() -> Vec<Case> {
             let theirs = o.raw(1);
             o.expect(theirs.trim() == ours.to_string_lossy(), "it is another network")
         }),
+        Case::new("net_after_private_is_noted")
+            .options(["--profile", "@build", "--profile", "@net", "--dry-run"])
+            .run(["true"])
+            .cwd("{dir}/work")
+            .dir("work")
+            .ok()
+            .claim(|o: &Outcome| {
+                let text = o.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+                o.expect(
+                    text.contains("@private unshares the network, and an option after it shares the host's"),
+                    "there is no note",
+                )
+            }),
+        Case::new("private_alone_is_not_noted")
+            .options(["--profile", "@build", "--dry-run"])
+            .run(["true"])
+            .cwd("{dir}/work")
+            .dir("work")
+            .ok()
+            .claim(|o: &Outcome| o.expect(!o.stdout.contains("\nnotes\n"), "there is a note")),
         shell("net_is_taken_back", &["@system", "@net", "@private"], host).ok().claim(|o: &Outcome| {
             let ours = std::fs::read_link("/proc/self/ns/net").map_err(|error| error.to_string())?;
             o.expect(o.raw(1).trim() != ours.to_string_lossy(), "it is the host's network")

@@ -90,6 +90,7 @@ pub(crate) fn add(plan: &mut Plan<'_>, config: &Settled, planned: &Planned, call
     add("proc", without_proc(config, planned));
     add("dev", without_dev(config, planned));
     add("network", without_names(config, planned));
+    add("private", taken_back(config));
     add("terminal", terminal(config));
     add("ports", ports(config));
     add("masks", masks(config));
@@ -183,6 +184,14 @@ fn without_names(config: &Settled, planned: &Planned) -> Option<String> {
     let found = walk(planned, b"/etc/resolv.conf");
     let why = found.why_missing("is missing")?;
     Some(format!("the network is shared, but /etc/resolv.conf {why}, so names cannot be looked up"))
+}
+
+/// What `@private` unshares and something after it shares.
+fn taken_back(config: &Settled) -> Option<String> {
+    let is_private = config.profiles.iter().any(|name| name.to_bytes() == b"@private");
+    (is_private && config.namespaces.net != Want::Yes).then(|| {
+        "@private unshares the network, and an option after it shares the host's".to_owned()
+    })
 }
 
 /// A terminal that COMMAND could type into.
