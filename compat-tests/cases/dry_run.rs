@@ -374,6 +374,14 @@ fn quiet() -> Vec<Case> {
                 o.expect(noted(o)?.is_empty(), "there is something")?;
                 o.expect(!o.stdout.contains("\nnotes\n"), "a heading for nothing")
             }),
+        // Whether the kernel has it is another matter.
+        Case::new("notes_no_ports_that_are_limited")
+            .on_host()
+            .options(["--tcp-connect", "443", "--udp-connect", "53", "--dry-run-json", "8"])
+            .fd(8, Fd::Capture)
+            .run(["true"])
+            .stderr("")
+            .claim(|o| o.expect(noted(o)?.iter().all(|(about, _)| about != "ports"), "a note about ports")),
         // A home of its own is no note, and neither is a file that is called like a socket.
         Case::new("notes_no_home_of_its_own")
             .on_host()

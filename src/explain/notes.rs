@@ -207,7 +207,8 @@ fn terminal(config: &Settled) -> Option<String> {
 
 fn ports(config: &Settled) -> Option<String> {
     let shared = config.namespaces.net != Want::Yes;
-    (config.landlock.limits_tcp() && shared).then(|| {
+    let landlock = &config.landlock;
+    (landlock.limits_tcp() && !landlock.limits_udp() && shared).then(|| {
         "ports are limited for TCP only: UDP, and so DNS and QUIC, can go anywhere".to_owned()
     })
 }
