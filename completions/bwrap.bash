@@ -81,6 +81,7 @@ declare -gA _bwrap_operands=(
     [--tcp-connect]='text'
     [--tcp-bind]='text'
     [--mask]='path'
+    [--mask-glob]='text'
     [--noexec]=''
     [--nosymfollow]=''
     [--uid-map]='text text text'

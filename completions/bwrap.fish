@@ -121,6 +121,7 @@ complete -c bwrap -n '__bwrap_at option' -l scope-abstract-unix -d 'Let nothing 
 complete -c bwrap -n '__bwrap_at option' -l tcp-connect -d 'Let TCP connect to PORT and no other; UDP is not limited'
 complete -c bwrap -n '__bwrap_at option' -l tcp-bind -d 'Let TCP bind PORT only; UDP and unbound listeners are free'
 complete -c bwrap -n '__bwrap_at option' -l mask -d 'Hide PATH, if it is there'
+complete -c bwrap -n '__bwrap_at option' -l mask-glob -d 'Hide all that matches PATTERN'
 complete -c bwrap -n '__bwrap_at option' -l noexec -d 'Let nothing on the next mount be executed'
 complete -c bwrap -n '__bwrap_at option' -l nosymfollow -d 'Follow no symbolic link on the next mount'
 complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sandbox to ids outside'
@@ -163,8 +164,8 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
         case --profile
             string split ' ' 'profile'
         case --argv0 --uid --gid --hostname --exec-label --file-label --perms --size \
-            --apparmor --tcp-connect --tcp-bind --address-families --udp-connect \
-            --udp-bind --timeout --setup-status
+            --apparmor --tcp-connect --tcp-bind --mask-glob --address-families \
+            --udp-connect --udp-bind --timeout --setup-status
             string split ' ' 'text'
         case --symlink --chmod
             string split ' ' 'text path'

@@ -35,6 +35,7 @@ mod history;
 mod id_maps;
 mod identity;
 mod libraries;
+mod mask_globs;
 mod masks;
 mod mount_flags;
 mod mounts;
@@ -101,6 +102,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("id_maps", id_maps::cases()),
         ("identity", identity::cases()),
         ("libraries", libraries::cases()),
+        ("mask_globs", mask_globs::cases()),
         ("masks", masks::cases()),
         ("mount_flags", mount_flags::cases()),
         ("mounts", mounts::cases()),

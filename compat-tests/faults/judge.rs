@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 
 use super::calls::{RETRIED, errno_name};
 use super::points::Point;
+use super::tolerated::UNLISTED;
 use super::tracer::{Fault, REPORT};
 use crate::harness::apart::Watch;
 use crate::harness::identity::Side;
@@ -122,7 +123,11 @@ fn after_error(point: &Point, errno: i32, outcome: &Outcome, told: &Told, calm: 
             true => Ok(Verdict::WentOn),
             false if lost_last_line(point, outcome, &calm.outcome) => Ok(Verdict::WentOn),
             false => {
-                Err(format!("status 0, but not all of it: {:?}", difference(&everything(&calm.outcome), &everything(outcome))))
+                let lines = difference(&everything(&calm.outcome), &everything(outcome));
+                if lines.iter().all(|line| line.strip_prefix('+').is_some_and(|line| line.starts_with(UNLISTED))) {
+                    return Ok(Verdict::OtherView(lines));
+                }
+                Err(format!("status 0, but not all of it: {lines:?}"))
             }
         };
     }

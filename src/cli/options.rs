@@ -665,6 +665,11 @@ pub(crate) const OPTIONS: &[Row] = &[
          link stays, and what it leads to is hidden. If there is nothing, nothing is created. The \
          host does not notice. See MASKS below for what this is worth.",
         |p, v| p.mask(v)),
+    row!(Beyond, Anywhere, "--mask-glob", [("PATTERN", Kind::Text)], "Hide all that matches PATTERN",
+        "Like --mask, for every file and directory in the sandbox whose path matches, at this point of \
+         the command line; see MASKS below for the patterns. Patterns that follow each other are \
+         looked for in one walk. More than 100000 matches are an error.",
+        |p, v| p.mask_glob(v)),
     row!(Beyond, Anywhere, "--noexec", [], "Let nothing on the next mount be executed",
         "It serves binds, --tmpfs, overlays, --bind-data and --ro-bind-data, and counts for every \
          mount below a bind too. The kernel refuses execve(2) and executable mappings of files \

@@ -10,13 +10,14 @@ use lexopt::Parser;
 
 use crate::cli::profiles::Profiles;
 use crate::cli::values::Values;
+use crate::config::glob::Pattern;
 use crate::config::op::{
     Access, Devices, Extra, Missing, Op, Source, Upper, components, is_nameless,
 };
 use crate::config::{Config, EnvEdit};
 use crate::confine::caps::CapEdit;
 use crate::confine::seccomp;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, join};
 use crate::kernel::sys;
 use crate::word::{self, Word};
 
@@ -245,6 +246,20 @@ impl Recorder {
             return Err(Error::new("Modifiers belong to the first --tar of a DEST"));
         }
         self.push(Op::Tar { fd, dest, perms, size, extra, is_upper });
+        Ok(())
+    }
+
+    /// `--mask-glob`. Patterns that follow each other are looked for in one walk.
+    pub(crate) fn mask_glob(&mut self, values: &mut Values<'_>) -> Result<()> {
+        let text = values.path()?;
+        let pattern = Pattern::parse(text).map_err(|problem| {
+            Error::new([join("Invalid pattern", text), b": ".to_vec(), problem.into()].concat())
+        })?;
+        if let Some(Op::MaskGlob(patterns)) = self.config.ops.last_mut() {
+            patterns.push(pattern);
+        } else {
+            self.push(Op::MaskGlob(vec![pattern]));
+        }
         Ok(())
     }
 

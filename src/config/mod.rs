@@ -5,6 +5,7 @@
 
 pub(crate) mod check;
 pub(crate) mod exposed;
+pub(crate) mod glob;
 pub(crate) mod op;
 pub(crate) mod privileges;
 pub(crate) mod settle;

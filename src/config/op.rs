@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
+use crate::config::glob::Pattern;
 use crate::word::Word;
 
 /// Whether a mount may be written to.
@@ -112,6 +113,8 @@ pub(crate) enum Op {
     Chmod { perms: u32, path: Word },
     /// `--mask PATH`
     Mask(Word),
+    /// `--mask-glob PATTERN`, all that follow each other.
+    MaskGlob(Vec<Pattern>),
 }
 
 impl Op {
@@ -134,6 +137,7 @@ impl Op {
             | Self::Tar { dest, .. }
             | Self::Symlink { dest, .. }
             | Self::Chmod { path: dest, .. } => dest,
+            Self::MaskGlob(patterns) => patterns.first().map_or(c"/", |pattern| pattern.text),
         }
     }
 
@@ -167,6 +171,7 @@ impl Op {
             Self::Tmpfs { .. } => "--tmpfs",
             Self::Mqueue(_) => "--mqueue",
             Self::Mask(_) => "--mask",
+            Self::MaskGlob(_) => "--mask-glob",
             Self::Dir { .. } => "--dir",
             Self::File { .. } => "--file",
             Self::Data { access: ReadWrite, .. } => "--bind-data",
@@ -205,7 +210,7 @@ impl Op {
 
     /// Whether it hides something.
     pub(crate) const fn is_mask(&self) -> bool {
-        matches!(self, Self::Mask(_))
+        matches!(self, Self::Mask(_) | Self::MaskGlob(_))
     }
 
     /// Whether it is a bind on `/`, by its mere text.

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::sys::stat::{SFlag, stat};
 use serde::{Serialize, Serializer};
 
+use crate::config::glob::Pattern;
 use crate::config::op::{Access, Devices, Extra, Missing, Op, Source, Upper, components};
 use crate::config::settle::Settled;
 use crate::config::{Config, EnvEdit, Origin, Use, Want};
@@ -377,6 +378,15 @@ fn filesystem(config: &Config) -> Vec<Entry<'_>> {
                 let last = same(index + 1, path, (*access, *missing), &mut entries);
                 if last.kind == "bind" { last.extra(*extra) } else { last }
             }
+            Op::MaskGlob(patterns) => {
+                let entry = |pattern: &Pattern| {
+                    Entry::new(index + 1, pattern.text, "mask").flags(["whatever matches"])
+                };
+                let mut all: Vec<_> = patterns.iter().map(entry).collect();
+                let last = all.pop();
+                entries.extend(all);
+                last.unwrap_or_else(|| Entry::of(index + 1, op, config))
+            }
             _ => Entry::of(index + 1, op, config),
         };
         if let Some(fd) = op.fd() {
@@ -510,6 +520,7 @@ impl<'a> Entry<'a> {
             Op::ProcPid(dest) => new(dest, "proc").flags(["new", "processes only"]),
             Op::Mqueue(dest) => new(dest, "mqueue"),
             Op::Mask(path) => new(path, "mask").flags([IF_EXISTS]),
+            Op::MaskGlob(_) => new(op.dest(), "mask"),
             Op::Tmpfs { dest, perms, size, extra } => {
                 let size = size.map_or_else(String::new, |size| format!("at most {size} bytes"));
                 let entry = new(dest, "tmpfs").mode(*perms);

@@ -42,6 +42,7 @@ const WORDS: &[(&str, &str)] = &[
     ("--gid", "--gid 8"),
     ("--gid-map", "--gid-map 8 1000 1"),
     ("--hostname", "--unshare-uts --hostname box"),
+    ("--mask-glob", "--mask-glob **/.env* --mask-glob /home/*/.ssh/"),
     ("--noexec", "--noexec --ro-bind /usr /usr"),
     ("--nosymfollow", "--noexec --nosymfollow --tmpfs /t"),
     ("--overlay", "--overlay-src /usr --overlay /etc /var /o"),

@@ -1,6 +1,7 @@
 //! The kernel's calls and files, typed. Nothing in here decides anything.
 
 pub(crate) mod arena;
+pub(crate) mod directory;
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod idmap;

@@ -259,6 +259,15 @@ fn pointer(text: Option<&CStr>) -> *const c_char {
     text.map_or(ptr::null(), CStr::as_ptr)
 }
 
+/// `getdents64(2)`: the result is how many bytes of entries were read.
+pub(crate) fn read_directory(dir: BorrowedFd<'_>, buffer: &mut [u8]) -> SysResult<usize> {
+    // SAFETY: the kernel writes no more than the buffer's length into it.
+    let count = unsafe {
+        libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
+    };
+    Errno::result(count).map(|count| usize::try_from(count).unwrap_or(0))
+}
+
 /// `open_tree(2)`: with `OPEN_TREE_CLONE` a detached copy of the mounts at a path.
 pub(crate) fn open_tree(dir: BorrowedFd<'_>, path: &CStr, flags: u32) -> SysResult<OwnedFd> {
     // SAFETY: the path is NUL-terminated and only read.

@@ -18,6 +18,7 @@ use crate::kernel::remount;
 use crate::kernel::way::Stop;
 use crate::sandbox::mask::{self, Covers};
 use crate::sandbox::root::{self, Inside, Root};
+use crate::sandbox::search::Search;
 use crate::sandbox::shelf::Shelf;
 use crate::sandbox::tar::{self, Job};
 use crate::sandbox::tree::{self, DevParts, Mount, Step, Tree};
@@ -139,6 +140,9 @@ impl Builder<'_> {
             Step::Mqueue(dest) => self.mqueue(dest),
             Step::RemountRo(dest) => self.remount_ro(dest),
             Step::Mask(path) => self.mask(path),
+            Step::MaskGlob(patterns) => {
+                Search::new(&patterns, &mut |found, path| self.hide(found, path)).run()
+            }
         }
     }
 

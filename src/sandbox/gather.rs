@@ -260,6 +260,7 @@ impl<'a> Gatherer<'a> {
             Op::RemountRo(dest) => Gain::Step(Step::RemountRo(dest)),
             Op::Mqueue(dest) => Gain::Step(Step::Mqueue(dest)),
             Op::Mask(path) => Gain::Step(Step::Mask(path)),
+            Op::MaskGlob(patterns) => Gain::Step(Step::MaskGlob(patterns.clone())),
             Op::Dir { dest, perms } => Gain::Step(Step::Dir { dest, perms: *perms }),
             Op::Symlink { target, dest } => Gain::Step(Step::Symlink { target, dest }),
             Op::Chmod { perms, path } => Gain::Step(Step::Chmod { perms: *perms, path }),

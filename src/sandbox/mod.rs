@@ -12,6 +12,7 @@ pub(crate) mod init;
 pub(crate) mod introduce;
 pub(crate) mod mask;
 pub(crate) mod root;
+pub(crate) mod search;
 pub(crate) mod shelf;
 pub(crate) mod tar;
 pub(crate) mod tree;

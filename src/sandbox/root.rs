@@ -298,6 +298,21 @@ pub(crate) fn followed(path: &CStr) -> SysResult<OwnedFd> {
     open_path(path, OFlag::empty())
 }
 
+/// The same in a directory that is open.
+pub(crate) fn followed_in(dir: BorrowedFd<'_>, name: &CStr) -> SysResult<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    match beneath(dir, name, flags, ResolveFlag::RESOLVE_NO_MAGICLINKS) {
+        Err(Errno::ENOSYS) => walk(dir, name, flags),
+        other => other,
+    }
+}
+
+/// Whether no symbolic link lies on the way to a directory that exists.
+pub(crate) fn is_plain(path: &[u8]) -> bool {
+    let path = CString::new(path).ok();
+    path.is_some_and(|path| open_parent(&path).is_ok_and(|(_, way)| way == Way::Plain))
+}
+
 /// Opens something that exists, as itself and not as what it may link to.
 pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
     open_path(path, OFlag::O_NOFOLLOW)
@@ -458,7 +473,7 @@ fn open_parent(path: &CStr) -> SysResult<(OwnedFd, Way)> {
 fn open_path(path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
     let flags = flags | OFlag::O_PATH | OFlag::O_CLOEXEC;
     match beneath(AT_FDCWD, path, flags, ResolveFlag::RESOLVE_NO_MAGICLINKS) {
-        Err(Errno::ENOSYS) => walk(path, flags),
+        Err(Errno::ENOSYS) => walk(AT_FDCWD, path, flags),
         other => other,
     }
 }
@@ -489,14 +504,17 @@ const MAX_SYMLINKS: usize = 40;
 /// Symlinks are read and their text is walked, so a magic link could not be followed even by
 /// mistake; on procfs one that looks like it is refused, as openat2 would. The kernel keeps `..`
 /// below the process's root.
-fn walk(path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
+fn walk(start: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
     if path.count_bytes() >= PATH_MAX {
         return Err(Errno::ENAMETOOLONG);
     }
     let step = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let from_root = || openat(AT_FDCWD, c"/", step, Mode::empty());
     let mut todo = parts(path.to_bytes());
-    let mut here = from_root()?;
+    let mut here = match path.to_bytes() {
+        [b'/', ..] => from_root()?,
+        _ => openat(start, c".", step, Mode::empty())?,
+    };
     let mut links = 0;
     while let Some(part) = todo.pop() {
         if kind(here.as_fd())? != SFlag::S_IFDIR {

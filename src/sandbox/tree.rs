@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 
+use crate::config::glob::Pattern;
 use crate::config::op::{Access, Devices, Extra};
 use crate::error::{Context, Error, Result, errno, join};
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Node};
@@ -90,6 +91,8 @@ pub(crate) enum Step {
     RemountRo(Word),
     /// `--mask`
     Mask(Word),
+    /// `--mask-glob`
+    MaskGlob(Vec<Pattern>),
 }
 
 impl Step {

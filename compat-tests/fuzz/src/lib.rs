@@ -11,7 +11,7 @@
 //! cargo fuzz run -s none --fuzz-dir . words -- -max_len=512 -max_total_time=300 -close_fd_mask=2 -rss_limit_mb=8192
 //! ```
 //!
-//! The targets are `words`, `args`, `profile`, `seccomp`, `policy`, `mountinfo` and `tar`. No sanitizer is needed: there is no unsafe code here, and what the
+//! The targets are `words`, `args`, `profile`, `seccomp`, `policy`, `mountinfo`, `tar` and `glob`. No sanitizer is needed: there is no unsafe code here, and what the
 //! parser keeps until the process ends would be called a leak. Its warnings would fill the screen, so stderr is closed.
 //! `cargo test --no-default-features` runs every target over inputs from a small generator, without libFuzzer.
 #![expect(dead_code, reason = "the program's modules have more in them than what is fuzzed")]
@@ -26,6 +26,7 @@ mod config;
 mod confine;
 #[path = "../../../src/error.rs"]
 mod error;
+mod globs;
 #[path = "../../../src/host.rs"]
 mod host;
 mod kernel;
@@ -227,6 +228,11 @@ pub fn profile(input: &[u8]) {
     let expected = model::profile(&read);
     let same = if expected == "error" { ours.starts_with("error: ") } else { ours == expected };
     assert!(same, "{}\nby the parser: {ours}\nby the model: {expected}", input.escape_ascii());
+}
+
+/// A pattern of `--mask-glob` and a path, parted by a NUL byte.
+pub fn glob(input: &[u8]) {
+    globs::check(input, kept);
 }
 
 /// The mount table: the input is one, and it is a mount point, which has to survive being written into a table.

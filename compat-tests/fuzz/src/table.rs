@@ -227,6 +227,7 @@ fn operation(op: &Op) -> String {
             format!("--tmpfs {} {perms:o} {size:?}", shown(*dest))
         }
         Op::Mask(path) => format!("--mask {}", shown(*path)),
+        Op::MaskGlob(patterns) => format!("--mask-glob {}", patterns.len()),
         Op::Mqueue(dest) => format!("--mqueue {}", shown(*dest)),
         Op::Dir { dest, perms } => format!("--dir {} {perms:o}", shown(*dest)),
         Op::File { fd, dest, perms } => format!("--file {fd} {} {perms:o}", shown(*dest)),

@@ -316,3 +316,20 @@ fn tar() {
         fuzz::tar(&input);
     }
 }
+
+#[test]
+fn glob() {
+    const PATTERN: [&[u8]; 18] = [
+        b"/", b"/**/", b"/**", b"*", b"*a", b"?", b"[", b"[!", b"]", b"[ab]", b"[!a-b]", b"-",
+        b"a", b"b", b".", b"\\", b"{", b"[]a-]",
+    ];
+    const PATH: [&[u8]; 7] = [b"/", b"/", b"a", b"b", b".", b"-", b"]"];
+    let random = Random::of(6, 0);
+    for _ in 0..runs() * 20 {
+        let mut input = random.pick(&[&b"/"[..], b"**/"]).to_vec();
+        (0..random.below(8)).for_each(|_| input.extend(random.pick(&PATTERN)));
+        input.push(0);
+        (0..random.below(10)).for_each(|_| input.extend(random.pick(&PATH)));
+        fuzz::glob(&input);
+    }
+}

@@ -1,0 +1,263 @@
+//! `--mask-glob`: what its patterns match, what it enters, and what it cannot see.
+
+use super::fails;
+use crate::harness::{Case, Setup, Tweak};
+
+/// The cases of this file, ours alone.
+pub(crate) fn cases() -> Vec<Case> {
+    [wrong_patterns(), matches(), walks(), trouble()].into_iter().flatten().map(Case::ours_only).collect()
+}
+
+fn wrong_patterns() -> Vec<Case> {
+    let rows: [(&str, &str, &str); 12] = [
+        ("relative", "*.pem", "a pattern begins with / or **/"),
+        ("home", "~/.ssh", "a pattern begins with / or **/"),
+        ("root", "/", "it matches / alone, which cannot be hidden"),
+        ("stars", "/a**", "** has to stand alone between slashes"),
+        ("dots", "/a/../b", "no name in it may be . or .."),
+        ("open_set", "/[ab", "a [ has no ] before the next slash"),
+        ("set_with_slash", "/[a/b]", "a [ has no ] before the next slash"),
+        ("caret", "/[^a]", "a set is negated by [!…], and [\\^…] has a ^ in it"),
+        ("class", "/[[:alpha:]]", "a set has no classes such as [:alpha:]"),
+        ("range", "/[z-a]", "the ends of a range in a set are the wrong way round"),
+        ("backslash", "/a\\", "nothing follows its last \\"),
+        ("braces", "**/*.{pem,key}", "braces are no choice here: give a pattern for each, or \\{"),
+    ];
+    let mut cases = vec![
+        fails("no_pattern", &["--mask-glob"], "bwrap: --mask-glob takes an argument"),
+        fails("empty", &["--mask-glob", "", "true"], "bwrap: --mask-glob does not take an empty path argument"),
+    ];
+    for (name, pattern, problem) in rows {
+        cases.push(fails(
+            &format!("wrong_{name}"),
+            &["--mask-glob", pattern, "true"],
+            &format!("bwrap: Invalid pattern {pattern}: {problem}"),
+        ));
+    }
+    cases
+}
+
+/// A tree of files that all have something in them.
+const FILES: [&str; 12] = [
+    "box/.env",
+    "box/.ENV",
+    "box/a/.env",
+    "box/a/.env.local",
+    "box/a/b/key.pem",
+    "box/a/b/[x]",
+    "box/a/b/{x}",
+    "box/a/.ssh/id",
+    "box/a/b/.ssh",
+    "box/a/b/c/d/e/f/.env",
+    "box/a/b/c/new\nline",
+    "box/x/y/z",
+];
+
+fn tree(s: &mut Setup) -> crate::harness::Result<()> {
+    FILES.iter().try_for_each(|name| s.file(name, "x"))
+}
+
+/// What can still be read below `{dir}/box`, one path a line.
+const READ: &str = "cd {dir}/box && find . ! -type d -size +0 -print0 2>&- | LC_ALL=C sort -z | tr '\\n\\0' '? '";
+
+/// Enough of the host for a shell. All of it would take long to be searched.
+const SMALL: [&str; 18] = [
+    "--ro-bind",
+    "/usr/bin",
+    "/usr/bin",
+    "--ro-bind",
+    "/usr/lib",
+    "/usr/lib",
+    "--ro-bind-try",
+    "/usr/lib64",
+    "/usr/lib64",
+    "--symlink",
+    "usr/bin",
+    "/bin",
+    "--symlink",
+    "usr/lib",
+    "/lib",
+    "--symlink",
+    "usr/lib64",
+    "/lib64",
+];
+
+fn seen(name: &str, patterns: &[&str], hidden: &[&str]) -> Case {
+    let mut left: Vec<String> = FILES.iter().map(|file| file.replace("box/", "./")).collect();
+    left.retain(|file| !hidden.iter().any(|start| file == start || file.starts_with(&format!("{start}/"))));
+    left.sort();
+    let stdout = left.iter().map(|file| file.replace('\n', "?") + " ").collect::<String>();
+    let options: Vec<&str> = patterns.iter().flat_map(|pattern| ["--mask-glob", pattern]).collect();
+    let case = Case::new(name).options(SMALL).options(["--ro-bind", "{dir}/box", "{dir}/box"]);
+    case.options(options).run(["sh", "-c", READ]).setup(tree).ok().stdout(&stdout)
+}
+
+fn matches() -> Vec<Case> {
+    let envs = ["./.env", "./a/.env", "./a/b/c/d/e/f/.env"];
+    let refuse = |case: Case| case.tweak(Tweak::Refuse(&["openat2", "mount_setattr"], libc::ENOSYS));
+    vec![
+        seen("everywhere", &["**/.env"], &envs),
+        refuse(seen("everywhere_on_old_kernels", &["**/.env"], &envs)),
+        seen("below", &["{dir}/box/**/.env"], &envs),
+        seen("in_one_place", &["{dir}/box/.env"], &["./.env"]),
+        seen("one_level", &["{dir}/box/*/.env"], &["./a/.env"]),
+        seen("star_and_dot", &["{dir}/box/a/*env*"], &["./a/.env", "./a/.env.local"]),
+        seen("question_mark", &["{dir}/box/?env"], &["./.env"]),
+        seen("case_counts", &["{dir}/**/.E[N]V"], &["./.ENV"]),
+        seen("set", &["{dir}/box/a/b/[[-z]*"], &["./a/b/[x]", "./a/b/key.pem", "./a/b/c"]),
+        seen("negated_set", &["{dir}/box/a/b/[!a-z.]*"], &["./a/b/[x]", "./a/b/{x}"]),
+        seen("escapes", &["**/\\[x\\]", "**/\\{x}"], &["./a/b/[x]", "./a/b/{x}"]),
+        seen("newline", &["**/new?line"], &["./a/b/c/new\nline"]),
+        seen("directories_only", &["**/.ssh/"], &["./a/.ssh"]),
+        seen("directories_and_files", &["**/.ssh"], &["./a/.ssh", "./a/b/.ssh"]),
+        seen("all_in_it", &["{dir}/box/a/**"], &["./a"]),
+        seen("deep_twice", &["{dir}/**/a/**/.env"], &["./a/.env", "./a/b/c/d/e/f/.env"]),
+        seen("none", &["**/no-such-name-anywhere", "/no/such/*"], &[]),
+        seen(
+            "many_patterns",
+            &["**/.env", "{dir}/box/**/.env.*", "{dir}/box/a/b/*.pem", "{dir}/box/x/y/", "{dir}/nothing/*"],
+            &[&envs[..], &["./a/.env.local", "./a/b/key.pem", "./x/y"]].concat(),
+        ),
+        // The mount that comes later lies on top; the walk sees what is there at its place.
+        seen("order", &["{dir}/box/**/z"], &[]).options(["--bind", "{dir}/box/x", "{dir}/box/x"]),
+        seen("with_masks_between", &["{dir}/box/**/z"], &["./x/y/z", "./a/.env"]).options([
+            "--mask",
+            "{dir}/box/a/.env",
+            "--mask-glob",
+            "{dir}/box/nothing*",
+        ]),
+        Case::new("dry_run")
+            .options(["--dry-run", "--mask-glob", "**/.env", "--mask-glob", "/a/*/"])
+            .run(["true"])
+            .ok()
+            .claim(|o| o.expect(o.stdout.contains("mask, whatever matches") && o.stdout.contains("**"), "both patterns")),
+    ]
+}
+
+fn walks() -> Vec<Case> {
+    let boxed = |name: &str, patterns: &[&str], script: &str| {
+        let options: Vec<&str> = patterns.iter().flat_map(|pattern| ["--mask-glob", pattern]).collect();
+        let case = Case::new(name).on_host().options(["--bind", "{dir}/box", "/mnt"]).options(options).run(["sh", "-c", script]);
+        case.setup(tree)
+    };
+    let count = "grep -c mask- /proc/self/mountinfo";
+    vec![
+        // Links are not entered; one that matches has what it leads to hidden.
+        boxed("links_are_not_entered", &["/mnt/l*/**/.env", "/mnt/l*/.env"], "test -s /mnt/a/.env && echo seen")
+            .symlink("a", "box/link")
+            .ok()
+            .stdout("seen\n"),
+        boxed("links_on_the_fixed_way", &["/mnt/link/b/*.pem"], "test -s /mnt/a/b/key.pem || echo hidden")
+            .symlink("a", "box/link")
+            .ok()
+            .stdout("hidden\n"),
+        boxed("matching_link", &["/mnt/**/lin?"], "test -s /mnt/a/.env || echo hidden; readlink /mnt/x/link")
+            .symlink("../a/.env", "box/x/link")
+            .ok()
+            .stdout("hidden\n../a/.env\n"),
+        boxed("matching_link_walked", &["/mnt/**/lin?"], "test -s /mnt/a/.env || echo hidden")
+            .symlink("../a/.env", "box/x/link")
+            .ok()
+            .stdout("hidden\n")
+            .tweak(Tweak::Refuse(&["openat2"], libc::ENOSYS)),
+        boxed("matching_link_to_a_directory", &["/mnt/**/link/"], "ls -A /mnt/a /mnt/x; cat /mnt/x/no-link")
+            .symlink("../a", "box/x/link")
+            .symlink("y/z", "box/x/no-link")
+            .claim(|o| o.expect(!o.stdout.contains(".env"), "it is hidden")),
+        boxed("dangling_link", &["/mnt/**/link"], "readlink /mnt/link").symlink("none", "box/link").ok().stdout("none\n"),
+        boxed("one_walk_for_all", &["/mnt/**/.env", "/mnt/**/.en*", "/mnt/a/**/.env", "/mnt/a/.env"], count)
+            .options(["--proc", "/proc"])
+            .ok()
+            .stdout("4\n"),
+        // What the kernel shows of itself is not searched, unless the pattern says so.
+        Case::new("proc_is_not_entered")
+            .on_host()
+            .options(["--unshare-pid", "--proc", "/proc"])
+            .options([
+                "--mask-glob",
+                "**/comm",
+                "--mask-glob",
+                "/proc/sys/kernel/**/osrelease",
+                "--mask-glob",
+                "/proc/*/kernel/ostype",
+            ])
+            .run([
+                "sh",
+                "-c",
+                "cat /proc/self/comm; test -s /proc/sys/kernel/osrelease || echo hidden; grep -c mask- /proc/self/mountinfo",
+            ])
+            .claim(|o| o.expect(o.stdout.starts_with("cat\n"), "the name of a process"))
+            .status(0),
+        boxed("mounts_are_entered", &["/mnt/**/z"], "cat /mnt/a/z; cat /mnt/x/y/z")
+            .options(["--proc", "/proc"])
+            .claim(|o| o.expect(o.stdout.is_empty(), "nothing to be read")),
+        boxed("masked_is_not_entered", &["/mnt/a", "/mnt/a/*", "/mnt/**/.env"], count)
+            .options(["--proc", "/proc"])
+            .ok()
+            .stdout("2\n"),
+    ]
+}
+
+fn trouble() -> Vec<Case> {
+    let closed = |s: &mut Setup, mode: u32| {
+        s.file("box/closed/.env", "secret")?;
+        s.mode("box/closed/.env", 0o644)?;
+        s.mode("box/closed", mode)?;
+        s.keep_for_root("box/closed");
+        s.keep_for_root("box/closed/.env");
+        Ok(())
+    };
+    let boxed = |name: &str, pattern: &str| Case::new(name).on_host().options(["--mask-glob", pattern]).setup(tree);
+    let unlisted = "bwrap: --mask-glob cannot list 1 of the directories that it leads to, and hides nothing in there that it cannot know of: \
+                    {dir}/box/closed\n";
+    let root = |s: &mut Setup| s.symlink("/", "box/x/link");
+    let deep = "d=$PWD/box; i=0; while [ $i -lt 300 ]; do d=$d/d; i=$((i+1)); done; mkdir -p $d; echo x > $d/.env; exec {bwrap} --ro-bind / / \
+                --mask-glob {dir}'/**/.env' sh -c 'find {dir}/box -name .env -size +0 | wc -l'";
+    vec![
+        // Names in it can be used, but not listed: what is looked for by its name is found all the same.
+        boxed("unlisted_is_counted", "{dir}/box/**/.env*").user_only().setup(move |s| closed(s, 0o711)).run(["true"]).status(0).stderr(unlisted),
+        boxed("unlisted_but_named", "{dir}/box/**/.env").user_only().setup(move |s| closed(s, 0o711))
+            .run(["sh", "-c", "test -s {dir}/box/closed/.env || echo hidden"]).status(0).stdout("hidden\n").stderr(unlisted),
+        // Nobody inside may do more than the set-up.
+        boxed("closed_is_not_counted", "{dir}/box/**/.env").user_only().setup(move |s| closed(s, 0o700)).run(["true"]).ok(),
+        Case::new("own_closed_directory")
+            .on_host()
+            .options(["--unshare-user", "--cap-drop", "ALL", "--bind", "{dir}/box", "{dir}/box", "--mask-glob", "{dir}/box/**/id"])
+            .setup(tree)
+            .setup(|s| s.mode("box/a/.ssh", 0))
+            .run(["sh", "-c", "chmod 700 {dir}/box/a/.ssh; cat {dir}/box/a/.ssh/id"])
+            .stdout("")
+            .claim(|o| o.expect(o.stderr.contains("id: Permission denied"), "the file is hidden")),
+        boxed("link_to_everything", "{dir}/box/**/link").setup(root).run(["true"]).fails("bwrap: Can't mask {dir}/box/x/link: it is /"),
+        boxed("link_in_a_loop", "{dir}/box/**/link").symlink("link", "box/link").run(["true"])
+            .fails("bwrap: Can't mask {dir}/box/link: Too many levels of symbolic links"),
+        boxed("magic_link", "{dir}/box/**/link").symlink("/proc/self/fd/1", "box/link").run(["true"])
+            .fails("bwrap: Can't mask {dir}/box/link: Too many levels of symbolic links"),
+        boxed("magic_link_walked", "{dir}/box/**/link").symlink("/proc/self/fd/1", "box/link").run(["true"])
+            .fails("bwrap: Can't mask {dir}/box/link: Too many levels of symbolic links")
+            .tweak(Tweak::Refuse(&["openat2"], libc::ENOSYS)),
+        Case::new("deep").script(deep).dir("box").ok().stdout("0\n"),
+        Case::new("too_deep_for_open_files").script(&format!("ulimit -n 200; {deep}")).dir("box").status(1).stdout("").claim(|o| {
+            o.expect(o.stderr.contains("Can't look for --mask-glob in ") && o.stderr.contains("Too many open files"), "an error")
+        }),
+        // An automounter that never answers: whoever asks it for a mount waits for ever.
+        Case::new("automounts_are_not_entered")
+            .root_only()
+            .needs(has_autofs)
+            .dir("box/auto")
+            .script(
+                "exec unshare --mount --propagation private perl -e 'pipe(R, W); use Fcntl; fcntl(W, F_SETFD, 0); setpgrp; \
+                 system(\"mount\", \"-i\", \"-t\", \"autofs\", \"-o\", \"fd=\" . fileno(W) . \",pgrp=$$,minproto=5,maxproto=5,indirect\", \"auto\", \
+                 \"{dir}/box/auto\") and die; mkdir \"{dir}/box/auto/sub\"; setpgrp(0, 0); \
+                 exec \"timeout\", \"10\", \"{bwrap}\", \"--ro-bind\", \"/\", \"/\", \"--mask-glob\", \"{dir}/box/**/.env\", \"--mask-glob\", \
+                 \"{dir}/box/**/x*\", \"echo\", \"done\"'",
+            )
+            .ok()
+            .stdout("done\n"),
+    ]
+}
+
+fn has_autofs() -> crate::harness::Result<()> {
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    if known.lines().any(|line| line.ends_with("\tautofs")) { Ok(()) } else { Err("the kernel has no autofs".to_owned()) }
+}
