@@ -29,6 +29,7 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
     row("close_range", "", &[], "then they are closed one by one"),
     row("brk", "", &[], "then the C library maps memory elsewhere"),
     row("ioctl", "21505", &[], "TCGETS: what does not say that it is a terminal is none"),
+    row("ioctl", "21523", &[], "TIOCGWINSZ: the same, as musl asks"),
     row("openat2", "", &[ENOSYS], "then the path is walked component by component"),
     row("mount_setattr", "", &[ENOSYS], "then the mount is remounted"),
     row("mount_setattr", "", &[EINVAL], "of nosymfollow, before Linux 5.14: then that alone is set by a remount"),
@@ -42,11 +43,17 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
     Tolerated { role: "0", ..row("openat", "/proc/sys/user/", &[], CLONE_TELLS) },
     Tolerated { role: "0", ..row("openat", "/sys/module/user_namespace/", &[], CLONE_TELLS) },
     Tolerated { role: "0", ..row("faccessat2", "/proc/self/ns/user", &[], CLONE_TELLS) },
+    Tolerated { role: "0", ..row("faccessat", "/proc/self/ns/user", &[], CLONE_TELLS) },
     Tolerated {
         role: "0",
         ..row("read", "", &[], "of a switch that the clone obeys, or of a status that PID 1 exits with as well")
     },
     row("newfstatat", "/tmp/probe", &[], HEADER),
+    // What musl calls the same.
+    row("stat", "/tmp/probe", &[], HEADER),
+    row("lstat", "/tmp/probe", &[], HEADER),
+    row("open", "/tmp/probe", &[], HEADER),
+    row("open", "/", &[EACCES, ENOENT, ENOTDIR, ELOOP], "a mount point that has moved is looked for again"),
     row("openat", "/tmp/probe", &[], HEADER),
     row("pread64", "", &[], HEADER),
     Tolerated { role: "0", ..row("write", "", &[], "of the last line of --json-status-fd, when COMMAND has ended") },
