@@ -87,6 +87,7 @@ declare -gA _bwrap_operands=(
     [--uid-map]='text text text'
     [--gid-map]='text text text'
     [--forward-signals]=''
+    [--netns]='fd'
     [--address-families]='text'
     [--unix-connect]='path'
     [--udp-connect]='text'

@@ -127,6 +127,7 @@ complete -c bwrap -n '__bwrap_at option' -l nosymfollow -d 'Follow no symbolic l
 complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l gid-map -d 'Map group ids of the sandbox to ids outside'
 complete -c bwrap -n '__bwrap_at option' -l forward-signals -d 'Pass signals on to COMMAND'
+complete -c bwrap -n '__bwrap_at option' -l netns -d 'Join the network namespace FD'
 complete -c bwrap -n '__bwrap_at option' -l address-families -d 'Let socket(2) make sockets of the families in LIST only'
 complete -c bwrap -n '__bwrap_at option' -l unix-connect -d 'Of unix sockets outside, connect only to PATH, or below it'
 complete -c bwrap -n '__bwrap_at option' -l udp-connect -d 'Let UDP connect and send to PORT and no other'
@@ -148,7 +149,7 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
         case --cap-add --cap-drop
             string split ' ' 'capability'
         case --args --userns --userns2 --pidns --sync-fd --seccomp --add-seccomp-fd \
-            --block-fd --userns-block-fd --info-fd --json-status-fd --dry-run-json \
+            --block-fd --userns-block-fd --info-fd --json-status-fd --netns --dry-run-json \
             --error-fd
             string split ' ' 'fd'
         case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data --tar

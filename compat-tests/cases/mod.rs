@@ -40,6 +40,7 @@ mod masks;
 mod mount_flags;
 mod mounts;
 mod namespaces;
+mod netns;
 mod overlays;
 mod parents;
 mod places;
@@ -107,6 +108,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("mount_flags", mount_flags::cases()),
         ("mounts", mounts::cases()),
         ("namespaces", namespaces::cases()),
+        ("netns", netns::cases()),
         ("overlays", overlays::cases()),
         ("parents", parents::cases()),
         ("places", places::cases()),

@@ -706,6 +706,15 @@ pub(crate) const OPTIONS: &[Row] = &[
          COMMAND is not run. With --as-pid-1 the kernel keeps signals from COMMAND for which it \
          has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
+    row!(Beyond, CommandLine, "--netns", [FD], "Join the network namespace FD",
+        "FD is an open /proc/PID/ns/net. Root may join any. An ordinary user may join one that \
+         belongs to a user namespace of the user's own, such as one by unshare(1) or pasta(1): \
+         bwrap joins that first, which has to map the caller's ids, and makes the sandbox's \
+         namespaces below it. Not together with --unshare-net; after --unshare-all give --share-net. \
+         With --userns the network namespace has to belong to FD's user namespace, unless it is \
+         root who calls. Who has CAP_SYS_PTRACE in the user namespace that is joined, and sees its \
+         processes, may take the set-up over.",
+        |p, v| v.last_wins(&mut p.config.fds.netns, Values::fd)),
     row!(Beyond, Anywhere, "--address-families", [("LIST", Kind::Text)],
         "Let socket(2) make sockets of the families in LIST only",
         "LIST is names of address families or numbers with commas in between: unix, inet, inet6, \

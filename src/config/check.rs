@@ -77,6 +77,11 @@ impl Config {
         if self.fds.userns.is_some() && user == Want::Try {
             return Err(Error::new("--userns is not compatible with --unshare-user-try"));
         }
+        if self.fds.netns.is_some() && self.namespaces.net == Want::Yes {
+            return Err(Error::new(
+                "--netns is not compatible with --unshare-net: after --unshare-all, --share-net takes that back",
+            ));
+        }
         if self.switches.disable_userns && user != Want::Yes {
             return Err(Error::new("--disable-userns requires --unshare-user"));
         }

@@ -117,6 +117,8 @@ pub(crate) struct FdOptions {
     pub(crate) userns: Option<RawFd>,
     /// `--userns2 FD`
     pub(crate) userns2: Option<RawFd>,
+    /// `--netns FD`
+    pub(crate) netns: Option<RawFd>,
     /// `--pidns FD`
     pub(crate) pidns: Option<RawFd>,
     /// `--sync-fd FD`, every one of them
@@ -152,9 +154,10 @@ pub(crate) enum Use {
 
 impl FdOptions {
     /// The options that take one fd, without their hyphens.
-    pub(crate) const fn each(&self) -> [(&'static str, Option<RawFd>, Use); 9] {
+    pub(crate) const fn each(&self) -> [(&'static str, Option<RawFd>, Use); 10] {
         [
             ("userns", self.userns, Use::Early),
+            ("netns", self.netns, Use::Early),
             ("userns2", self.userns2, Use::Late),
             ("pidns", self.pidns, Use::Early),
             ("seccomp", self.seccomp, Use::Late),

@@ -47,6 +47,8 @@ pub(crate) struct Settled {
     pub(crate) host: Host,
     /// Who the sandbox is.
     pub(crate) identity: Identity,
+    /// What the caller's ids are in the user namespace that `--netns` has led into, if it has.
+    pub(crate) around: Option<(u32, u32)>,
     /// What the monitor has to write for id maps, if it has to.
     pub(crate) id_layers: Option<Layers>,
     /// What COMMAND may do.
@@ -80,6 +82,7 @@ impl Settled {
         let mut settled = Self {
             identity: Identity::of(&config, host.caller, layers.as_ref()),
             privileges: Privileges::of(&config, &host),
+            around: None,
             id_layers: layers,
             filters: Vec::new(),
             unknown_calls: BTreeSet::new(),
@@ -97,6 +100,16 @@ impl Settled {
     pub(crate) fn may_uncover(&self) -> bool {
         let is_below = self.identity.nested || self.fds.userns2.is_some();
         !is_below && self.privileges.after_exec & caps::SYS_ADMIN != 0
+    }
+
+    /// What the caller's ids are in the user namespace around the sandbox's.
+    pub(crate) fn outer_ids(&self) -> (u32, u32) {
+        self.around.unwrap_or((self.host.caller.uid, self.host.caller.gid))
+    }
+
+    /// Whether the monitor is in another user namespace than the caller's.
+    pub(crate) const fn has_moved(&self) -> bool {
+        self.config.moves() || self.around.is_some()
     }
 
     /// Which filters COMMAND gets, and in what order. The conditions in policies ask for its

@@ -239,6 +239,7 @@ fn namespaces(config: &Config) -> Vec<(&'static str, &'static str)> {
         let (joined, last) = match kind {
             "user" => (fds.userns.is_some(), fds.userns2.is_some()),
             "pid" => (fds.pidns.is_some(), false),
+            "net" => (fds.netns.is_some(), false),
             _ => (false, false),
         };
         let state = match want {

@@ -690,6 +690,13 @@ fn halves(set: u64) -> (u32, u32) {
     (half(32), half(0))
 }
 
+/// `NS_GET_USERNS` of ioctl_ns(2): the user namespace that owns another namespace.
+pub(crate) fn owner_of_namespace(namespace: BorrowedFd<'_>) -> SysResult<OwnedFd> {
+    const NS_GET_USERNS: libc::Ioctl = 0xb701;
+    // SAFETY: the request takes no argument.
+    owned(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS) }.into())
+}
+
 /// `pidfd_open(2)`
 pub(crate) fn pidfd_open(pid: Pid) -> SysResult<OwnedFd> {
     // SAFETY: integers only.

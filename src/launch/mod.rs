@@ -3,6 +3,7 @@
 
 pub(crate) mod clone;
 pub(crate) mod monitor;
+pub(crate) mod network;
 pub(crate) mod status;
 pub(crate) mod watch;
 
@@ -27,7 +28,8 @@ use crate::host::{Host, terminal, userns_offered};
 use crate::kernel::process::hold_parent;
 use crate::kernel::sys;
 use crate::kernel::{environment, files};
-use crate::launch::clone::{clone_sandbox, join_user_namespace};
+use crate::launch::clone::clone_sandbox;
+use crate::launch::network::join_namespaces;
 use crate::launch::watch::{first_failure, watch};
 use crate::links::Ends;
 use crate::report::{self, Step};
@@ -56,8 +58,7 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
         host.command = config.command.first().and_then(|file| hints::on_host(file));
     }
     Step::Policies.begin();
-    let config = Box::new(Settled::new(config, host)?);
-    let host = &config.host;
+    let mut config = Box::new(Settled::new(config, host)?);
     if config.is_dry() {
         Step::Plan.begin();
         let mut plan = Plan::of(&config);
@@ -72,12 +73,12 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     sys::default_signal(libc::SIGCHLD);
 
     Step::ControlGroup.begin();
-    let leaf = Leaf::make(&config.cgroup, proc.as_fd(), host.caller, config.moves());
+    let leaf = Leaf::make(&config.cgroup, proc.as_fd(), config.host.caller, config.moves());
     let mut leaf = leaf.map_err(|error| error.of("--cgroup"))?;
     Step::Namespaces.begin();
     let (outer, inner) = Ends::pair(config.links(), || {
         let dies = config.switches.die_with_parent;
-        fds.parent = if dies { hold_parent(host.parent)? } else { None };
+        fds.parent = if dies { hold_parent(config.host.parent)? } else { None };
         Ok(())
     })?;
     let ends_of_children = SigSet::from(Signal::SIGCHLD);
@@ -87,8 +88,11 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     } else {
         ends_of_children.thread_unblock().context("sigprocmask")?;
     }
-    if let Some(userns) = config.fds.userns {
-        join_user_namespace(&mut fds, userns).map_err(|error| error.of("--userns"))?;
+    join_namespaces(&mut config, &mut fds)?;
+    if config.around.is_some() && leaf.as_ref().is_some_and(|leaf| leaf.caps() != 0) {
+        return Err(Error::new(
+            "--netns leads into a user namespace from which the control group could not be removed",
+        ));
     }
     let Some(child) = clone_sandbox(&config, proc.as_fd(), leaf.as_mut())? else {
         drop(outer);

@@ -49,7 +49,7 @@ pub(crate) fn watch(
             .context("Setting userns2 failed")
             .map_err(|error| error.of("--userns2"))?;
     }
-    if config.moves() {
+    if config.has_moved() {
         // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities.
         // This process's /proc/PID/root would be a way to the host.
         become_undumpable()?;
@@ -64,7 +64,7 @@ pub(crate) fn watch(
     } else {
         caps::drop_all_but(keep, is_root)?;
     }
-    if config.moves() && config.switches.die_with_parent && fds.parent.is_none() {
+    if config.has_moved() && config.switches.die_with_parent && fds.parent.is_none() {
         // Joining a user namespace has cleared the signal, see PR_SET_PDEATHSIG(2const).
         die_with(config.host.parent)?;
     }

@@ -29,9 +29,10 @@ pub(crate) fn map(config: &Settled, proc: BorrowedFd<'_>) -> Result<Option<MapWr
         return Ok(writer);
     }
     if config.namespaces.user == Want::Yes {
+        let outer = config.outer_ids();
         let (uid, gid) = (
-            Range::one(config.identity.first.0, config.host.caller.uid),
-            Range::one(config.identity.first.1, config.host.caller.gid),
+            Range::one(config.identity.first.0, outer.0),
+            Range::one(config.identity.first.1, outer.1),
         );
         idmap::write_maps(proc, uid, gid, Groups::Deny)?;
         return Ok(None);
