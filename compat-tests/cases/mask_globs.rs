@@ -236,6 +236,14 @@ fn trouble() -> Vec<Case> {
         boxed("magic_link_walked", "{dir}/box/**/link").symlink("/proc/self/fd/1", "box/link").run(["true"])
             .fails("bwrap: Can't mask {dir}/box/link: Too many levels of symbolic links")
             .tweak(Tweak::Refuse(&["openat2"], libc::ENOSYS)),
+        // All of them lead to one file, so that no limit on mounts is met first.
+        Case::new("too_many")
+            .script(
+                "perl -e 'symlink \"f\", \"{dir}/box/l$_\" for 0..100000'; echo x > {dir}/box/f; {bwrap} --ro-bind / / --mask-glob \
+                 {dir}'/box/l*' true; status=$?; rm -r {dir}/box; exit $status",
+            )
+            .dir("box")
+            .fails("bwrap: More than 100000 files match --mask-glob"),
         Case::new("deep").script(deep).dir("box").ok().stdout("0\n"),
         Case::new("too_deep_for_open_files").script(&format!("ulimit -n 200; {deep}")).dir("box").status(1).stdout("").claim(|o| {
             o.expect(o.stderr.contains("Can't look for --mask-glob in ") && o.stderr.contains("Too many open files"), "an error")
