@@ -127,7 +127,7 @@ fn matches() -> Vec<Case> {
             "{dir}/box/nothing*",
         ]),
         Case::new("dry_run")
-            .options(["--dry-run", "--mask-glob", "**/.env", "--mask-glob", "/a/*/"])
+            .options(["--dry-run", "--ro-bind", "/", "/", "--mask-glob", "**/.env", "--mask-glob", "/a/*/"])
             .run(["true"])
             .ok()
             .claim(|o| o.expect(o.stdout.contains("mask, whatever matches") && o.stdout.contains("**"), "both patterns")),

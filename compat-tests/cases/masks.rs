@@ -185,13 +185,13 @@ fn order() -> Vec<Case> {
         ),
         Case::new("dry_run")
             .on_host()
-            .options(["--dry-run", "--mask", "/etc/shadow"])
+            .options(["--dry-run", "--ro-bind", "/", "/", "--mask", "/etc/shadow"])
             .run(["true"])
             .ok()
             .claim(|o| o.expect(o.stdout.contains("/etc/shadow") && o.stdout.contains("mask, if it exists"), "the mask")),
         Case::new("dry_run_json")
             .on_host()
-            .options(["--dry-run-json", "1", "--mask", "/x"])
+            .options(["--dry-run-json", "1", "--ro-bind", "/", "/", "--mask", "/x"])
             .run(["true"])
             .ok()
             .claim(|o| o.expect(o.stdout.contains("\"kind\": \"mask\""), "the mask")),
