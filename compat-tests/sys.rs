@@ -617,6 +617,14 @@ pub(crate) fn has_landlock(abi: c_long) -> bool {
     call(libc::SYS_landlock_create_ruleset, words).is_ok_and(|has| has >= abi)
 }
 
+/// Whether a listener's calls can wait without being interrupted: with this flag the kernel looks for a program, and finds none.
+pub(crate) fn has_killable_listener() -> bool {
+    const NEW_LISTENER: c_long = 1 << 3;
+    const WAIT_KILLABLE_RECV: c_long = 1 << 5;
+    let words = &mut [Word::Number(1), Word::Number(NEW_LISTENER | WAIT_KILLABLE_RECV), Word::Number(0)];
+    call(libc::SYS_seccomp, words).is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+}
+
 /// How a call ended that a process made which then ended itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tried {

@@ -104,6 +104,9 @@ declare -gA _bwrap_operands=(
     [--error-fd]='fd'
     [--setup-status]='text'
     [--profile]='profile'
+    [--learn]='path'
+    [--learn-exact]=''
+    [--learn-seccomp]='path'
 )
 _bwrap_capabilities=(
     ALL CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID

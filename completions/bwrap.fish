@@ -144,6 +144,9 @@ complete -c bwrap -n '__bwrap_at option' -l ro-same-try -d 'Like --ro-same, but 
 complete -c bwrap -n '__bwrap_at option' -l error-fd -d 'Report failures of bwrap to FD as JSON'
 complete -c bwrap -n '__bwrap_at option' -l setup-status -d 'Exit with status N if COMMAND cannot be run'
 complete -c bwrap -n '__bwrap_at option' -l profile -d 'Read options from the profile FILE, or a built-in @NAME'
+complete -c bwrap -n '__bwrap_at option' -l learn -d 'Record what COMMAND uses, and write a profile to FILE'
+complete -c bwrap -n '__bwrap_at option' -l learn-exact -d 'With --learn, give each file that was used by itself'
+complete -c bwrap -n '__bwrap_at option' -l learn-seccomp -d 'Record COMMAND\'s system calls, and write a policy to FILE'
 function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'
     switch $option
         case --cap-add --cap-drop
@@ -156,7 +159,7 @@ function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a 
             string split ' ' 'fd path'
         case --chdir --lock-file --remount-ro --overlay-src --tmp-overlay --ro-overlay \
             --proc --dev --tmpfs --mqueue --dir --seccomp-policy --mask --unix-connect \
-            --proc-pid --same --ro-same --same-try --ro-same-try
+            --proc-pid --same --ro-same --same-try --ro-same-try --learn --learn-seccomp
             string split ' ' 'path'
         case --bind --bind-try --dev-bind --dev-bind-try --ro-bind --ro-bind-try
             string split ' ' 'path path'

@@ -22,6 +22,7 @@ mod kernel;
 mod launch;
 mod links;
 mod profile;
+mod record;
 mod report;
 mod sandbox;
 mod word;

@@ -34,6 +34,7 @@ mod hints;
 mod history;
 mod id_maps;
 mod identity;
+mod learn;
 mod libraries;
 mod mask_globs;
 mod masks;
@@ -106,6 +107,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("mask_globs", mask_globs::cases()),
         ("masks", masks::cases()),
         ("mount_flags", mount_flags::cases()),
+        ("learn", learn::cases()),
         ("mounts", mounts::cases()),
         ("namespaces", namespaces::cases()),
         ("netns", netns::cases()),

@@ -841,4 +841,28 @@ pub(crate) const OPTIONS: &[Row] = &[
          of a built-in profile: --profile @list shows them. The option may be repeated. Words in \
          profiles do not count for the 9000 that there may be.",
         |p, v| p.profile(v)),
+    row!(Beyond, CommandLine, "--learn", [("FILE", Kind::HostPath)],
+        "Record what COMMAND uses, and write a profile to FILE",
+        "COMMAND runs in the sandbox that the other options describe, and what it uses of that is \
+         recorded: files, programs, devices, sockets, the network. When it has ended FILE is \
+         written, a profile for --profile: the same sandbox with only what was used. Programs and \
+         libraries are given as whole directories, and so is a directory of which more than 16 \
+         files were used, but never HOME, XDG_RUNTIME_DIR, /etc, /run, /tmp, /var or a directory \
+         with keys. What COMMAND wanted to create there is a comment. A later run adds to FILE. \
+         Values of --setenv and open files are not written down. Recording lasts for 5 seconds \
+         after COMMAND has ended; with --unshare-pid, whatever is left of it is ended then. FILE \
+         must not lie where COMMAND can write. io_uring and system calls of 32-bit programs are \
+         refused while recording. Needs Linux 5.6; before Linux 5.19, signals may interrupt calls \
+         that are recorded.",
+        |p, v| v.last_wins(&mut p.config.record.learn, Values::path)),
+    row!(Beyond, CommandLine, "--learn-exact", [], "With --learn, give each file that was used by itself",
+        "No directory is given for the files in it, unless COMMAND could write to it.",
+        |p, _| { p.config.record.exact = true; Ok(()) }),
+    row!(Beyond, CommandLine, "--learn-seccomp", [("FILE", Kind::HostPath)],
+        "Record COMMAND's system calls, and write a policy to FILE",
+        "FILE is written when COMMAND has ended, a policy for --seccomp-policy: it allows the \
+         system calls that COMMAND has made and those that nearly every program makes. A later run \
+         adds to it. The profile of a --learn beside it names it. While recording, every other \
+         system call takes several times as long.",
+        |p, v| v.last_wins(&mut p.config.record.seccomp, Values::path)),
 ];

@@ -56,6 +56,9 @@ impl Config {
                 "--timeout requires --unshare-pid or --cgroup: else nothing could end what COMMAND has started",
             ));
         }
+        if self.record.exact && self.record.learn.is_none() {
+            return Err(Error::new("Specifying --learn-exact requires --learn"));
+        }
         if self.switches.as_pid_1 && !self.lock_files.is_empty() {
             return Err(Error::new("Specifying --as-pid-1 and --lock-file is not permitted"));
         }

@@ -186,6 +186,17 @@ pub(crate) struct Origin {
     pub(crate) line: u32,
 }
 
+/// What is to be recorded of what COMMAND uses.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Record {
+    /// `--learn FILE`
+    pub(crate) learn: Option<Word>,
+    /// `--learn-exact`
+    pub(crate) exact: bool,
+    /// `--learn-seccomp FILE`
+    pub(crate) seccomp: Option<Word>,
+}
+
 /// Everything the command line said.
 #[derive(Debug, Default)]
 pub(crate) struct Config {
@@ -248,6 +259,8 @@ pub(crate) struct Config {
     pub(crate) families: Option<Families>,
     /// `--timeout SECONDS[:KILL]`
     pub(crate) timeout: Option<Timeout>,
+    /// `--learn` and its relatives.
+    pub(crate) record: Record,
 }
 
 impl Config {
@@ -271,6 +284,11 @@ impl Config {
         self.fds.info.is_some() || self.fds.json_status.is_some()
     }
 
+    /// Whether what COMMAND uses is recorded.
+    pub(crate) const fn records(&self) -> bool {
+        self.record.learn.is_some() || self.record.seccomp.is_some()
+    }
+
     /// Which links the monitor and the sandbox need.
     pub(crate) fn links(&self) -> Needs {
         // What is told about a sandbox is told when that is true, and by itself where the monitor
@@ -279,9 +297,12 @@ impl Config {
         Needs {
             tether: self.has_gate() || self.dies_in_setup(),
             report: self.has_init(),
-            executed: self.fds.json_status.is_some() || self.setup_status.is_some(),
+            executed: self.fds.json_status.is_some()
+                || self.setup_status.is_some()
+                || self.records(),
             signals: self.switches.forward_signals || self.timeout.is_some(),
             pid: self.fds.pidns.is_some() || self.tells() && tells_itself,
+            recorder: self.records(),
         }
     }
 

@@ -324,6 +324,8 @@ fn restrictions(config: &Config) -> Vec<String> {
     label("AppArmor profile", config.apparmor.map(Profile::name));
     label("SELinux label", config.exec_label);
     label("SELinux label of files", config.file_label);
+    label("what COMMAND uses is recorded in", config.record.learn);
+    label("the system calls that COMMAND makes are recorded in", config.record.seccomp);
     all
 }
 

@@ -45,6 +45,7 @@ const WORDS: &[(&str, &str)] = &[
     ("--mask-glob", "--mask-glob **/.env* --mask-glob /home/*/.ssh/"),
     ("--noexec", "--noexec --ro-bind /usr /usr"),
     ("--nosymfollow", "--noexec --nosymfollow --tmpfs /t"),
+    ("--learn-exact", "--learn file --learn-exact"),
     ("--overlay", "--overlay-src /usr --overlay /etc /var /o"),
     ("--overlay-src", "--overlay-src /usr --overlay-src /etc --ro-overlay /o"),
     ("--perms", "--perms 0711 --tmpfs /t"),

@@ -112,3 +112,63 @@ impl<'a> Program<'a> {
         if refused { Errno::EACCES } else { last }
     }
 }
+
+/// `PT_INTERP` of elf(5).
+const INTERPRETER: u64 = 3;
+
+/// The interpreter in a program's first bytes: after `#!`, or what its ELF header says.
+pub(crate) fn interpreter(head: &[u8]) -> Option<Vec<u8>> {
+    if let Some(rest) = head.strip_prefix(b"#!") {
+        let line = rest.split(|&byte| byte == b'\n').next()?;
+        // The kernel knows no other blanks.
+        let mut words = line.split(|&byte| matches!(byte, b' ' | b'\t'));
+        return words.find(|word| !word.is_empty() && *word != b"\r").map(<[u8]>::to_vec);
+    }
+    let number = |at: usize, length: usize| {
+        let bytes = head.get(at..at.checked_add(length)?)?;
+        Some(bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
+    };
+    let index = |number: u64| usize::try_from(number).ok();
+    // 64 bits, little endian.
+    if !head.starts_with(b"\x7fELF\x02\x01") {
+        return None;
+    }
+    let (table, size, count) =
+        (index(number(32, 8)?)?, index(number(54, 2)?)?, index(number(56, 2)?)?);
+    let starts = (0..count).filter_map(|row| table.checked_add(row.checked_mul(size)?));
+    let row = starts.into_iter().find(|&row| number(row, 4) == Some(INTERPRETER))?;
+    let (offset, length) = (index(number(row + 8, 8)?)?, index(number(row + 32, 8)?)?);
+    let name = head.get(offset..offset.checked_add(length)?)?;
+    name.split(|&byte| byte == 0).next().map(<[u8]>::to_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interpreters_are_found() {
+        assert_eq!(interpreter(b"#!/bin/sh -e\necho"), Some(b"/bin/sh".to_vec()));
+        assert_eq!(interpreter(b"#! /usr/bin/env perl"), Some(b"/usr/bin/env".to_vec()));
+        assert_eq!(interpreter(b"#!/bin/sh\r\necho"), Some(b"/bin/sh\r".to_vec()));
+        assert_eq!(interpreter(b"#!/bin/sh -e\r\necho"), Some(b"/bin/sh".to_vec()));
+        for head in [&b"#!"[..], b"#!\n", b"", b"text", b"\x7fELF\x01\x01", b"\x7fELF\x02\x01"] {
+            assert_eq!(interpreter(head), None, "{head:?}");
+        }
+        let mut elf = b"\x7fELF\x02\x01".to_vec();
+        elf.resize(120, 0);
+        elf[32] = 64;
+        elf[54] = 56;
+        elf[56] = 1;
+        elf[64] = 3;
+        elf[64 + 8] = 120;
+        elf[64 + 32] = 11;
+        elf.extend(b"/lib/ld.so\0");
+        assert_eq!(interpreter(&elf), Some(b"/lib/ld.so".to_vec()));
+        for at in [32, 33, 39, 64 + 9, 64 + 15, 64 + 33, 64 + 39] {
+            let mut wrong = elf.clone();
+            wrong[at] = 0xff;
+            assert_eq!(interpreter(&wrong), None, "{at}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use libc::{c_long, c_short};
@@ -816,14 +816,7 @@ pub(crate) fn execve(
 /// A flag, not set, in memory that this process shares with all that it forks. It stays until they
 /// execute something else or end.
 pub(crate) fn shared_flag() -> SysResult<&'static AtomicBool> {
-    let (access, flags) =
-        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping takes nobody's place.
-    let memory =
-        unsafe { libc::mmap(ptr::null_mut(), size_of::<AtomicBool>(), access, flags, -1, 0) };
-    if memory == libc::MAP_FAILED {
-        return Err(Errno::last());
-    }
+    let memory = shared_memory(size_of::<AtomicBool>())?;
     // SAFETY: the page is zeroed, which is a flag that is not set, and nothing ever unmaps it.
     Ok(unsafe { AtomicBool::from_ptr(memory.cast()) })
 }
@@ -937,4 +930,193 @@ pub(crate) fn lock_shared(file: BorrowedFd<'_>) -> SysResult<()> {
         (l_type.map_err(|_| Errno::EINVAL)?, l_whence.map_err(|_| Errno::EINVAL)?);
     let lock = libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 };
     fcntl(file, FcntlArg::F_SETLK(&lock)).map(drop)
+}
+
+/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19): a call that has been received waits for
+/// its answer without being interrupted by signals that do not kill.
+pub(crate) const WAIT_KILLABLE: c_ulong = 1 << 5;
+
+/// Whether the kernel knows these flags of a filter, which `seccomp(2)` looks at before it finds
+/// that there is no program.
+pub(crate) fn knows_filter_flags(flags: c_ulong) -> SysResult<bool> {
+    let operation = libc::SECCOMP_SET_MODE_FILTER;
+    let null = ptr::null::<libc::sock_fprog>();
+    // SAFETY: the kernel reads from the null pointer in its own way, which is EFAULT.
+    match check(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, null) }) {
+        Err(Errno::EFAULT) | Ok(_) => Ok(true),
+        Err(Errno::EINVAL) => Ok(false),
+        Err(other) => Err(other),
+    }
+}
+
+/// Installs a seccomp program on this thread, with a listener that hears of the calls for which it
+/// answers `SECCOMP_RET_USER_NOTIF`.
+pub(crate) fn install_listener(
+    program: &[libc::sock_filter],
+    flags: c_ulong,
+) -> SysResult<OwnedFd> {
+    let len = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
+    let fprog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let operation = libc::SECCOMP_SET_MODE_FILTER;
+    let flags = flags | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    // SAFETY: the kernel copies `len` instructions from the slice and keeps no pointer.
+    owned(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const fprog) })
+}
+
+/// A system call that waits for an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Notified {
+    /// What the answer has to name.
+    pub(crate) id: u64,
+    /// The thread, as this process's pid namespace counts.
+    pub(crate) thread: Pid,
+    /// The call's number.
+    pub(crate) number: c_int,
+    /// `AUDIT_ARCH_…`
+    pub(crate) arch: u32,
+    /// Its arguments.
+    pub(crate) args: [u64; 6],
+}
+
+/// As much room as a kernel to come may want.
+#[repr(C)]
+struct Notification {
+    known: libc::seccomp_notif,
+    more: [u64; 32],
+}
+
+/// `SECCOMP_IOCTL_NOTIF_RECV`: the next call that waits. ENOENT if its process has been killed.
+pub(crate) fn receive_call(listener: BorrowedFd<'_>) -> SysResult<Notified> {
+    // SAFETY: the structure is plain integers, for which zero is valid, and zero is wanted.
+    let mut notification: Notification = unsafe { std::mem::zeroed() };
+    let request = libc::SECCOMP_IOCTL_NOTIF_RECV;
+    // SAFETY: the kernel writes one structure, which is no longer than what there is.
+    Errno::result(unsafe { libc::ioctl(listener.as_raw_fd(), request, &raw mut notification) })?;
+    let libc::seccomp_notif { id, pid, data, .. } = notification.known;
+    let thread = Pid::from_raw(pid.cast_signed());
+    Ok(Notified { id, thread, number: data.nr, arch: data.arch, args: data.args })
+}
+
+/// What becomes of a call that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// The kernel does it.
+    Continue,
+    /// It fails.
+    Fail(Errno),
+}
+
+/// `SECCOMP_IOCTL_NOTIF_SEND`: answers a call. ENOENT if it waits no longer.
+pub(crate) fn reply_to_call(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> SysResult<()> {
+    let (error, flags) = match reply {
+        Reply::Continue => (0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE),
+        Reply::Fail(errno) => (-(errno as c_int), 0),
+    };
+    let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
+    let response = libc::seccomp_notif_resp { id, val: 0, error, flags };
+    let request = libc::SECCOMP_IOCTL_NOTIF_SEND;
+    // SAFETY: the kernel reads one structure of this kind.
+    Errno::result(unsafe { libc::ioctl(listener.as_raw_fd(), request, &raw const response) })
+        .map(drop)
+}
+
+/// `SECCOMP_IOCTL_NOTIF_SET_FLAGS`: who waits for an answer is woken up on the answerer's processor
+/// (Linux 6.6), which is nearest.
+pub(crate) fn wake_near(listener: BorrowedFd<'_>) -> SysResult<()> {
+    const SYNC_WAKE_UP: c_ulong = 1;
+    let request = libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS;
+    // SAFETY: the argument is an integer.
+    Errno::result(unsafe { libc::ioctl(listener.as_raw_fd(), request, SYNC_WAKE_UP) }).map(drop)
+}
+
+/// `pidfd_getfd(2)`: a copy of another process's fd.
+pub(crate) fn pidfd_getfd(process: BorrowedFd<'_>, number: RawFd) -> SysResult<OwnedFd> {
+    // SAFETY: integers only.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0_u32) })
+}
+
+/// When the file that an fd is was made, by `statx(2)`; nothing where the file system does not say.
+pub(crate) fn birth(file: BorrowedFd<'_>) -> SysResult<Option<(i64, u32)>> {
+    // SAFETY: the structure is plain integers, for which zero is valid.
+    let mut info: libc::statx = unsafe { std::mem::zeroed() };
+    let (path, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
+    // SAFETY: the path is NUL-terminated and only read, and the kernel writes one such structure.
+    Errno::result(unsafe {
+        libc::statx(file.as_raw_fd(), path, flags, libc::STATX_BTIME, &raw mut info)
+    })?;
+    let is_known = info.stx_mask & libc::STATX_BTIME != 0;
+    Ok(is_known.then_some((info.stx_btime.tv_sec, info.stx_btime.tv_nsec)))
+}
+
+/// A number, 0 at first, in memory that this process shares with all that it forks.
+pub(crate) fn shared_number() -> SysResult<&'static AtomicU64> {
+    let memory = shared_memory(size_of::<AtomicU64>())?;
+    // SAFETY: the page is zeroed, which is a number, and nothing ever unmaps it.
+    Ok(unsafe { AtomicU64::from_ptr(memory.cast()) })
+}
+
+/// A new page that is shared with all that this process forks.
+fn shared_memory(size: usize) -> SysResult<*mut c_void> {
+    let (access, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping takes nobody's place.
+    let memory = unsafe { libc::mmap(ptr::null_mut(), size, access, flags, -1, 0) };
+    if memory == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(memory) }
+}
+
+/// A message that brings three fds, in memory that does not move: a filter may know it by where it
+/// is.
+pub(crate) struct Rights {
+    header: libc::msghdr,
+    part: libc::iovec,
+    /// One control message with three fds, aligned as its header has to be.
+    control: [u64; 4],
+    text: Vec<u8>,
+}
+
+impl std::fmt::Debug for Rights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rights").field("text", &self.text).finish_non_exhaustive()
+    }
+}
+
+impl Rights {
+    /// A message with this text.
+    #[expect(clippy::unnecessary_box_returns, reason = "what a filter knows it by must not move")]
+    pub(crate) fn new(text: Vec<u8>) -> Box<Self> {
+        // SAFETY: the structure is plain integers and pointers, for which zero is valid.
+        let header: libc::msghdr = unsafe { std::mem::zeroed() };
+        let part = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+        Box::new(Self { header, part, control: [0; 4], text })
+    }
+
+    /// Where the kernel is told to look.
+    pub(crate) fn address(&self) -> u64 {
+        u64::try_from((&raw const self.header).addr()).unwrap_or_default()
+    }
+
+    /// `sendmsg(2)`
+    pub(crate) fn send(&mut self, socket: BorrowedFd<'_>, fds: [RawFd; 3]) -> SysResult<()> {
+        // The kernel's own layout: the length, SOL_SOCKET and SCM_RIGHTS, three numbers.
+        const LENGTH: u64 = 28;
+        let word = |low: RawFd, high: RawFd| {
+            let (low, high) = (low.cast_unsigned(), high.cast_unsigned());
+            let halves = if cfg!(target_endian = "little") { (low, high) } else { (high, low) };
+            u64::from(halves.0) | u64::from(halves.1) << 32
+        };
+        let [first, second, third] = fds;
+        self.control =
+            [LENGTH, word(libc::SOL_SOCKET, libc::SCM_RIGHTS), word(first, second), word(third, 0)];
+        self.part.iov_base = self.text.as_mut_ptr().cast();
+        self.part.iov_len = self.text.len();
+        self.header.msg_iov = &raw mut self.part;
+        self.header.msg_iovlen = 1;
+        self.header.msg_control = (&raw mut self.control).cast();
+        self.header.msg_controllen = 32;
+        let header = &raw const self.header;
+        let flags = libc::MSG_NOSIGNAL;
+        // SAFETY: the header points to memory of this object, which is only read, with its lengths.
+        check(unsafe { libc::syscall(libc::SYS_sendmsg, socket.as_raw_fd(), header, flags) })
+            .map(drop)
+    }
 }

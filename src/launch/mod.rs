@@ -30,8 +30,10 @@ use crate::kernel::sys;
 use crate::kernel::{environment, files};
 use crate::launch::clone::clone_sandbox;
 use crate::launch::network::join_namespaces;
-use crate::launch::watch::{first_failure, watch};
+use crate::launch::watch::{Given, first_failure, watch};
 use crate::links::Ends;
+use crate::record;
+use crate::record::learn::places::Places;
 use crate::report::{self, Step};
 use crate::sandbox;
 
@@ -46,6 +48,7 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     let caller = config.is_dry().then(notes::Caller::now).unwrap_or_default();
     // The caller's environment says so, and not COMMAND's.
     let colour = config.switches.dry_run && render::wants_colour();
+    let places = (config.records() && !config.is_dry()).then(Places::of_environment);
     edit_environment(&config.environment);
     let mut fds = Fds::adopt(&config);
     let proc = openat(AT_FDCWD, c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
@@ -68,6 +71,8 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     }
     Step::System.begin();
 
+    let plan = places.map(|places| record::plan::Plan::new(&config, places, proc.as_fd()));
+    let plan = plan.transpose()?;
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal
     // unblocked.
     sys::default_signal(libc::SIGCHLD);
@@ -95,14 +100,15 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
         ));
     }
     let Some(child) = clone_sandbox(&config, proc.as_fd(), leaf.as_mut())? else {
-        drop(outer);
+        drop((outer, plan));
         let entrance = leaf.and_then(Leaf::hand_over);
         return sandbox::enter(config, proc, fds, inner, entrance);
     };
     drop(inner);
     Step::Monitor.begin();
     let mut last = child;
-    watch(config, (proc, fds, outer, leaf.as_ref()), &mut last).or_else(|error| {
+    let given = Given { proc, fds, outer, leaf: leaf.as_ref(), plan };
+    watch(config, given, &mut last).or_else(|error| {
         if error.is_reported() {
             return Ok(first_failure());
         }

@@ -16,6 +16,7 @@ use crate::kernel::sys;
 use crate::launch::status;
 use crate::links::signals::{Ended, Forwarder};
 use crate::links::{Link, timeout, wait_beside};
+use crate::record::Watcher;
 use crate::report;
 
 /// What the monitor keeps open, and whom it waits for.
@@ -35,6 +36,8 @@ pub(crate) struct Monitor<'a> {
     pub(crate) forwarder: Option<Forwarder>,
     /// The process that started this one, with `--die-with-parent`.
     pub(crate) parent: ManuallyDrop<Option<OwnedFd>>,
+    /// What records.
+    pub(crate) recorder: Option<Watcher>,
     /// What else stays open, for whoever comes after the monitor.
     pub(crate) kept: Vec<BorrowedFd<'a>>,
 }
@@ -43,7 +46,8 @@ impl Monitor<'_> {
     /// Waits for COMMAND's end; the result is its exit status.
     pub(crate) fn run(mut self) -> Result<i32> {
         let forwarding = self.forwarder.as_ref().map(|forwarder| &forwarder.link);
-        let links = [self.report.as_ref(), self.tether.as_ref(), forwarding];
+        let recorder = self.recorder.as_ref().map(Watcher::link);
+        let links = [self.report.as_ref(), self.tether.as_ref(), forwarding, recorder];
         let links = links.into_iter().flatten().map(AsFd::as_fd);
         let files = [self.json_status.as_ref(), self.parent.as_ref()];
         let files = files.into_iter().flatten().map(AsFd::as_fd).chain(report::file());
@@ -63,6 +67,9 @@ impl Monitor<'_> {
             && executed
         {
             status::write_exit_code(json_status.as_fd(), code);
+        }
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish();
         }
         Ok(report::asked_status().filter(|_| !executed).unwrap_or(code))
     }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -23,16 +24,30 @@ use crate::launch::monitor::Monitor;
 use crate::launch::status::{self, Info};
 use crate::links::signals::Forwarder;
 use crate::links::{Ends, Link, wait_beside, wait_for_byte};
+use crate::record::plan::Plan;
+use crate::record::{self, Subject};
 use crate::report;
 use crate::sandbox::introduce;
 
+/// What the parent has after the clone.
+#[derive(Debug)]
+pub(crate) struct Given<'a> {
+    /// The host's /proc.
+    pub(crate) proc: OwnedFd,
+    /// The caller's fds.
+    pub(crate) fds: Fds,
+    /// Its ends of the links.
+    pub(crate) outer: Ends,
+    /// The sandbox's control group.
+    pub(crate) leaf: Option<&'a Leaf>,
+    /// What is to be recorded.
+    pub(crate) plan: Option<Plan>,
+}
+
 /// The parent after the clone, up to COMMAND's end. `child` is the first process, and may become
 /// another one.
-pub(crate) fn watch(
-    config: Box<Settled>,
-    (proc, mut fds, outer, leaf): (OwnedFd, Fds, Ends, Option<&Leaf>),
-    child: &mut Pid,
-) -> Result<i32> {
+pub(crate) fn watch(config: Box<Settled>, given: Given<'_>, child: &mut Pid) -> Result<i32> {
+    let Given { proc, mut fds, mut outer, leaf, plan } = given;
     let mut told = None;
     if let Some(socket) = &outer.pid {
         let (pid, namespaces) = receive_pid(socket)?;
@@ -81,11 +96,21 @@ pub(crate) fn watch(
         }
         wait_for_byte(&fd).context(failure)?;
     }
+    let recorder = match (plan, outer.recorder.take(), outer.executed) {
+        (Some(plan), Some(end), Some(executed)) => {
+            // What loses its parent in the sandbox is counted at the end.
+            set_child_subreaper(true).context("prctl(PR_SET_CHILD_SUBREAPER)")?;
+            let (config, proc) = (config.as_ref(), proc.as_fd());
+            let subject = Subject { config, plan: &plan, proc, first: child, executed };
+            Some(record::start(&subject, end.wire.into())?)
+        }
+        _ => None,
+    };
     if let Some(tether) = &outer.tether {
         // A sandbox that has failed by now has said so, and its status is about to be read.
         tether.notify().context("Can't tell the sandbox to go on")?;
     }
-    let Ends { tether, report, executed, signals, pid } = outer;
+    let Ends { tether, report, executed, signals, pid, .. } = outer;
     let (forwards, timeout) = (config.switches.forward_signals, config.timeout);
     let forwarder = signals.map(|link| Forwarder { link, forwards, timeout });
     let parent = ManuallyDrop::new(fds.parent.take());
@@ -93,7 +118,9 @@ pub(crate) fn watch(
     std::mem::forget((proc, fds, pid));
     drop((config, info));
     let kept = leaf.map(Leaf::fds).unwrap_or_default();
-    Monitor { child, report, json_status, executed, tether, forwarder, parent, kept }.run()
+    let wait =
+        Monitor { child, report, json_status, executed, tether, forwarder, parent, recorder, kept };
+    wait.run()
 }
 
 /// What the child is called in /proc, and what is told about it, as far as either is needed. What

@@ -8,10 +8,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, send, setsockopt, socketpair, sockopt,
 };
+use nix::sys::stat::Mode;
 use nix::unistd::read;
 
 use crate::error::{Context, Error, Result};
@@ -89,6 +91,7 @@ pub(crate) struct Needs {
     pub(crate) executed: bool,
     pub(crate) signals: bool,
     pub(crate) pid: bool,
+    pub(crate) recorder: bool,
 }
 
 /// What the monitor and the sandbox share while the sandbox is set up; each side has one of these.
@@ -104,6 +107,17 @@ pub(crate) struct Ends {
     pub(crate) signals: Option<Link>,
     /// The first process that is in all its namespaces shows its pid.
     pub(crate) pid: Option<Link>,
+    /// The process that becomes COMMAND hands the recorder its listener.
+    pub(crate) recorder: Option<RecorderEnds>,
+}
+
+/// What leads to the recorder.
+#[derive(Debug)]
+pub(crate) struct RecorderEnds {
+    /// A socket that keeps messages apart.
+    pub(crate) wire: OwnedFd,
+    /// The sandbox's mount namespace, once there is one.
+    pub(crate) mounts: Option<OwnedFd>,
 }
 
 impl Ends {
@@ -133,10 +147,26 @@ impl Ends {
             let pair = Link::pair()?;
             (*theirs, *ours) = (Some(pair.0), Some(pair.1));
         }
+        if needs.recorder {
+            let (kind, flags) = (SockType::SeqPacket, SockFlag::SOCK_CLOEXEC);
+            let pair = socketpair(AddressFamily::Unix, kind, None, flags);
+            let (ours, theirs) = pair.context("Can't create socket pair")?;
+            let ends = |wire| Some(RecorderEnds { wire, mounts: None });
+            (outer.recorder, inner.recorder) = (ends(ours), ends(theirs));
+        }
         for link in [&outer.pid, &outer.signals].into_iter().flatten() {
             link.show_senders()?;
         }
         Ok((outer, inner))
+    }
+
+    /// Keeps the mount namespace for the recorder, if there is one.
+    pub(crate) fn keep_mounts(&mut self, proc: BorrowedFd<'_>) -> Result<()> {
+        let Some(recorder) = &mut self.recorder else { return Ok(()) };
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let mounts = openat(proc, c"self/ns/mnt", flags, Mode::empty());
+        recorder.mounts = Some(mounts.context("Can't open the mount namespace")?);
+        Ok(())
     }
 
     /// Waits for the monitor's word to go on. Its end instead of its word means that it is gone,

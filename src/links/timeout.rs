@@ -50,6 +50,11 @@ impl Timeout {
         limit.zip(grace).map(|(limit, grace)| Self { limit, grace }).ok_or_else(wrong)
     }
 
+    /// The same as [`Self::parse`] takes it.
+    pub(crate) fn value(self) -> String {
+        format!("{}:{}", self.limit.as_secs_f64(), self.grace.as_secs_f64())
+    }
+
     /// Starts the clock.
     ///
     /// COMMAND may be able to stop the monitor, whose process group it may be in, so the kernel has

@@ -149,7 +149,6 @@ const fn digit(letter: u8) -> u8 {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "--learn writes profiles"))]
 /// Writes any bytes but NUL as a word, or a part of one, that [`words`] reads back. The text is on
 /// one line, and has nothing in it that a terminal would take for more than a letter.
 pub(crate) fn quoted(word: &[u8]) -> String {

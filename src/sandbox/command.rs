@@ -28,6 +28,7 @@ use crate::kernel::program::Program;
 use crate::kernel::sys::{self, End};
 use crate::links::Ends;
 use crate::links::signals;
+use crate::record::handover::Ready;
 use crate::report::{self, Step};
 use crate::sandbox::init::{self, Init};
 
@@ -198,7 +199,7 @@ fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
 }
 
 /// Executes COMMAND.
-fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result<i32> {
+fn exec(config: Box<Settled>, command: Command, fds: Fds, mut links: Ends) -> Result<i32> {
     if let Some(link) = &links.signals {
         signals::introduce(link)?;
     }
@@ -232,6 +233,11 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, links: Ends) -> Result
     if !unfiltered {
         report::expect_filters();
     }
+    let every = config.record.seccomp.is_some();
+    let recorder = links.recorder.take();
+    let recorder = recorder.map(|end| Ready::new(end, file, every)).transpose()?;
+    // Before the others: they may refuse that, and what they refuse is refused all the same.
+    recorder.map_or(Ok(()), Ready::hand_over)?;
     let installed = seccomp::install(&command.filters);
     let error = installed.err().unwrap_or_else(|| {
         tell(true);

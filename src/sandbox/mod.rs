@@ -155,6 +155,7 @@ pub(crate) fn enter(
     // The last thing that leads to the host is closed while this process still has capabilities,
     // which keep others from tracing it. Later on, a working directory or a lock file that somebody
     // has made a link to /proc/self/fd/N would be one.
+    links.keep_mounts(proc)?;
     drop(old_proc);
     let caps = drop_caps(config)?;
     if config.dies_in_setup() {

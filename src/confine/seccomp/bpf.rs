@@ -42,7 +42,7 @@ const ARCH: u32 = 4;
 
 /// What a filter answers, as `SECCOMP_RET_…` with its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Answer(u32);
+pub(crate) struct Answer(pub(crate) u32);
 
 impl From<SeccompAction> for Answer {
     fn from(action: SeccompAction) -> Self {
@@ -95,8 +95,16 @@ impl Rule {
         conditions: Vec<SeccompCondition>,
         action: SeccompAction,
     ) -> Result<Self, BackendError> {
+        Self::answering(conditions, action.into())
+    }
+
+    /// The same with an answer that is no action of seccompiler's.
+    pub(crate) fn answering(
+        conditions: Vec<SeccompCondition>,
+        answer: Answer,
+    ) -> Result<Self, BackendError> {
         if conditions.is_empty() {
-            return Ok(Self::always(action));
+            return Ok(Self { conditions: Vec::new(), answer });
         }
         let code = BpfProgram::from(SeccompRule::new(conditions)?);
         // What a jump at the beginning leaps over is reached by nothing.
@@ -106,7 +114,7 @@ impl Rule {
         };
         let conditions = code.into_iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX));
         let conditions = conditions.map(|code| (code.code, code.jt, code.jf, code.k)).collect();
-        Ok(Self { conditions, answer: action.into() })
+        Ok(Self { conditions, answer })
     }
 
     /// Whether it matches whatever the arguments are.
@@ -142,7 +150,25 @@ pub(crate) fn compile_beyond<R: Borrow<Rule>>(
     default: SeccompAction,
     beyond: SeccompAction,
 ) -> Result<Vec<sock_filter>, Errno> {
-    let (default, beyond) = (default.into(), beyond.into());
+    let foreign = Foreign { numbers: FOREIGN.into(), arch: SeccompAction::KillProcess.into() };
+    compile_with(rules, (default.into(), beyond.into()), foreign)
+}
+
+/// What is answered to calls in the manner of another architecture.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Foreign {
+    /// To those of x32, which has numbers of its own.
+    pub(crate) numbers: Answer,
+    /// To those of 32-bit programs.
+    pub(crate) arch: Answer,
+}
+
+/// The same with any answers.
+pub(crate) fn compile_with<R: Borrow<Rule>>(
+    rules: &Rules<R>,
+    (default, beyond): (Answer, Answer),
+    foreign: Foreign,
+) -> Result<Vec<sock_filter>, Errno> {
     let mut assembler = Assembler::default();
     let mut known: BTreeMap<Decision<'_>, Label> = BTreeMap::new();
     // Runs of numbers about which the same is done.
@@ -168,7 +194,7 @@ pub(crate) fn compile_beyond<R: Borrow<Rule>>(
     }
     add(next, (Vec::new(), beyond))?;
     let search = assembler.search(&runs);
-    assembler.prologue(search);
+    assembler.prologue(search, foreign);
     let program = assembler.finish();
     if program.len() > MAX_INSTRUCTIONS { Err(Errno::E2BIG) } else { Ok(program) }
 }
@@ -292,12 +318,12 @@ impl Assembler {
 
     /// What comes before the search: calls in the manner of other architectures mean something else
     /// by the same number.
-    fn prologue(&mut self, search: Label) {
-        let foreign = self.answer(FOREIGN.into());
-        let ours = self.branch(libc::BPF_JGE, FOREIGN_NUMBERS, foreign, search);
+    fn prologue(&mut self, search: Label, foreign: Foreign) {
+        let numbers = self.answer(foreign.numbers);
+        let ours = self.branch(libc::BPF_JGE, FOREIGN_NUMBERS, numbers, search);
         let ours = self.load(NUMBER, ours);
-        let killed = self.answer(SeccompAction::KillProcess.into());
-        let checked = self.branch(libc::BPF_JEQ, AUDIT_ARCH, ours, killed);
+        let other = self.answer(foreign.arch);
+        let checked = self.branch(libc::BPF_JEQ, AUDIT_ARCH, ours, other);
         self.load(ARCH, checked);
     }
 

@@ -1,0 +1,340 @@
+//! `--learn` and its relatives: what a profile has, what it never has, and how a recording ends.
+
+use crate::harness::{Case, Outcome, Result, Setup};
+use crate::sys;
+
+/// The cases of this file, ours alone.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = profiles();
+    cases.extend(never());
+    cases.extend(files());
+    cases.extend(ends());
+    cases.extend(again());
+    cases.extend(calls());
+    cases.extend(refused());
+    cases.into_iter().map(|case| case.ours_only().needs(has_listener)).collect()
+}
+
+/// For what needs a listener whose calls signals do not interrupt (Linux 5.19): older kernels say a line more.
+fn has_listener() -> Result<()> {
+    if sys::has_killable_listener() { Ok(()) } else { Err("the kernel's listeners are too old".to_owned()) }
+}
+
+/// Learns something in a sandbox of the whole machine, read-only, and shows the profile on standard output.
+fn learned(name: &str, options: &str, command: &str) -> Case {
+    let options = format!("--unshare-user --unshare-pid --ro-bind / / --dev /dev --proc /proc {options}");
+    let line = format!("{{bwrap}} {options} --learn {{dir}}/p sh -c '{command}'; status=$?; cat {{dir}}/p; exit $status");
+    Case::new(name).dir("home").script(&line).status(0)
+}
+
+/// These lines, whole, are among those of the profile.
+fn has(wanted: &'static [&'static str]) -> impl Fn(&Outcome) -> Result<()> {
+    move |o| wanted.iter().try_for_each(|line| o.expect_line(&o.expand(line)))
+}
+
+/// Whether a file is there that only its owner can read.
+fn private(name: &'static str) -> impl Fn(&Outcome) -> Result<()> {
+    move |o| o.expect(o.tree.get(name).is_some_and(|found| found.starts_with("file 600 own")), "not a file of the owner's alone")
+}
+
+/// No line of the profile has any of these words.
+fn lacks(unwanted: &'static [&'static str]) -> impl Fn(&Outcome) -> Result<()> {
+    move |o| {
+        let found = unwanted.iter().find(|word| o.stdout.contains(&o.expand(word)));
+        o.expect(found.is_none(), &format!("too much: {found:?}"))
+    }
+}
+
+fn profiles() -> Vec<Case> {
+    vec![
+        learned("files", "", "cat {dir}/a > /dev/null")
+            .file("a", "a")
+            .file("b", "b")
+            .claim(has(&["--ro-same {dir}/a", "--ro-same /usr", "--unshare-net", "--unshare-pid", "--remount-ro /"]))
+            .claim(lacks(&["{dir}/b", "--proc", "--same "])),
+        learned("links_on_the_way", "", "cat {dir}/l > /dev/null")
+            .file("a", "a")
+            .symlink("m", "l")
+            .symlink("a", "m")
+            .claim(has(&["--symlink m {dir}/l", "--symlink a {dir}/m", "--ro-same {dir}/a"])),
+        Case::new("by_variables")
+            .dir("w")
+            .file("w/a", "")
+            .file("home/b", "")
+            .script(
+                "cd {dir}/w; export PWD; {bwrap} --unshare-user --ro-bind / / --learn {dir}/p cat a {dir}/home/b; cat {dir}/p",
+            )
+            .status(0)
+            .claim(has(&["--ro-same ${PWD}/a", "--ro-same ${HOME}/b"])),
+        learned("written", "--bind {dir}/w {dir}/w --bind {dir}/r {dir}/r", "cat {dir}/r/old > {dir}/w/new")
+            .dir("w")
+            .dir("r")
+            .file("r/old", "x")
+            .claim(has(&["--same {dir}/w", "--ro-same {dir}/r"])),
+        learned("scratch", "--bind {dir}/w /tmp", "echo x > /tmp/new; rm /tmp/new")
+            .dir("w")
+            .claim(has(&["--tmpfs /tmp"]))
+            .claim(lacks(&["{dir}/w"])),
+        learned("interpreter", "", "{dir}/script")
+            .setup(script)
+            .claim(has(&["--ro-same {dir}/script", "--symlink usr/bin /bin"])),
+        learned("environment", "--setenv SECRET s3same --unsetenv OTHER", "true")
+            .claim(has(&["--setenv SECRET \"${SECRET}\"", "--unsetenv OTHER"]))
+            .claim(lacks(&["s3same"])),
+        learned("many_files", "", "cat {dir}/many/* > /dev/null; cat {dir}/few/* > /dev/null")
+            .setup(|s| (0..20).try_for_each(|n| s.file(&format!("many/{n}"), "")))
+            .setup(|s| (0..16).try_for_each(|n| s.file(&format!("few/{n}"), "")))
+            .claim(has(&["--ro-same {dir}/many", "--ro-same {dir}/few/0", "--ro-same {dir}/few/15"]))
+            .claim(lacks(&["many/0", "few\n"])),
+        learned("exactly", "--learn-exact", "cat {dir}/many/* > /dev/null")
+            .setup(|s| (0..20).try_for_each(|n| s.file(&format!("many/{n}"), "")))
+            .claim(has(&["--ro-same {dir}/many/0", "--ro-same {dir}/many/19"]))
+            .claim(lacks(&["--ro-same /usr\n", "many\n"])),
+        learned("masks", "--tmpfs /usr/share --ro-bind {dir} /usr/local", "true").claim(has(&[
+            "--ro-same /usr",
+            "--tmpfs /usr/share",
+            "--ro-bind {dir} /usr/local",
+        ])),
+        learned("other_options", "--hostname h --unshare-uts --rlimit core 0 --scope-signals --new-session --as-pid-1", "true")
+            .needs(super::beyond::has_scopes)
+            .claim(has(&[
+                "--unshare-uts",
+                "--hostname h",
+                "--rlimit core 0:0",
+                "--scope-signals",
+                "--new-session",
+                "--as-pid-1",
+            ])),
+        learned("open_files", "--tmpfs /mnt --ro-bind-data 0 /mnt/extra", "cat /mnt/extra")
+            .stdin("")
+            .claim(has(&["# needs: --ro-bind-data FD /mnt/extra"])),
+        Case::new("shown_by_dry_run")
+            .on_host()
+            .options(["--dry-run", "--learn", "{dir}/p"])
+            .run(["true"])
+            .ok()
+            .claim(|o| o.expect_line(&o.expand("  restrictions what COMMAND uses is recorded in {dir}/p")))
+            .claim(|o| o.expect_tree("p", None)),
+    ]
+}
+
+fn script(s: &mut Setup) -> Result<()> {
+    s.file("script", "#!/bin/sh\necho so\n")?;
+    s.mode("script", 0o755)
+}
+
+/// What is never given, or not to whom it does not belong.
+fn never() -> Vec<Case> {
+    vec![
+        learned("no_new_names_at_home", "--bind {dir}/home {dir}/home", "echo x > {dir}/home/.new; cat {dir}/home/old")
+            .file("home/old", "")
+            .claim(has(&["# wanted to create ${HOME}/.new: not granted", "--ro-same ${HOME}/old"]))
+            .claim(lacks(&["same ${HOME}\n"])),
+        // Below a writable bind nothing has a line of its own: COMMAND could put a link there for the next run.
+        learned("planted_links", "--bind {dir}/w {dir}/w", "cd w; mkdir d; ln -s {dir}/secret d/l; cat d/l > d/copy")
+            .dir("w")
+            .file("secret", "")
+            .claim(has(&["--same {dir}/w", "--ro-same {dir}/secret"]))
+            .claim(lacks(&["w/d", "--symlink {dir}"])),
+        learned(
+            "planted_at_home",
+            "--bind {dir}/home {dir}/home",
+            "cat $HOME/f; rm $HOME/f; ln -s {dir}/secret $HOME/f; cat $HOME/f; true",
+        )
+        .file("home/f", "")
+        .file("secret", "")
+        .claim(lacks(&["--ro-same ${HOME}/f", "--same ${HOME}"])),
+        learned("hostile_names", "", "cat -- {dir}/* 2> /dev/null > /dev/null; true")
+            .setup(|s| {
+                ["x\n--bind \u{202e}", "'q'", "\"d\"", "${HOME}", "\u{1b}[31m", "# x"]
+                    .into_iter()
+                    .try_for_each(|name| s.file(name, ""))
+            })
+            .claim(|o| {
+                o.expect(
+                    o.stdout.lines().all(|line| line.starts_with("--") && !line.starts_with("--bind") || line.starts_with('#')),
+                    "a line of its own",
+                )
+            }),
+        learned("read_only_stays", "", "echo x > {dir}/a; chmod 777 {dir}/a; true")
+            .file("a", "")
+            .claim(lacks(&["--same ", "--bind"])),
+    ]
+}
+
+/// FILE: what it may be, and how it is written.
+fn files() -> Vec<Case> {
+    let case = |name: &str, options: &[&str]| Case::new(name).on_host().options(["--unshare-user"]).options(options);
+    vec![
+        case("inside", &["--bind", "{dir}", "/w", "--learn", "{dir}/p"])
+            .run(["true"])
+            .fails("bwrap: --learn {dir}/p lies where COMMAND can write; put it elsewhere"),
+        case("inside_by_another_name", &["--bind", "{dir}/d", "/w", "--learn", "{dir}/link/p"])
+            .dir("d")
+            .symlink("d", "link")
+            .run(["true"])
+            .fails("bwrap: --learn {dir}/link/p lies where COMMAND can write; put it elsewhere"),
+        case("inside_alone", &["--bind", "{dir}/p", "/p", "--learn", "{dir}/p"])
+            .file("p", "")
+            .run(["true"])
+            .fails("bwrap: --learn {dir}/p lies where COMMAND can write; put it elsewhere"),
+        case("policy_inside", &["--bind", "{dir}", "/w", "--learn-seccomp", "{dir}/p"])
+            .run(["true"])
+            .fails("bwrap: --learn-seccomp {dir}/p lies where COMMAND can write; put it elsewhere"),
+        case("link", &["--learn", "{dir}/l"])
+            .symlink("target", "l")
+            .run(["true"])
+            .fails("bwrap: --learn does not write through the link {dir}/l")
+            .claim(|o| o.expect_tree("target", None)),
+        case("directory", &["--learn", "{dir}/d"])
+            .dir("d")
+            .run(["true"])
+            .fails("bwrap: --learn takes a regular file, and not {dir}/d"),
+        case("no_profile", &["--learn", "{dir}/p"])
+            .file("p", "--ro-bind / /\nsome text\n")
+            .run(["true"])
+            .fails("bwrap: --learn adds to profiles only: {dir}/p:2: this is no option"),
+        case("no_policy", &["--learn-seccomp", "{dir}/p"])
+            .file("p", "{}")
+            .run(["true"])
+            .fails("bwrap: --learn-seccomp adds to policies that it wrote only, and not to {dir}/p: that is no such policy"),
+        case("nowhere", &["--learn", "{dir}/no/p"])
+            .run(["true"])
+            .fails("bwrap: Can't open the directory of --learn {dir}/no/p: No such file or directory"),
+        case("exact_alone", &["--learn-exact"]).run(["true"]).fails("bwrap: Specifying --learn-exact requires --learn"),
+        // Nothing is written unless COMMAND was executed.
+        case("not_executed", &["--learn", "{dir}/p"])
+            .run(["/nonexistent"])
+            .fails("bwrap: execvp /nonexistent: No such file or directory")
+            .claim(|o| o.expect_tree("p", None)),
+        case("not_set_up", &["--ro-bind", "/nonexistent", "/x", "--learn", "{dir}/p"])
+            .run(["true"])
+            .fails("bwrap: Can't find source path /nonexistent: No such file or directory")
+            .claim(|o| o.expect_tree("p", None)),
+        case("private", &["--learn", "{dir}/p"]).run(["true"]).status(0).claim(private("p")),
+    ]
+}
+
+/// How a recording ends.
+fn ends() -> Vec<Case> {
+    let case = |name: &str, options: &[&str]| {
+        Case::new(name).on_host().options(options).options(["--unshare-user", "--dev", "/dev", "--learn", "{dir}/p"])
+    };
+    vec![
+        case("status", &["--unshare-pid"]).run(["sh", "-c", "exit 7"]).status(7),
+        case("status_of_a_signal", &["--unshare-pid"]).run(["sh", "-c", "kill -SEGV $$"]).status(139),
+        case("outlived_in_a_pid_namespace", &["--unshare-pid"])
+            .run(["sh", "-c", "sleep 1000 > /dev/null 2>&1 & echo so"])
+            .status(0)
+            .stdout("so\n"),
+        case("outlived", &[]).run(["sh", "-c", "sleep 9 > /dev/null 2>&1 & echo so"]).status(0).stdout("so\n").claim(|o| {
+            o.expect_text(
+                "stderr",
+                o.stderr.lines().next().unwrap_or_default(),
+                "bwrap: 1 process lives on after COMMAND; what they do from now on is not recorded",
+            )
+        }),
+        case("without_interruptions", &[])
+            .run(["perl", "-MTime::HiRes=setitimer,ITIMER_REAL", "-MPOSIX", "-e", INTERRUPTED])
+            .status(0)
+            // A signal that comes before a call is received interrupts it; without the kernel's help nearly all are.
+            .claim(|o| o.expect(o.stdout.trim().parse::<u32>().is_ok_and(|count| count < 30), "interrupted")),
+        case("many_processes", &[])
+            .run(["sh", "-c", "for i in $(seq 200); do /bin/true; done; echo so"])
+            .status(0)
+            .stdout("so\n"),
+    ]
+}
+
+/// How many of many calls a timer interrupts.
+const INTERRUPTED: &str = "sigaction(SIGALRM, POSIX::SigAction->new(sub {}, undef, 0)); setitimer(ITIMER_REAL, 0.002, 0.002); my $n = 0;
+    for (1 .. 300) { my $fd = POSIX::open('/etc/hostname', O_RDONLY); $n++ if !defined $fd && $!{EINTR}; POSIX::close($fd) if defined $fd }
+    setitimer(ITIMER_REAL, 0); print qq($n\\n)";
+
+/// A second run with the same FILE.
+fn again() -> Vec<Case> {
+    let twice = |name: &str, between: &str| {
+        let learn =
+            |file: &str| format!("{{bwrap}} --unshare-user --ro-bind / / --dev /dev --learn {{dir}}/p cat {{dir}}/{file}");
+        let line = format!("{}; {between}; {} && cat {{dir}}/p", learn("a"), learn("b"));
+        Case::new(name).file("a", "").file("b", "").script(&line).status(0)
+    };
+    vec![
+        twice("adds", "true").claim(has(&["--ro-same {dir}/a", "--ro-same {dir}/b"])),
+        twice("keeps_comments", "echo '# mine' >> {dir}/p").claim(has(&["# mine"])),
+        // What the sandbox of the run does not have is no option any more.
+        twice(
+            "edited",
+            "echo '--bind / /' >> {dir}/p; echo '--dev-bind /dev/null /dev/null' >> {dir}/p; echo '--cap-add ALL' >> {dir}/p",
+        )
+        .claim(has(&["# left out: --bind / /", "# left out: --cap-add ALL", "--ro-same {dir}/a"]))
+        .claim(lacks(&["\n--bind", "\n--dev-bind", "\n--cap-add"])),
+        twice("added_by_hand", "echo \"--ro-same {dir}/c\" >> {dir}/p").file("c", "").claim(has(&["--ro-same {dir}/c"])),
+        Case::new("two_at_once")
+            .file("p", "")
+            .script(
+                "{bwrap} --unshare-user --ro-bind / / --learn {dir}/p sh -c 'echo in; sleep 2' > {dir}/o & \
+                 while ! [ -s {dir}/o ]; do sleep 0.02; done; \
+                 {bwrap} --unshare-user --ro-bind / / --learn {dir}/p true; echo $?; wait",
+            )
+            .status(0)
+            .stdout("1\n")
+            .claim(|o| {
+                o.expect(
+                    o.stderr.contains(&o.expand("bwrap: Another bwrap is about to write {dir}/p: wait for its end")),
+                    "not said",
+                )
+            }),
+    ]
+}
+
+/// `--learn-seccomp`
+fn calls() -> Vec<Case> {
+    let line = "{bwrap} --unshare-user --unshare-pid --ro-bind / / --learn {dir}/p --learn-seccomp {dir}/s sh -c 'cat /etc/hostname; sleep 0.01' > /dev/null; \
+         tail -n 1 {dir}/p; \
+         {bwrap} --unshare-user --unshare-pid --ro-bind / / --seccomp-policy {dir}/s sh -c 'cat /etc/hostname > /dev/null; sleep 0.01; echo so'; \
+         {bwrap} --unshare-user --unshare-pid --ro-bind / / --seccomp-policy {dir}/s unshare -U true 2>&1 | sed 's/.*: //'";
+    vec![
+        Case::new("policy")
+            .script(line)
+            .status(0)
+            .claim(|o| o.expect_line(&o.expand("--seccomp-policy {dir}/s")))
+            .claim(has(&["so", "Operation not permitted"]))
+            .claim(private("s")),
+    ]
+}
+
+/// What cannot be recorded is refused, or said.
+fn refused() -> Vec<Case> {
+    vec![
+        Case::new("root_without_a_user_namespace")
+            .on_host()
+            .root_only()
+            .options(["--learn", "{dir}/p"])
+            .run(["true"])
+            .fails(
+                "bwrap: Can't record root's COMMAND without --unshare-user or --cap-drop ALL: it has capabilities that the recorder lacks",
+            ),
+        Case::new("root_without_capabilities")
+            .on_host()
+            .root_only()
+            .options(["--cap-drop", "ALL", "--learn", "{dir}/p"])
+            .run(["true"])
+            .status(0)
+            .claim(private("p")),
+        Case::new("rings")
+            .on_host()
+            .options(["--unshare-user", "--dev", "/dev", "--learn", "{dir}/p"])
+            .run(["perl", "-e", "syscall(425, 1, 0); print $!{ENOSYS} ? qq(ENOSYS\\n) : qq($!\\n)"])
+            .status(0)
+            .stdout("ENOSYS\n")
+            .claim(|o| o.expect(o.stderr.starts_with("bwrap: io_uring was refused while recording"), "not said")),
+        Case::new("network")
+            .script(
+                "{bwrap} --unshare-user --ro-bind / / --dev /dev --learn {dir}/p perl -MIO::Socket::INET -e 'IO::Socket::INET->new(PeerAddr => q(127.0.0.1:9))'; \
+                 cat {dir}/p",
+            )
+            .status(0)
+            .claim(has(&["--share-net", "# talks to 127.0.0.1:9 (tcp)"])),
+    ]
+}

@@ -1,0 +1,399 @@
+//! The answerer: a process that hears of each call that names something, reads what it names,
+//! answers that the kernel shall do it, and tells the monitor what is new.
+//!
+//! It decides nothing, so what it reads may change afterwards: that is missed, and no more. Reading
+//! may block, where the memory is a file of a FUSE or a userfaultfd's; then the monitor answers in
+//! its place and has another one take over. When the monitor is gone it goes on answering for as
+//! long as there is somebody to answer.
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use libc::c_long;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::Pid;
+
+use crate::confine::seccomp::bpf::AUDIT_ARCH;
+use crate::kernel::sys::{self, Notified, Reply, SysResult};
+use crate::record::calls::{self, Kind, Last, Name};
+use crate::record::learn::policy::NAMESPACES;
+use crate::record::peers::{self, Address};
+use crate::record::task::{Task, number};
+use crate::record::uses::Uses;
+use crate::record::wire::Wire;
+
+/// How many different things one answerer tells of. A program may make up names without end.
+const MOST: usize = 200_000;
+
+/// What it needs.
+#[derive(Debug)]
+pub(crate) struct Answerer<'a> {
+    pub(crate) listener: BorrowedFd<'a>,
+    /// The host's /proc.
+    pub(crate) proc: BorrowedFd<'a>,
+    pub(crate) monitor: &'a Wire,
+    /// The call that waits for its answer; 0 if none does.
+    pub(crate) pending: &'a AtomicU64,
+    /// Whether the numbers of calls matter.
+    pub(crate) every: bool,
+    /// The paths of our own attempts to execute COMMAND.
+    pub(crate) own: &'a [Vec<u8>],
+}
+
+/// A message about something.
+type Told = Vec<Vec<u8>>;
+
+/// What it knows.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+struct State {
+    kinds: HashMap<u32, Kind>,
+    /// What has been told.
+    told: HashSet<Told>,
+    /// Datagram sockets that are connected, of which nothing has been sent yet.
+    silent: HashMap<(Pid, i32), Told>,
+    /// The thread that is to become COMMAND, until it has.
+    first: Option<Pid>,
+    is_started: bool,
+    /// The sandbox's mount namespace.
+    home: Option<Vec<u8>>,
+    /// Whether paths may mean something else in some process.
+    has_moved: bool,
+    /// Whether any memory could be read.
+    has_read: bool,
+    is_alone: bool,
+}
+
+impl Answerer<'_> {
+    /// Answers until there is nobody left to answer.
+    pub(crate) fn run(&self) {
+        let mut state = State {
+            kinds: calls::all().collect(),
+            told: HashSet::new(),
+            silent: HashMap::new(),
+            first: None,
+            is_started: false,
+            home: None,
+            has_moved: false,
+            has_read: false,
+            is_alone: false,
+        };
+        // Older kernels wake up whoever waits elsewhere, which takes longer.
+        _ = sys::wake_near(self.listener);
+        loop {
+            let mut ready = [PollFd::new(self.listener, PollFlags::POLLIN)];
+            if sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)).is_err() {
+                return;
+            }
+            let events = ready.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+            if !events.contains(PollFlags::POLLIN) {
+                return;
+            }
+            match sys::receive_call(self.listener) {
+                Ok(call) => self.serve(&mut state, call),
+                // Whoever asked has been killed.
+                Err(Errno::ENOENT | Errno::EINTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn serve(&self, state: &mut State, call: Notified) {
+        self.pending.store(call.id, Ordering::Release);
+        let mut told = Vec::new();
+        let reply = self.examine(state, call, &mut told);
+        let answered = sys::reply_to_call(self.listener, call.id, reply);
+        self.pending.store(0, Ordering::Release);
+        if answered.is_ok() {
+            self.tell(state, told);
+        }
+    }
+
+    /// Tells the monitor what it has not been told.
+    fn tell(&self, state: &mut State, told: Vec<Told>) {
+        for message in told {
+            if state.is_alone || state.told.contains(&message) {
+                continue;
+            }
+            if state.told.len() == MOST {
+                state.is_alone = true;
+            }
+            let message = if state.is_alone { flag("many") } else { message };
+            let fields: Vec<&[u8]> = message.iter().map(Vec::as_slice).collect();
+            if self.monitor.send(&fields).is_err() {
+                state.is_alone = true;
+            }
+            state.told.insert(message);
+        }
+    }
+
+    /// What a call is about, and what becomes of it.
+    fn examine(&self, state: &mut State, call: Notified, told: &mut Vec<Told>) -> Reply {
+        let number = call.number.cast_unsigned();
+        let refused = if call.arch != AUDIT_ARCH {
+            Some("32")
+        } else if number >= 0x4000_0000 {
+            Some("x32")
+        } else if state.kinds.get(&number) == Some(&Kind::Ring) {
+            Some("ring")
+        } else {
+            None
+        };
+        if let Some(refused) = refused {
+            told.push(flag(refused));
+            return Reply::Fail(Errno::ENOSYS);
+        }
+        let task = Task { proc: self.proc, thread: call.thread };
+        if self.is_own(state, &call, task) {
+            return Reply::Continue;
+        }
+        if self.every {
+            told.push(vec![b"c".to_vec(), number.to_string().into_bytes()]);
+        }
+        if !state.is_alone
+            && let Some(&kind) = state.kinds.get(&number)
+        {
+            match self.read(state, kind, &call, told) {
+                Ok(()) if !state.has_read => {
+                    state.has_read = true;
+                    told.push(flag("read"));
+                }
+                Err(Errno::EPERM | Errno::EACCES) => told.push(flag("unread")),
+                _ => {}
+            }
+        }
+        if c_long::from(call.number) == libc::SYS_clone {
+            cloned(state, arg(&call, 0), told);
+        }
+        Reply::Continue
+    }
+
+    /// Whether it is still our own process that makes it, on its way to become COMMAND.
+    fn is_own(&self, state: &mut State, call: &Notified, task: Task<'_>) -> bool {
+        if state.is_started || *state.first.get_or_insert(call.thread) != call.thread {
+            return false;
+        }
+        let number = c_long::from(call.number);
+        if [libc::SYS_prctl, libc::SYS_seccomp].contains(&number) {
+            return true;
+        }
+        if number == libc::SYS_execve {
+            match task.path(arg(call, 0)) {
+                Ok(path) if self.own.contains(&path) => return true,
+                // Root's set-up cannot be looked into.
+                Err(Errno::EPERM) => return true,
+                _ => {}
+            }
+        }
+        state.is_started = true;
+        false
+    }
+
+    /// Reads what a call names.
+    fn read(
+        &self,
+        state: &mut State,
+        kind: Kind,
+        call: &Notified,
+        told: &mut Vec<Told>,
+    ) -> SysResult<()> {
+        let task = Task { proc: self.proc, thread: call.thread };
+        match kind {
+            Kind::Names(names) => {
+                for name in names {
+                    told.extend(named(state, call, task, *name)?);
+                }
+                Ok(())
+            }
+            Kind::Open(dir, path, flags) => {
+                let created = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
+                let flags = flags.map_or(created.unsigned_abs().into(), |place| arg(call, place));
+                told.extend(opened(state, call, task, (dir, path, flags))?);
+                Ok(())
+            }
+            Kind::OpenHow => {
+                let flags = task.word(arg(call, 2))?;
+                told.extend(opened(state, call, task, (Some(0), 1, flags))?);
+                Ok(())
+            }
+            Kind::Socket(uses, address, length) => {
+                let (place, length) = (arg(call, address), number(arg(call, length)));
+                self.address(state, call, (uses, place, length), told)
+            }
+            Kind::Message => self.message(state, call, arg(call, 1), told),
+            Kind::Messages => {
+                // `struct mmsghdr`
+                const SIZE: u64 = 64;
+                let count = u64::from(number(arg(call, 2)).unsigned_abs()).min(64);
+                (0..count).try_for_each(|index| {
+                    let place = arg(call, 1).wrapping_add(index * SIZE);
+                    self.message(state, call, place, told)
+                })
+            }
+            Kind::Ring => Ok(()),
+            Kind::Clone3 => {
+                cloned(state, task.word(arg(call, 0))?, told);
+                Ok(())
+            }
+            Kind::Moves => moves(state, call, task, told),
+        }
+    }
+
+    /// The address in a message, if there is one.
+    fn message(
+        &self,
+        state: &mut State,
+        call: &Notified,
+        place: u64,
+        told: &mut Vec<Told>,
+    ) -> SysResult<()> {
+        let task = Task { proc: self.proc, thread: call.thread };
+        let address = task.word(place)?;
+        let length = number(task.word(place.wrapping_add(8))?);
+        self.address(state, call, (Uses::SEND, address, length), told)
+    }
+
+    /// The address of a socket.
+    fn address(
+        &self,
+        state: &mut State,
+        call: &Notified,
+        (uses, place, length): (Uses, u64, i32),
+        told: &mut Vec<Told>,
+    ) -> SysResult<()> {
+        let task = Task { proc: self.proc, thread: call.thread };
+        let socket = (call.thread, number(arg(call, 0)));
+        if place == 0 {
+            // What was connected before is really used now.
+            told.extend(state.silent.remove(&socket));
+            return Ok(());
+        }
+        let length = usize::try_from(length).map_err(|_| Errno::EINVAL)?;
+        let bytes = task.bytes(place, length.min(128))?;
+        match peers::read(&bytes) {
+            Some(Address::Path(path)) => {
+                told.extend(message_about(state, task, (None, path, uses, true))?);
+            }
+            Some(Address::Abstract(name)) => told.push(peers::abstract_message(uses, &name)),
+            Some(Address::Net(ip, port)) => {
+                let kind = task.file(arg(call, 0)).map(|file| peers::kind(file.as_fd()));
+                let kind = kind.unwrap_or("a socket");
+                let message = peers::message(uses, kind, &ip, port);
+                // Resolvers connect datagram sockets only to see which address would be used.
+                if kind == "udp" && uses == Uses::CONNECT {
+                    if state.silent.len() < MOST {
+                        state.silent.insert(socket, message);
+                    }
+                } else {
+                    told.push(message);
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+fn flag(name: &str) -> Told {
+    vec![b"f".to_vec(), name.as_bytes().to_vec()]
+}
+
+fn arg(call: &Notified, index: usize) -> u64 {
+    call.args.get(index).copied().unwrap_or_default()
+}
+
+/// What flags of clone(2) ask for.
+fn cloned(state: &mut State, flags: u64, told: &mut Vec<Told>) {
+    if flags & u64::from(libc::CLONE_NEWNS.unsigned_abs()) != 0 {
+        state.has_moved = true;
+    }
+    if flags & NAMESPACES != 0 {
+        told.push(flag("namespaces"));
+    }
+}
+
+/// A file that is opened.
+fn opened(
+    state: &mut State,
+    call: &Notified,
+    task: Task<'_>,
+    (dir, path, flags): (Option<usize>, usize, u64),
+) -> SysResult<Option<Told>> {
+    let name = task.path(arg(call, path))?;
+    let dir = dir.map(|dir| arg(call, dir));
+    message_about(state, task, (dir, name, calls::opened(flags), calls::follows(flags)))
+}
+
+/// A path among the arguments.
+fn named(
+    state: &mut State,
+    call: &Notified,
+    task: Task<'_>,
+    name: Name,
+) -> SysResult<Option<Told>> {
+    let place = arg(call, name.path);
+    if place == 0 {
+        return Ok(None);
+    }
+    let has = |place: usize, flag: i32| number(arg(call, place)) & flag != 0;
+    let follows = match name.last {
+        Last::Follow => true,
+        Last::Stay => false,
+        Last::StayIf(place, flag) => !has(place, flag),
+        Last::FollowIf(place, flag) => has(place, flag),
+    };
+    let path = task.path(place)?;
+    message_about(state, task, (name.dir.map(|dir| arg(call, dir)), path, name.uses, follows))
+}
+
+/// What the monitor is told about a name: as which root and from where it was looked up.
+fn message_about(
+    state: &mut State,
+    task: Task<'_>,
+    (dir, path, uses, follows): (Option<u64>, Vec<u8>, Uses, bool),
+) -> SysResult<Option<Told>> {
+    let mut top = Vec::new();
+    if state.has_moved {
+        let (root, namespace) = task.root()?;
+        if state.home.is_some() && state.home.as_ref() != Some(&namespace) {
+            return Ok(Some(flag("elsewhere")));
+        }
+        top = root;
+    } else if state.home.is_none() {
+        state.home = Some(task.root()?.1);
+    }
+    let base = if path.starts_with(b"/") { Vec::new() } else { task.directory(dir)? };
+    // What is open already was named before, and an fd without a path is no file of anybody's.
+    let is_executed_fd = path.is_empty() && uses.any(Uses::EXEC);
+    if path.is_empty() && !is_executed_fd
+        || !base.is_empty() && (!base.starts_with(b"/") || base.ends_with(b" (deleted)"))
+    {
+        return Ok(None);
+    }
+    let follows = if follows { b"1".to_vec() } else { b"0".to_vec() };
+    Ok(Some(vec![b"n".to_vec(), uses.0.to_string().into_bytes(), follows, top, base, path]))
+}
+
+/// Calls after which paths mean something else to whoever makes them.
+fn moves(
+    state: &mut State,
+    call: &Notified,
+    task: Task<'_>,
+    told: &mut Vec<Told>,
+) -> SysResult<()> {
+    let number = c_long::from(call.number);
+    let place = if number == libc::SYS_chroot {
+        Some(0)
+    } else if number == libc::SYS_mount {
+        Some(1)
+    } else {
+        None
+    };
+    let path = place.map(|place| task.path(arg(call, place))).transpose();
+    if let Ok(Some(path)) = path {
+        told.extend(message_about(state, task, (None, path, Uses::LOOK, true))?);
+    }
+    state.has_moved = true;
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! A draft as the lines of a profile.
+
+use std::collections::BTreeSet;
+
+use crate::config::Config;
+use crate::config::op::Op;
+use crate::profile::text::quoted;
+use crate::record::learn::draft::{Draft, Grant, Part};
+use crate::record::learn::places;
+use crate::record::learn::repeat;
+use crate::record::mounts::{Kind, Mount, is_within};
+
+/// The first line of every profile that is learned.
+pub(crate) const HEAD: &str =
+    "# A profile that bwrap --learn wrote, for bwrap --profile FILE COMMAND.";
+
+/// How what was wanted and not given begins.
+pub(crate) const WANTED: &str = "# wanted to create ";
+
+/// How what a profile once said and may not say begins.
+pub(crate) const LEFT_OUT: &str = "# left out: ";
+
+/// The whole text, without what an earlier one had.
+pub(crate) fn all(draft: &Draft<'_>, config: &Config, uses_network: bool) -> Vec<String> {
+    let mut lines = vec![HEAD.to_owned()];
+    lines.extend(repeat::namespaces(config, uses_network));
+    let peers = draft.seen.network.iter().chain(&draft.seen.abstracts);
+    lines.extend(peers.map(|peer| format!("# {peer}")));
+    lines.extend(repeat::environment(config));
+    lines.extend(files(draft, config));
+    lines.extend(repeat::rest(config));
+    lines.extend(repeat::of_fds(config));
+    let wanted = |path: &Vec<u8>| format!("{WANTED}{}: not granted", draft.places.word(path));
+    lines.extend(draft.refused.iter().map(wanted));
+    lines
+}
+
+/// The file system, operation by operation: so what covered something still does.
+fn files(draft: &Draft<'_>, config: &Config) -> Vec<String> {
+    let dests = dests(draft);
+    let mut lines = Vec::new();
+    let mut is_bound = false;
+    for mount in draft.mounts.iter().take(1) {
+        let part = draft.parts.get(&0);
+        lines.extend(part.into_iter().flat_map(|part| of_part(draft, mount, part, &dests)));
+    }
+    for (number, op) in config.ops.iter().enumerate() {
+        let mount = draft.mounts.iter().find(|mount| mount.index == number + 1);
+        let part = draft.parts.get(&(number + 1));
+        match (mount, part) {
+            (Some(mount), Some(part)) if matches!(mount.kind, Kind::Host { .. }) => {
+                is_bound |= mount.dest == b"/" && !mount.is_writable();
+                if covers(draft, mount) && part.grants.is_empty() {
+                    lines.extend(masked(draft, mount));
+                } else {
+                    lines.extend(of_part(draft, mount, part, &dests));
+                }
+            }
+            (Some(mount), Some(part)) if part.is_used || covers(draft, mount) => {
+                lines.extend(repeat::operation(op));
+            }
+            (None, _) if is_left(draft, op) => lines.extend(repeat::operation(op)),
+            _ => {}
+        }
+    }
+    // What was bound there could not be written to, and neither can what is there instead.
+    if is_bound {
+        lines.push("--remount-ro /".to_owned());
+    }
+    lines
+}
+
+/// Whether something that makes no mount of its own still has what it is about.
+fn is_left(draft: &Draft<'_>, op: &Op) -> bool {
+    let (Op::Chmod { path, .. } | Op::RemountRo(path)) = op else {
+        return !matches!(op, Op::Bind { .. } | Op::Same { .. });
+    };
+    let mount = draft.mounts.of(path.to_bytes());
+    mount.is_some_and(|mount| {
+        let is_used = draft.parts.get(&mount.index).is_some_and(|part| part.is_used);
+        !matches!(mount.kind, Kind::Host { .. }) && is_used
+    })
+}
+
+/// Whether a mount covers a part of a directory that is given.
+fn covers(draft: &Draft<'_>, mount: &Mount) -> bool {
+    let earlier = draft.parts.range(..mount.index);
+    let mut given = earlier.flat_map(|(_, part)| &part.grants);
+    given.any(|(path, grant)| grant.directory && is_within(&mount.dest, path))
+}
+
+/// A bind that nobody has used but that covers something.
+fn masked(draft: &Draft<'_>, mount: &Mount) -> Vec<String> {
+    let Kind::Host { source, is_writable, has_devices } = &mount.kind else { return Vec::new() };
+    let grant = Grant {
+        write: *is_writable,
+        device: *has_devices,
+        directory: source.is_directory,
+        socket: false,
+    };
+    let line = bind(draft, &source.path, &mount.dest, grant);
+    repeat::flags(mount.extra).chain([line]).collect()
+}
+
+/// Where something will be mounted or made.
+fn dests(draft: &Draft<'_>) -> BTreeSet<Vec<u8>> {
+    let of_part = |part: &Part| {
+        let own = part.own.iter().map(|(path, _)| path.clone());
+        let grants = part.grants.keys().chain(part.links.keys()).cloned();
+        own.chain(grants).collect::<Vec<_>>()
+    };
+    draft.parts.values().flat_map(of_part).collect()
+}
+
+/// What one mount is replaced by.
+fn of_part(
+    draft: &Draft<'_>,
+    mount: &Mount,
+    part: &Part,
+    dests: &BTreeSet<Vec<u8>>,
+) -> Vec<String> {
+    let mut entries: Vec<(Vec<u8>, u8, Vec<String>)> = Vec::new();
+    for (path, option) in &part.own {
+        entries.push((path.clone(), 0, vec![format!("{option} {}", quoted(path))]));
+    }
+    for (path, grant) in &part.grants {
+        let Some(host) = mount.on_host(path) else { continue };
+        let mut lines = Vec::new();
+        if grant.socket {
+            lines.push(format!("# gives access to {}", places::socket(path)));
+        }
+        lines.extend(repeat::flags(mount.extra));
+        lines.push(bind(draft, &host, path, *grant));
+        entries.push((path.clone(), 1, lines));
+    }
+    for (path, text) in &part.links {
+        let line = format!("--symlink {} {}", quoted(text), draft.places.word(path));
+        entries.push((path.clone(), 2, vec![line]));
+    }
+    for path in &part.dirs {
+        let next = dests.range(path.clone()..).take(2).any(|dest| is_within(dest, path));
+        let below = part.dirs.range(path.clone()..).nth(1).is_some_and(|dir| is_within(dir, path));
+        if !next && !below {
+            entries.push((path.clone(), 3, vec![format!("--dir {}", draft.places.word(path))]));
+        }
+    }
+    entries.sort();
+    entries.into_iter().flat_map(|(.., lines)| lines).collect()
+}
+
+/// A bind.
+fn bind(draft: &Draft<'_>, host: &[u8], path: &[u8], grant: Grant) -> String {
+    let (source, dest) = (draft.places.word(host), draft.places.word(path));
+    let (alike, option) = match (grant.device, grant.write) {
+        (true, _) => (None, "--dev-bind"),
+        (false, true) => (Some("--same"), "--bind"),
+        (false, false) => (Some("--ro-same"), "--ro-bind"),
+    };
+    match alike {
+        Some(alike) if host == path => format!("{alike} {dest}"),
+        _ => format!("{option} {source} {dest}"),
+    }
+}

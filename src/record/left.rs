@@ -1,0 +1,47 @@
+//! Who outlives COMMAND.
+
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+
+use nix::dir::Dir;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::{getpid, getppid};
+
+use crate::kernel::files::read_file;
+
+/// How many processes descend from the monitor, the parent of this one, and not from this one. What
+/// loses its parent there becomes the monitor's child, see PR_SET_CHILD_SUBREAPER(2const).
+pub(crate) fn count(proc: BorrowedFd<'_>) -> usize {
+    let (monitor, own) = (getppid().as_raw(), getpid().as_raw());
+    let parents = parents(proc);
+    let comes_from = |pid: i32, ancestor: i32| {
+        let parent = |pid: &i32| parents.get(pid).copied();
+        std::iter::successors(Some(pid), parent).take(1000).any(|pid| pid == ancestor)
+    };
+    let pids = parents.keys().copied();
+    pids.filter(|&pid| pid != monitor && comes_from(pid, monitor) && !comes_from(pid, own)).count()
+}
+
+/// The parent of each process that has not ended.
+fn parents(proc: BorrowedFd<'_>) -> BTreeMap<i32, i32> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut parents = BTreeMap::new();
+    let Ok(mut dir) = Dir::openat(proc, c".", flags, Mode::empty()) else { return parents };
+    for entry in dir.iter().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Ok(pid) = name.parse::<i32>() else { continue };
+        let Ok(text) = read_file(proc, format!("{name}/stat").as_str(), 4096) else { continue };
+        // The name in parentheses may be anything.
+        let end = text.iter().rposition(|&byte| byte == b')').unwrap_or(0);
+        let rest = String::from_utf8_lossy(text.get(end + 1..).unwrap_or_default()).into_owned();
+        let mut fields = rest.split_ascii_whitespace();
+        let (state, parent) = (fields.next(), fields.next());
+        if state.is_some_and(|state| state != "Z" && state != "X")
+            && let Some(parent) = parent.and_then(|text| text.parse().ok())
+        {
+            parents.insert(pid, parent);
+        }
+    }
+    parents
+}

@@ -1,0 +1,390 @@
+//! The recorder: a child of the monitor's that watches over the answerer and the looker, and
+//! collects what they find.
+//!
+//! It never waits for anything that COMMAND has a hand in. The answerer and the looker may have to;
+//! whichever takes longer than a second is killed and replaced. It lasts until nobody is left who
+//! could make a call, or for five seconds after COMMAND has ended.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{Pid, read};
+
+use crate::confine::caps;
+use crate::error::{Context, Result};
+use crate::fds::close_all_but;
+use crate::kernel::sys::{self, End, Reply, SysResult};
+use crate::links::Link;
+use crate::record::answer::Answerer;
+use crate::record::handover::HandedOver;
+use crate::record::look::Looker;
+use crate::record::seen::Seen;
+use crate::record::uses::Uses;
+use crate::record::wire::{Wire, number};
+
+/// How long the answerer and the looker may take for one thing.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long what outlives COMMAND is still recorded.
+const AFTERLIFE: Duration = Duration::from_secs(5);
+/// How long it may take to look up what is left at the end.
+const REST: Duration = Duration::from_secs(10);
+/// How often it is seen to it that nobody is stuck.
+const TICK: u16 = 250;
+/// How many names the looker may have before it.
+const AHEAD: usize = 32;
+
+/// A request or an answer.
+type Message = Vec<Vec<u8>>;
+
+/// A process that works for this one.
+#[derive(Debug)]
+struct Helper {
+    pid: Pid,
+    wire: Wire,
+}
+
+/// How a recording is watched.
+#[derive(Debug)]
+pub(crate) struct Watch<'a> {
+    /// The host's /proc.
+    pub(crate) proc: BorrowedFd<'a>,
+    /// The monitor says here that COMMAND has ended.
+    pub(crate) monitor: &'a Link,
+    /// The sandbox's first process.
+    pub(crate) first: &'a OwnedFd,
+    /// Whether all others end with it.
+    pub(crate) ends_all: bool,
+    /// Whether the numbers of calls matter.
+    pub(crate) every: bool,
+    /// Whether COMMAND is executed.
+    pub(crate) executed: &'static AtomicBool,
+}
+
+/// A recording that goes on.
+#[derive(Debug)]
+pub(crate) struct Recorder<'a> {
+    watch: Watch<'a>,
+    handed: HandedOver,
+    pending: &'static AtomicU64,
+    answerer: Option<Helper>,
+    looker: Helper,
+    /// What is to be looked up, and what the looker has.
+    queue: VecDeque<Message>,
+    ahead: VecDeque<Message>,
+    /// When the looker last was done with something.
+    progress: Instant,
+    /// Which call was waiting when that was last looked at, and since when.
+    waiting: (u64, Instant),
+    ended: Option<Instant>,
+    /// Whether the monitor may still say something.
+    is_watched: bool,
+    pub(crate) seen: Seen,
+}
+
+/// Starts a process that only has a few fds.
+fn fork(keep: &[BorrowedFd<'_>], work: impl FnOnce()) -> Result<Pid> {
+    let forked = sys::clone_process(0, End::Usual).context("Can't fork for recording")?;
+    if let Some(pid) = forked {
+        return Ok(pid);
+    }
+    // Whoever reads what COMMAND writes sees the end of it when COMMAND has ended.
+    (0..=2)
+        .filter(|fd| keep.iter().all(|kept| std::os::fd::AsRawFd::as_raw_fd(kept) != *fd))
+        .for_each(sys::close);
+    close_all_but(keep.iter().copied(), || None);
+    _ = caps::drop_all_but(0, true);
+    work();
+    sys::exit_now(0)
+}
+
+fn fork_answerer(
+    watch: &Watch<'_>,
+    handed: &HandedOver,
+    pending: &'static AtomicU64,
+) -> Result<Helper> {
+    let (wire, theirs) = Wire::pair()?;
+    let (listener, proc) = (handed.listener.as_fd(), watch.proc);
+    let keep = [listener, proc, theirs.as_fd()];
+    let pid = fork(&keep, || {
+        let (every, own) = (watch.every, handed.tried.as_slice());
+        Answerer { listener, proc, monitor: &theirs, pending, every, own }.run();
+    })?;
+    Ok(Helper { pid, wire })
+}
+
+fn fork_looker(watch: &Watch<'_>, handed: &HandedOver) -> Result<Helper> {
+    let (wire, theirs) = Wire::pair()?;
+    let (root, proc) = (handed.root.as_fd(), watch.proc);
+    let pid = fork(&[root, proc, theirs.as_fd()], || {
+        Looker { root, proc, recorder: &theirs }.run();
+    })?;
+    Ok(Helper { pid, wire })
+}
+
+impl<'a> Recorder<'a> {
+    /// Begins; nobody answers yet.
+    pub(crate) fn new(watch: Watch<'a>, handed: HandedOver) -> Result<Self> {
+        let pending = sys::shared_number().context("Can't share memory")?;
+        let looker = fork_looker(&watch, &handed)?;
+        let now = Instant::now();
+        Ok(Self {
+            watch,
+            handed,
+            pending,
+            answerer: None,
+            looker,
+            queue: VecDeque::new(),
+            ahead: VecDeque::new(),
+            progress: now,
+            waiting: (0, now),
+            ended: None,
+            is_watched: true,
+            seen: Seen::default(),
+        })
+    }
+
+    /// What a path of the sandbox is called without links, before COMMAND can change that.
+    pub(crate) fn canonical(&mut self, path: &[u8]) -> Option<Vec<u8>> {
+        let uses = Uses::LOOK.0.to_string();
+        let request: [&[u8]; 6] = [b"n", uses.as_bytes(), b"1", b"", b"/", path];
+        self.looker.wire.send(&request).ok()?;
+        let mut found = None;
+        loop {
+            let mut ready = [PollFd::new(self.looker.wire.as_fd(), PollFlags::POLLIN)];
+            let limit = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
+            if sys::uninterrupted(|| poll(&mut ready, limit)) != Ok(1) {
+                _ = kill(self.looker.pid, Signal::SIGKILL);
+                self.looker = fork_looker(&self.watch, &self.handed).ok()?;
+                return None;
+            }
+            let message = self.looker.wire.receive()?;
+            let fields: Vec<&[u8]> = message.iter().map(Vec::as_slice).collect();
+            match fields.as_slice() {
+                [b"o", _, path, ..] => found = Some(path.to_vec()),
+                [b"d"] => return found,
+                _ => {}
+            }
+        }
+    }
+
+    /// Lets COMMAND begin.
+    pub(crate) fn start(&mut self, wire: &Wire) -> Result<()> {
+        // The time of a file's change is that of the last tick: what COMMAND changes is to be later
+        // than all that was there.
+        let start = now(ClockId::CLOCK_REALTIME)?;
+        while now(ClockId::CLOCK_REALTIME_COARSE)? <= start {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.seen.start = start;
+        self.seen.cwd.clone_from(&self.handed.cwd);
+        self.answerer = Some(fork_answerer(&self.watch, &self.handed, self.pending)?);
+        if !self.handed.found.is_empty() {
+            let uses = Uses::EXEC.0.to_string().into_bytes();
+            let (cwd, found) = (self.handed.cwd.clone(), self.handed.found.clone());
+            self.queue.push_back(vec![b"n".to_vec(), uses, b"1".to_vec(), Vec::new(), cwd, found]);
+        }
+        wire.send(&[super::handover::GO]).context("Can't tell the sandbox to go on")
+    }
+
+    /// Records until that is over.
+    pub(crate) fn run(&mut self) -> Result<()> {
+        while !self.tick()? {
+            if self.ended.is_some_and(|ended| ended.elapsed() >= AFTERLIFE) {
+                self.end_rest()?;
+                break;
+            }
+        }
+        // What the answerer has said is still to be read.
+        let deadline = Instant::now() + PATIENCE;
+        while self.seen.left == 0 && self.answerer.is_some() && Instant::now() < deadline {
+            self.tick()?;
+        }
+        self.finish()
+    }
+
+    /// Ends what outlives COMMAND, or counts it.
+    fn end_rest(&mut self) -> Result<()> {
+        if self.watch.ends_all {
+            _ = sys::pidfd_send_signal(self.watch.first.as_fd(), libc::SIGKILL);
+            let deadline = Instant::now() + PATIENCE;
+            while !self.tick()? && Instant::now() < deadline {}
+            return Ok(());
+        }
+        self.seen.left = super::left::count(self.watch.proc).max(1);
+        Ok(())
+    }
+
+    /// Looks up what is still to be looked up.
+    fn finish(&mut self) -> Result<()> {
+        let deadline = Instant::now() + REST;
+        while !self.queue.is_empty() || !self.ahead.is_empty() {
+            if Instant::now() > deadline {
+                let rest = self.ahead.drain(..).chain(self.queue.drain(..)).collect::<Vec<_>>();
+                for request in &rest {
+                    self.give_up(request);
+                }
+                return Ok(());
+            }
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    /// Finds out when things were made and changed. COMMAND has ended.
+    pub(crate) fn ask_times(&mut self, paths: impl Iterator<Item = Vec<u8>>) -> Result<()> {
+        self.queue.extend(paths.map(|path| vec![b"s".to_vec(), path]));
+        self.finish()
+    }
+
+    /// Waits for something to happen, for a moment. The result is whether nobody is left.
+    fn tick(&mut self) -> Result<bool> {
+        let watched = if self.is_watched { Some(self.watch.monitor.as_fd()) } else { None };
+        let answers = self.answerer.as_ref().map(|helper| helper.wire.as_fd());
+        let inputs = [Some(self.looker.wire.as_fd()), watched, answers];
+        let mut ready: Vec<_> = [PollFd::new(self.handed.listener.as_fd(), PollFlags::empty())]
+            .into_iter()
+            .chain(inputs.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)))
+            .collect();
+        sys::uninterrupted(|| poll(&mut ready, PollTimeout::from(TICK))).context("poll")?;
+        let is_over = ready.first().and_then(PollFd::any).unwrap_or(true);
+        drop(ready);
+        self.hear_monitor();
+        self.hear_answerer(is_over)?;
+        self.hear_looker()?;
+        self.feed();
+        Ok(is_over)
+    }
+
+    /// Whether the monitor says that COMMAND has ended. If it is gone itself, COMMAND may go on.
+    fn hear_monitor(&mut self) {
+        if !self.is_watched {
+            return;
+        }
+        let mut ready = [PollFd::new(self.watch.monitor.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut ready, PollTimeout::ZERO) != Ok(1) {
+            return;
+        }
+        self.is_watched = false;
+        if sys::uninterrupted(|| read(self.watch.monitor, &mut [0])) == Ok(1) {
+            self.ended = Some(Instant::now());
+        }
+    }
+
+    /// Takes what the answerer says, and its place if it is stuck.
+    fn hear_answerer(&mut self, is_over: bool) -> Result<()> {
+        let Some(helper) = &self.answerer else { return Ok(()) };
+        let has_ended = loop {
+            match helper.wire.try_receive() {
+                Ok(Some(message)) => {
+                    if !self.seen.hear(&message) {
+                        self.queue.push_back(message);
+                    }
+                }
+                Err(Errno::EAGAIN) => break false,
+                Ok(None) | Err(_) => break true,
+            }
+        };
+        if has_ended && is_over {
+            self.answerer = None;
+            return Ok(());
+        }
+        let waiting = self.pending.load(Ordering::Acquire);
+        if waiting != self.waiting.0 {
+            self.waiting = (waiting, Instant::now());
+        }
+        let is_stuck = waiting != 0 && self.waiting.1.elapsed() > PATIENCE;
+        if has_ended || is_stuck {
+            _ = kill(helper.pid, Signal::SIGKILL);
+            if waiting != 0 {
+                self.pending.store(0, Ordering::Release);
+                let listener = self.handed.listener.as_fd();
+                _ = sys::reply_to_call(listener, waiting, Reply::Continue);
+                self.seen.flags.insert("unread".to_owned());
+            }
+            self.answerer = Some(fork_answerer(&self.watch, &self.handed, self.pending)?);
+        }
+        Ok(())
+    }
+
+    /// Takes what the looker says, and has another one go on if it is stuck.
+    fn hear_looker(&mut self) -> Result<()> {
+        let has_ended = loop {
+            match self.looker.wire.try_receive() {
+                Ok(Some(message)) if message == [b"d"] => {
+                    self.ahead.pop_front();
+                    self.progress = Instant::now();
+                }
+                Ok(Some(message)) => self.seen.see(&message),
+                Err(Errno::EAGAIN) => break false,
+                Ok(None) | Err(_) => break true,
+            }
+        };
+        let is_stuck = !self.ahead.is_empty() && self.progress.elapsed() > PATIENCE;
+        if has_ended || is_stuck {
+            _ = kill(self.looker.pid, Signal::SIGKILL);
+            if let Some(request) = self.ahead.pop_front() {
+                self.give_up(&request);
+            }
+            while let Some(request) = self.ahead.pop_back() {
+                self.queue.push_front(request);
+            }
+            self.progress = Instant::now();
+            self.looker = fork_looker(&self.watch, &self.handed)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the looker as much as it may have.
+    fn feed(&mut self) {
+        while self.ahead.len() < AHEAD
+            && let Some(request) = self.queue.pop_front()
+        {
+            let fields: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
+            let sent: SysResult<()> = self.looker.wire.try_send(&fields);
+            if sent.is_err() {
+                self.queue.push_front(request);
+                return;
+            }
+            if self.ahead.is_empty() {
+                self.progress = Instant::now();
+            }
+            self.ahead.push_back(request);
+        }
+    }
+
+    /// Records that nobody knows what is there.
+    fn give_up(&mut self, request: &Message) {
+        let fields: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
+        if let [b"n", uses, _, _, base, name] = fields.as_slice() {
+            let uses = number(uses).and_then(|uses| u16::try_from(uses).ok());
+            let path =
+                if name.starts_with(b"/") { name.to_vec() } else { [base, *name].join(&b'/') };
+            let known = self.seen.unresolved.entry(path).or_default();
+            *known = known.with(Uses(uses.unwrap_or_default()));
+        }
+    }
+
+    /// Whether COMMAND was executed at all.
+    pub(crate) fn was_executed(&self) -> bool {
+        self.watch.executed.load(Ordering::Acquire)
+    }
+
+    /// Ends both helpers. The answerer goes on if somebody is left to answer.
+    pub(crate) fn close(self) -> Seen {
+        _ = kill(self.looker.pid, Signal::SIGKILL);
+        self.seen
+    }
+}
+
+/// A clock, in nanoseconds.
+fn now(clock: ClockId) -> Result<u64> {
+    let time = clock_gettime(clock).context("clock_gettime")?;
+    let time = Duration::from(time);
+    Ok(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
