@@ -15,6 +15,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table on standard output is what this program is for")]
 
 mod common;
+mod learn;
 mod measure;
 mod memory;
 mod peers;
@@ -118,6 +119,9 @@ fn run(dir: &Path, words: &[String]) -> Result<()> {
     }
     if wanted(words, "peers") {
         peers::table(&programs, dir, runs)?;
+    }
+    if wanted(words, "learn") {
+        learn::table(dir, runs)?;
     }
     if wanted(words, "memory") {
         memory::tables(&programs, dir)?;

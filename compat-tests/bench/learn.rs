@@ -1,0 +1,98 @@
+//! What recording costs: the same work in the same sandbox, with and without a recorder, alternately.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::common::Result;
+use crate::measure::{Runs, Summary, ratio};
+
+/// The recorder's options, each with what tables call it.
+const RECORDERS: [(&str, &[&str]); 2] = [
+    ("--learn", &["--learn", "{dir}/learned"]),
+    ("and --learn-seccomp", &["--learn", "{dir}/learned", "--learn-seccomp", "{dir}/policy.json"]),
+];
+
+/// What is done, and in which share of the rounds.
+const WORK: [(&str, &str, usize); 3] = [
+    ("git status, 20000 files", "git -C tree status --short", 8),
+    ("cc, 10 files", "for i in 0 1 2 3 4 5 6 7 8 9; do cc -O1 -c c/$i.c -o c/$i.o || exit 1; done", 16),
+    ("a computation", "awk 'BEGIN { for (i = 0; i < 10000000; i++) sum += i % 7; print sum }'", 16),
+];
+
+/// Files for `git status` and for the compiler, below a directory that the sandbox may write.
+fn prepare(work: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| format!("{}: {error}", work.display());
+    fs::create_dir_all(work.join("c")).map_err(failed)?;
+    for number in 0..10 {
+        let mut text = String::from("#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <math.h>\n");
+        for function in 0..40 {
+            let line = "char text[99]; snprintf(text, sizeof text, \"%d\", x * x); return strlen(text) + abs(x);";
+            _ = writeln!(text, "int f{function}(int x) {{ {line} }}");
+        }
+        fs::write(work.join(format!("c/{number}.c")), text).map_err(failed)?;
+    }
+    for dir in 0..200 {
+        let path = work.join(format!("tree/{dir}"));
+        fs::create_dir_all(&path).map_err(failed)?;
+        for file in 0..100 {
+            fs::write(path.join(file.to_string()), format!("{dir} {file}\n")).map_err(failed)?;
+        }
+    }
+    let commit = "git init -q && git add . && git -c user.name=a -c user.email=b commit -q -m all";
+    let status = Command::new("sh").args(["-c", commit]).current_dir(work.join("tree")).status();
+    if status.is_ok_and(|status| status.success()) { Ok(()) } else { Err("git could not make a tree".to_owned()) }
+}
+
+/// The time of one run in milliseconds.
+fn time(dir: &Path, script: &str, more: &[&str]) -> Result<f64> {
+    for file in ["learned", "policy.json"] {
+        _ = fs::remove_file(dir.join(file));
+    }
+    let work = dir.join("work");
+    let mut command = Command::new(dir.join("bwrap"));
+    command.args(["--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind"]);
+    command.args([&work, &work]).arg("--chdir").arg(&work);
+    command.args(more.iter().map(|word| word.replace("{dir}", &dir.to_string_lossy()))).args(["sh", "-c", script]);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/").stdout(Stdio::null()).stderr(Stdio::piped());
+    let start = Instant::now();
+    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    let time = start.elapsed();
+    if output.status.success() && (more.is_empty() || dir.join("learned").exists()) {
+        Ok(time.as_secs_f64() * 1e3)
+    } else {
+        Err(format!("{script}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr)))
+    }
+}
+
+/// The table.
+pub(crate) fn table(dir: &Path, runs: Runs) -> Result<()> {
+    prepare(&dir.join("work"))?;
+    println!("\nRecording: milliseconds, median (p10–p99); the ratio is the median of those of all rounds.\n");
+    println!("{:<26}{:>24}{:>24}{:>10}{:>24}{:>10}", "", "without", RECORDERS[0].0, "ratio", RECORDERS[1].0, "ratio");
+    for (name, script, share) in WORK {
+        let mut times = [vec![], vec![], vec![]];
+        for round in 0..=runs.of(share) {
+            let kinds = [&[][..], RECORDERS[0].1, RECORDERS[1].1];
+            for (more, times) in kinds.into_iter().zip(&mut times) {
+                let time = time(dir, script, more)?;
+                if round > 0 {
+                    times.push(time);
+                }
+            }
+        }
+        let [without, learn, seccomp] = &times;
+        let summary = |times: &Vec<f64>| Summary::of(times).to_string();
+        println!(
+            "{name:<26}{:>24}{:>24}{:>10.2}{:>24}{:>10.2}",
+            summary(without),
+            summary(learn),
+            ratio(learn, without),
+            summary(seccomp),
+            ratio(seccomp, without)
+        );
+    }
+    Ok(())
+}
