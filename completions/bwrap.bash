@@ -107,6 +107,7 @@ declare -gA _bwrap_operands=(
     [--learn]='path'
     [--learn-exact]=''
     [--learn-seccomp]='path'
+    [--explain]=''
 )
 _bwrap_capabilities=(
     ALL CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID

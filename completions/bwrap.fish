@@ -147,6 +147,7 @@ complete -c bwrap -n '__bwrap_at option' -l profile -d 'Read options from the pr
 complete -c bwrap -n '__bwrap_at option' -l learn -d 'Record what COMMAND uses, and write a profile to FILE'
 complete -c bwrap -n '__bwrap_at option' -l learn-exact -d 'With --learn, give each file that was used by itself'
 complete -c bwrap -n '__bwrap_at option' -l learn-seccomp -d 'Record COMMAND\'s system calls, and write a policy to FILE'
+complete -c bwrap -n '__bwrap_at option' -l explain -d 'Say what COMMAND looked for and the sandbox lacks'
 function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'
     switch $option
         case --cap-add --cap-drop

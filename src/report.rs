@@ -66,11 +66,13 @@ pub(crate) enum Step {
     Processes,
     /// Executing COMMAND.
     Command,
+    /// `--explain`, when COMMAND has ended: no failure.
+    Explanation,
 }
 
 impl Step {
     /// Every step, in the order of the numbers.
-    const ALL: [(Self, &'static str); 16] = [
+    const ALL: [(Self, &'static str); 17] = [
         (Self::CommandLine, "command-line"),
         (Self::System, "system"),
         (Self::Policies, "policies"),
@@ -87,6 +89,7 @@ impl Step {
         (Self::Directory, "directory"),
         (Self::Processes, "processes"),
         (Self::Command, "command"),
+        (Self::Explanation, "explanation"),
     ];
 
     /// From here on, what fails in this process is part of this step.

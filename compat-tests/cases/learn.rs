@@ -16,7 +16,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// For what needs a listener whose calls signals do not interrupt (Linux 5.19): older kernels say a line more.
-fn has_listener() -> Result<()> {
+pub(super) fn has_listener() -> Result<()> {
     if sys::has_killable_listener() { Ok(()) } else { Err("the kernel's listeners are too old".to_owned()) }
 }
 

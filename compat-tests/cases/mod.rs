@@ -28,6 +28,7 @@ mod common;
 mod diagnostics;
 mod dry_run;
 mod escapes;
+mod explain;
 mod filesystem;
 mod filters;
 mod hints;
@@ -98,6 +99,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("escapes_planted", escapes::planted::cases()),
         ("escapes_process", escapes::process::cases()),
         ("escapes_race", escapes::race::cases()),
+        ("explain", explain::cases()),
         ("filesystem", filesystem::cases()),
         ("filters", filters::cases()),
         ("hints", hints::cases()),

@@ -865,4 +865,14 @@ pub(crate) const OPTIONS: &[Row] = &[
          adds to it. The profile of a --learn beside it names it. While recording, every other \
          system call takes several times as long.",
         |p, v| v.last_wins(&mut p.config.record.seccomp, Values::path)),
+    row!(Beyond, CommandLine, "--explain", [], "Say what COMMAND looked for and the sandbox lacks",
+        "When COMMAND has ended, at most 12 lines on standard error say what it looked for that the \
+         host has and the sandbox does not, as options to add, each with the reason as a comment: \
+         files, devices, /proc, /tmp, sockets, the network. They also say what it was refused: \
+         places that are read-only, ports, and system calls by --seccomp-policy and \
+         --seccomp-default. What most programs look for and do without is left out. Files that may \
+         hold keys, and sockets that give power, are comments only. Read every line before you add \
+         it: COMMAND decides what it looks for, and so what is suggested. With --error-fd each \
+         line is a document too. COMMAND is recorded as by --learn, with the same needs.",
+        |p, _| { p.config.record.explain = true; Ok(()) }),
 ];

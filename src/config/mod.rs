@@ -195,6 +195,8 @@ pub(crate) struct Record {
     pub(crate) exact: bool,
     /// `--learn-seccomp FILE`
     pub(crate) seccomp: Option<Word>,
+    /// `--explain`
+    pub(crate) explain: bool,
 }
 
 /// Everything the command line said.
@@ -286,7 +288,7 @@ impl Config {
 
     /// Whether what COMMAND uses is recorded.
     pub(crate) const fn records(&self) -> bool {
-        self.record.learn.is_some() || self.record.seccomp.is_some()
+        self.record.learn.is_some() || self.record.seccomp.is_some() || self.record.explain
     }
 
     /// Which links the monitor and the sandbox need.

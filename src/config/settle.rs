@@ -9,7 +9,8 @@ use crate::config::privileges::Privileges;
 use crate::config::{Config, Want};
 use crate::confine::caps;
 use crate::confine::seccomp::policy::Facts;
-use crate::confine::seccomp::{self, Filter};
+use crate::confine::seccomp::program::Program;
+use crate::confine::seccomp::{self, Filter, asking};
 use crate::confine::{sockets, tcp, udp};
 use crate::error::{Error, Result};
 use crate::host::{Caller, Host};
@@ -56,6 +57,9 @@ pub(crate) struct Settled {
     /// COMMAND's filters in the order of their installation, but for the program of `--seccomp`,
     /// which is not read yet.
     pub(crate) filters: Vec<Filter>,
+    /// The policies among them whose refusals are heard of, as they were: the filters leave those
+    /// refusals to the recorder.
+    pub(crate) explained: Vec<Program>,
     /// The names in policies that are no system call's here.
     pub(crate) unknown_calls: BTreeSet<Box<str>>,
     /// What is wrong with policies, with `--dry-run`, which shows the rest.
@@ -85,6 +89,7 @@ impl Settled {
             around: None,
             id_layers: layers,
             filters: Vec::new(),
+            explained: Vec::new(),
             unknown_calls: BTreeSet::new(),
             policy_errors: Vec::new(),
             unread_policies: Vec::new(),
@@ -129,6 +134,7 @@ impl Settled {
         if let Some(families) = &self.families {
             filters.push(families.filter()?);
         }
+        let mut policies = BTreeSet::new();
         if !self.policies.is_empty() {
             let facts = Facts::of(self.privileges.after_exec);
             let is_dry = self.config.is_dry();
@@ -139,6 +145,7 @@ impl Settled {
                 }
                 match policy.compile(&facts).map_err(|error| error.of(policy.option())) {
                     Ok(compiled) => {
+                        policies.insert(policy.name());
                         filters.push(Filter::meant(policy.name(), compiled.program));
                         self.unknown_calls.extend(compiled.unknown);
                     }
@@ -148,6 +155,15 @@ impl Settled {
             }
         }
         self.filters = seccomp::arrange(filters)?;
+        // Whoever could look into the recorder could answer in its place.
+        let is_apart = self.namespaces.user == Want::Yes || self.namespaces.pid == Want::Yes;
+        if self.record.explain && is_apart {
+            for filter in self.filters.iter_mut().filter(|filter| policies.contains(&filter.name)) {
+                let instructions = asking::lenient(&filter.program.instructions);
+                let lenient = Program { instructions, ..filter.program };
+                self.explained.push(std::mem::replace(&mut filter.program, lenient));
+            }
+        }
         Ok(())
     }
 }

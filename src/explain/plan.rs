@@ -326,6 +326,9 @@ fn restrictions(config: &Config) -> Vec<String> {
     label("SELinux label of files", config.file_label);
     label("what COMMAND uses is recorded in", config.record.learn);
     label("the system calls that COMMAND makes are recorded in", config.record.seccomp);
+    if config.record.explain {
+        all.push("what COMMAND lacks is explained at its end".to_owned());
+    }
     all
 }
 

@@ -1002,15 +1002,15 @@ pub(crate) fn receive_call(listener: BorrowedFd<'_>) -> SysResult<Notified> {
 pub(crate) enum Reply {
     /// The kernel does it.
     Continue,
-    /// It fails.
-    Fail(Errno),
+    /// It fails with this errno; 0 is a success.
+    Fail(u32),
 }
 
 /// `SECCOMP_IOCTL_NOTIF_SEND`: answers a call. ENOENT if it waits no longer.
 pub(crate) fn reply_to_call(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> SysResult<()> {
     let (error, flags) = match reply {
         Reply::Continue => (0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE),
-        Reply::Fail(errno) => (-(errno as c_int), 0),
+        Reply::Fail(errno) => (-errno.cast_signed(), 0),
     };
     let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
     let response = libc::seccomp_notif_resp { id, val: 0, error, flags };

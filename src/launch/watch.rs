@@ -17,6 +17,7 @@ use crate::config::settle::Settled;
 use crate::confine::caps;
 use crate::confine::cgroup::leaf::Leaf;
 use crate::error::{Context, Error, Result};
+use crate::explain;
 use crate::fds::Fds;
 use crate::kernel::process::{become_undumpable, die_with, exit_code};
 use crate::kernel::sys;
@@ -101,7 +102,9 @@ pub(crate) fn watch(config: Box<Settled>, given: Given<'_>, child: &mut Pid) -> 
             // What loses its parent in the sandbox is counted at the end.
             set_child_subreaper(true).context("prctl(PR_SET_CHILD_SUBREAPER)")?;
             let (config, proc) = (config.as_ref(), proc.as_fd());
-            let subject = Subject { config, plan: &plan, proc, first: child, executed };
+            let explain: Option<record::Explain> =
+                if config.record.explain { Some(explain::report::print) } else { None };
+            let subject = Subject { config, plan: &plan, proc, first: child, executed, explain };
             Some(record::start(&subject, end.wire.into())?)
         }
         _ => None,

@@ -8,14 +8,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use libc::c_long;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 
+use crate::confine::seccomp::asking;
 use crate::confine::seccomp::bpf::AUDIT_ARCH;
+use crate::confine::seccomp::cbpf::Call;
+use crate::confine::seccomp::program::Program;
 use crate::kernel::sys::{self, Notified, Reply, SysResult};
 use crate::record::calls::{self, Kind, Last, Name};
 use crate::record::learn::policy::NAMESPACES;
@@ -40,7 +43,14 @@ pub(crate) struct Answerer<'a> {
     pub(crate) every: bool,
     /// The paths of our own attempts to execute COMMAND.
     pub(crate) own: &'a [Vec<u8>],
+    /// Policies whose refusals are for this process to carry out.
+    pub(crate) policies: &'a [Program],
+    /// Whether our own process has nothing left to do but to execute COMMAND.
+    pub(crate) executed: &'a AtomicBool,
 }
+
+/// Marks a call that waits of which it is not known yet whether a policy refuses it.
+pub(crate) const UNDECIDED: u64 = 1 << 63;
 
 /// A message about something.
 type Told = Vec<Vec<u8>>;
@@ -100,9 +110,15 @@ impl Answerer<'_> {
     }
 
     fn serve(&self, state: &mut State, call: Notified) {
-        self.pending.store(call.id, Ordering::Release);
+        let undecided = if self.policies.is_empty() { 0 } else { UNDECIDED };
+        self.pending.store(call.id | undecided, Ordering::Release);
         let mut told = Vec::new();
-        let reply = self.examine(state, call, &mut told);
+        let reply = if let Some(refusal) = self.refuse(state, &call, &mut told) {
+            refusal
+        } else {
+            self.pending.store(call.id, Ordering::Release);
+            self.examine(state, call, &mut told)
+        };
         let answered = sys::reply_to_call(self.listener, call.id, reply);
         self.pending.store(0, Ordering::Release);
         if answered.is_ok() {
@@ -128,8 +144,9 @@ impl Answerer<'_> {
         }
     }
 
-    /// What a call is about, and what becomes of it.
-    fn examine(&self, state: &mut State, call: Notified, told: &mut Vec<Told>) -> Reply {
+    /// Refuses what cannot be recorded, and what a policy refuses. Only numbers count, which nobody
+    /// can change any more.
+    fn refuse(&self, state: &State, call: &Notified, told: &mut Vec<Told>) -> Option<Reply> {
         let number = call.number.cast_unsigned();
         let refused = if call.arch != AUDIT_ARCH {
             Some("32")
@@ -142,8 +159,27 @@ impl Answerer<'_> {
         };
         if let Some(refused) = refused {
             told.push(flag(refused));
-            return Reply::Fail(Errno::ENOSYS);
+            return Some(Reply::Fail(libc::ENOSYS.unsigned_abs()));
         }
+        // The filters of policies are meant for COMMAND, which has to be executed first.
+        let executes = i64::from(number) == c_long::from(libc::SYS_execve) && !state.is_started;
+        if self.policies.is_empty() || executes || !self.executed.load(Ordering::Acquire) {
+            return None;
+        }
+        let data = Call { number, arch: call.arch, args: call.args };
+        let policies = self.policies.iter().map(|policy| policy.instructions.as_slice());
+        let errno = asking::refusal(policies, &data)?;
+        told.push(
+            [&b"r"[..], number.to_string().as_bytes(), errno.to_string().as_bytes()]
+                .map(<[u8]>::to_vec)
+                .to_vec(),
+        );
+        Some(Reply::Fail(errno))
+    }
+
+    /// What a call is about, and what becomes of it.
+    fn examine(&self, state: &mut State, call: Notified, told: &mut Vec<Told>) -> Reply {
+        let number = call.number.cast_unsigned();
         let task = Task { proc: self.proc, thread: call.thread };
         if self.is_own(state, &call, task) {
             return Reply::Continue;

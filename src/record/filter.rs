@@ -8,7 +8,10 @@ use std::os::fd::RawFd;
 use libc::sock_filter;
 use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition};
 
+use crate::confine::seccomp::asking;
 use crate::confine::seccomp::bpf::{self, Answer, Foreign, Rule, Rules};
+use crate::confine::seccomp::cbpf::Call;
+use crate::confine::seccomp::program::{MAX_INSTRUCTIONS, Program};
 use crate::error::{Context, Error, Result};
 use crate::record::base;
 use crate::record::calls;
@@ -25,15 +28,33 @@ pub(crate) struct Passage {
     pub(crate) message: u64,
 }
 
-/// The filter; with `every` call that the base set lacks, or only those that name something.
-pub(crate) fn program(every: bool, passage: Passage) -> Result<Vec<sock_filter>> {
+/// The filter; with `every` call that the base set lacks, or only those that name something, and
+/// with what these policies refuse.
+pub(crate) fn program(
+    every: bool,
+    passage: Passage,
+    policies: &[Program],
+) -> Result<Vec<sock_filter>> {
     const FAILURE: &str = "Can't make the filter for recording";
     let rules =
         rules(every, passage).map_err(|problem| Error::new(format!("{FAILURE}: {problem}")))?;
     let others = if every { NOTIFY } else { ALLOW };
     // Calls in the manner of other architectures would be missed.
     let foreign = Foreign { numbers: NOTIFY, arch: NOTIFY };
-    bpf::compile_with(&rules, (others, others), foreign).context(FAILURE)
+    let own = bpf::compile_with(&rules, (others, others), foreign).context(FAILURE)?;
+    let message = [u64::from(passage.socket.unsigned_abs()), passage.message, 0, 0, 0, 0];
+    let message = Call::new(libc::SYS_sendmsg, message);
+    let policies: Vec<&[sock_filter]> =
+        policies.iter().map(|policy| policy.instructions.as_slice()).collect();
+    if asking::refusal(policies.iter().copied(), &message).is_some() {
+        return Err(Error::new("Can't explain a policy that refuses sendmsg"));
+    }
+    let mut all: Vec<_> = policies.iter().flat_map(|policy| asking::asking(policy)).collect();
+    all.extend(own);
+    if all.len() > MAX_INSTRUCTIONS {
+        return Err(Error::new("Can't explain policies that are as long as these"));
+    }
+    Ok(all)
 }
 
 fn rules(every: bool, passage: Passage) -> std::result::Result<Rules, BackendError> {
@@ -75,11 +96,10 @@ mod tests {
     use libc::c_long;
 
     use super::*;
-    use crate::confine::seccomp::cbpf::Call;
 
     fn answer(every: bool, call: c_long, args: [u64; 6]) -> Option<u32> {
         let passage = Passage { socket: 7, message: 0x7fff_1234_5678 };
-        Call::new(call, args).answer(&program(every, passage).unwrap_or_default())
+        Call::new(call, args).answer(&program(every, passage, &[]).unwrap_or_default())
     }
 
     #[test]

@@ -14,6 +14,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::sys::stat::Mode;
 use nix::unistd::getcwd;
 
+use crate::confine::seccomp::program::Program;
 use crate::error::{Context, Error, Result};
 use crate::kernel::program;
 use crate::kernel::sys::{self, Rights};
@@ -41,7 +42,13 @@ pub(crate) struct Ready {
 impl Ready {
     /// Prepares it all for a program that is about to be executed. `every` call is heard of, or
     /// those that name something.
-    pub(crate) fn new(ends: RecorderEnds, file: &CStr, every: bool) -> Result<Self> {
+    /// `policies` are those whose refusals are explained.
+    pub(crate) fn new(
+        ends: RecorderEnds,
+        file: &CStr,
+        every: bool,
+        policies: &[Program],
+    ) -> Result<Self> {
         let wire = Wire::from(ends.wire);
         let mounts = ends.mounts.ok_or_else(|| Error::new("Can't record: no mount namespace"))?;
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
@@ -55,7 +62,7 @@ impl Ready {
         let message = Rights::new(text);
         let socket = wire.as_fd().as_raw_fd();
         let passage = Passage { socket, message: message.address() };
-        let program = filter::program(every, passage)?;
+        let program = filter::program(every, passage, policies)?;
         let flags = flags_of_kernel()?;
         Ok(Self { message, program, flags, root, mounts, wire })
     }

@@ -39,6 +39,7 @@ use crate::record::learn::draft;
 use crate::record::mounts::Mounts;
 use crate::record::plan::Plan;
 use crate::record::recorder::{Recorder, Watch};
+use crate::record::seen::Seen;
 use crate::record::wire::Wire;
 use crate::report;
 
@@ -59,7 +60,12 @@ pub(crate) struct Subject<'a> {
     pub(crate) first: Pid,
     /// Whether COMMAND is executed.
     pub(crate) executed: &'static AtomicBool,
+    /// What explains, at the end, what COMMAND lacked.
+    pub(crate) explain: Option<Explain>,
 }
+
+/// A function that is above this room.
+pub(crate) type Explain = fn(&Settled, &Plan, &Seen, &Mounts);
 
 /// Starts the recorder, which waits for the listener.
 pub(crate) fn start(subject: &Subject<'_>, wire: Wire) -> Result<Watcher> {
@@ -113,22 +119,39 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
         ends_all: config.namespaces.pid == Want::Yes,
         every: config.record.seccomp.is_some(),
         executed: subject.executed,
+        explains: subject.explain.is_some(),
+        policies: &config.explained,
     };
     let mut recorder = Recorder::new(watch, handed)?;
     let mounts = Mounts::new(&config.ops, &plan.sources, |path| recorder.canonical(path));
     recorder.start(wire)?;
     // COMMAND begins: from here on nothing is a failure of the set-up.
-    report::done();
-    recorder.run()?;
-    if !recorder.was_executed() {
-        recorder.close();
-        return Ok(());
+    if subject.explain.is_none() {
+        report::done();
     }
-    let timed = draft::timed(&recorder.seen, &mounts, &plan.places);
+    recorder.run()?;
+    let was_executed = recorder.was_executed();
+    let seen =
+        if was_executed { finish(recorder, config, plan, &mounts)? } else { recorder.close() };
+    if let Some(explain) = subject.explain {
+        explain(config, plan, &seen, &mounts);
+    }
+    Ok(())
+}
+
+/// Writes what was recorded of a COMMAND that was executed.
+fn finish(
+    mut recorder: Recorder<'_>,
+    config: &Settled,
+    plan: &Plan,
+    mounts: &Mounts,
+) -> Result<Seen> {
+    let timed = draft::timed(&recorder.seen, mounts, &plan.places);
     recorder.ask_times(timed.into_iter())?;
     let seen = recorder.close();
     if seen.flags.contains("unread") && !seen.flags.contains("read") {
         return Err(Error::new("Nothing could be recorded: COMMAND's memory could not be read"));
     }
-    result::write(config, plan, &seen, &mounts)
+    result::write(config, plan, &seen, mounts)?;
+    Ok(seen)
 }

@@ -17,11 +17,12 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, read};
 
 use crate::confine::caps;
+use crate::confine::seccomp::program::Program;
 use crate::error::{Context, Result};
 use crate::fds::close_all_but;
 use crate::kernel::sys::{self, End, Reply, SysResult};
 use crate::links::Link;
-use crate::record::answer::Answerer;
+use crate::record::answer::{Answerer, UNDECIDED};
 use crate::record::handover::HandedOver;
 use crate::record::look::Looker;
 use crate::record::seen::Seen;
@@ -64,6 +65,10 @@ pub(crate) struct Watch<'a> {
     pub(crate) every: bool,
     /// Whether COMMAND is executed.
     pub(crate) executed: &'static AtomicBool,
+    /// Whether it matters why it is not.
+    pub(crate) explains: bool,
+    /// The policies whose refusals are explained.
+    pub(crate) policies: &'a [Program],
 }
 
 /// A recording that goes on.
@@ -109,11 +114,13 @@ fn fork_answerer(
     pending: &'static AtomicU64,
 ) -> Result<Helper> {
     let (wire, theirs) = Wire::pair()?;
+    let (policies, executed) = (watch.policies, watch.executed);
     let (listener, proc) = (handed.listener.as_fd(), watch.proc);
     let keep = [listener, proc, theirs.as_fd()];
     let pid = fork(&keep, || {
         let (every, own) = (watch.every, handed.tried.as_slice());
-        Answerer { listener, proc, monitor: &theirs, pending, every, own }.run();
+        Answerer { listener, proc, monitor: &theirs, pending, every, own, policies, executed }
+            .run();
     })?;
     Ok(Helper { pid, wire })
 }
@@ -151,10 +158,20 @@ impl<'a> Recorder<'a> {
 
     /// What a path of the sandbox is called without links, before COMMAND can change that.
     pub(crate) fn canonical(&mut self, path: &[u8]) -> Option<Vec<u8>> {
-        let uses = Uses::LOOK.0.to_string();
-        let request: [&[u8]; 6] = [b"n", uses.as_bytes(), b"1", b"", b"/", path];
-        self.looker.wire.send(&request).ok()?;
-        let mut found = None;
+        let told = self.look_now(Uses::LOOK, b"/", path)?;
+        let found =
+            |message: &Message| match message.iter().map(Vec::as_slice).collect::<Vec<_>>()[..] {
+                [b"o", _, path, ..] => Some(path.to_vec()),
+                _ => None,
+            };
+        told.iter().rev().find_map(found)
+    }
+
+    /// What the looker says of a path, while nobody else has asked anything.
+    fn look_now(&mut self, uses: Uses, base: &[u8], path: &[u8]) -> Option<Vec<Message>> {
+        let uses = uses.0.to_string();
+        self.looker.wire.send(&[b"n", uses.as_bytes(), b"1", b"", base, path]).ok()?;
+        let mut told = Vec::new();
         loop {
             let mut ready = [PollFd::new(self.looker.wire.as_fd(), PollFlags::POLLIN)];
             let limit = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
@@ -164,12 +181,19 @@ impl<'a> Recorder<'a> {
                 return None;
             }
             let message = self.looker.wire.receive()?;
-            let fields: Vec<&[u8]> = message.iter().map(Vec::as_slice).collect();
-            match fields.as_slice() {
-                [b"o", _, path, ..] => found = Some(path.to_vec()),
-                [b"d"] => return found,
-                _ => {}
+            if message == [b"d"] {
+                return Some(told);
             }
+            told.push(message);
+        }
+    }
+
+    /// Finds out why COMMAND cannot be executed: it will be gone by the time that it is known.
+    fn look_for_command(&mut self) {
+        let cwd = self.handed.cwd.clone();
+        for path in self.handed.tried.clone() {
+            let told = self.look_now(Uses::EXEC, &cwd, &path).into_iter().flatten();
+            told.for_each(|message| self.seen.see(&message));
         }
     }
 
@@ -188,6 +212,9 @@ impl<'a> Recorder<'a> {
             let uses = Uses::EXEC.0.to_string().into_bytes();
             let (cwd, found) = (self.handed.cwd.clone(), self.handed.found.clone());
             self.queue.push_back(vec![b"n".to_vec(), uses, b"1".to_vec(), Vec::new(), cwd, found]);
+        }
+        if self.watch.explains && self.handed.found.is_empty() {
+            self.look_for_command();
         }
         wire.send(&[super::handover::GO]).context("Can't tell the sandbox to go on")
     }
@@ -304,7 +331,12 @@ impl<'a> Recorder<'a> {
             if waiting != 0 {
                 self.pending.store(0, Ordering::Release);
                 let listener = self.handed.listener.as_fd();
-                _ = sys::reply_to_call(listener, waiting, Reply::Continue);
+                // What a policy may refuse is not done before that is known.
+                let (id, reply) = match waiting & UNDECIDED {
+                    0 => (waiting, Reply::Continue),
+                    _ => (waiting & !UNDECIDED, Reply::Fail(libc::ENOSYS.unsigned_abs())),
+                };
+                _ = sys::reply_to_call(listener, id, reply);
                 self.seen.flags.insert("unread".to_owned());
             }
             self.answerer = Some(fork_answerer(&self.watch, &self.handed, self.pending)?);

@@ -52,6 +52,8 @@ pub(crate) struct Seen {
     pub(crate) abstracts: BTreeSet<String>,
     /// Numbers of calls, if they matter.
     pub(crate) calls: BTreeSet<u32>,
+    /// Calls that policies refused, and with which errno.
+    pub(crate) refused: BTreeSet<(u32, u32)>,
     /// `ring`, `x32` and `32`: what is refused while recording. `elsewhere`: paths in other mount
     /// namespaces. `unread`: memory that could not be read. `many`: more than is kept.
     pub(crate) flags: BTreeSet<String>,
@@ -77,6 +79,10 @@ impl Seen {
             [b"f", flag] => _ = self.flags.insert(text(flag)),
             [b"c", call] => {
                 self.calls.extend(number(call).and_then(|call| u32::try_from(call).ok()));
+            }
+            [b"r", call, errno] => {
+                let number = |text| number(text).and_then(|number| u32::try_from(number).ok());
+                self.refused.extend(number(call).zip(number(errno)));
             }
             _ => return false,
         }

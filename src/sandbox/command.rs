@@ -235,7 +235,8 @@ fn exec(config: Box<Settled>, command: Command, fds: Fds, mut links: Ends) -> Re
     }
     let every = config.record.seccomp.is_some();
     let recorder = links.recorder.take();
-    let recorder = recorder.map(|end| Ready::new(end, file, every)).transpose()?;
+    let recorder =
+        recorder.map(|end| Ready::new(end, file, every, &config.explained)).transpose()?;
     // Before the others: they may refuse that, and what they refuse is refused all the same.
     recorder.map_or(Ok(()), Ready::hand_over)?;
     let installed = seccomp::install(&command.filters);

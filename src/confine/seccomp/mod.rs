@@ -4,6 +4,7 @@
 //! The caller's own programs are for PID 1 as well, as bubblewrap has it. All others are meant for
 //! COMMAND: PID 1 has to wait, to write and to exit, which no policy need allow.
 
+pub(crate) mod asking;
 pub(crate) mod bpf;
 pub(crate) mod cbpf;
 pub(crate) mod elf;

@@ -64,6 +64,39 @@ const KEYS: &[&str] = &[
     ".vault",
 ];
 
+/// Those that only hold such directories, among much else.
+const BROAD: &[&str] = &[".cargo", ".config", ".gem", ".local", ".local/share", ".m2", ".npm"];
+
+/// Files of a home that hold keys or tokens.
+const TOKENS: &[&str] = &[
+    ".ICEauthority",
+    ".Xauthority",
+    ".cargo/credentials",
+    ".cargo/credentials.toml",
+    ".gem/credentials",
+    ".git-credentials",
+    ".m2/settings.xml",
+    ".my.cnf",
+    ".netrc",
+    ".npmrc",
+    ".pgpass",
+    ".pypirc",
+];
+
+/// What the system keeps from ordinary users.
+const SECRETS: &[&str] = &[
+    "/etc/NetworkManager/system-connections",
+    "/etc/gshadow",
+    "/etc/krb5.keytab",
+    "/etc/letsencrypt",
+    "/etc/shadow",
+    "/etc/ssh",
+    "/etc/ssl/private",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/wireguard",
+];
+
 /// Directories with programs and libraries, which are given as a whole.
 const PROGRAMS: &[&str] =
     &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
@@ -184,6 +217,24 @@ impl Places {
         })
     }
 
+    /// The user's home directory.
+    pub(crate) fn home(&self) -> Option<&[u8]> {
+        self.home.as_deref()
+    }
+
+    /// Whether what lies here may hold keys, tokens or passwords, as far as its path tells.
+    pub(crate) fn holds_keys(&self, path: &[u8]) -> bool {
+        let homes = self.home.iter().map(Vec::as_slice).chain([&b"/root"[..]]);
+        let mut inside = homes.filter_map(|home| rest_of(path, home)?.strip_prefix(b"/"));
+        let is_below = |path: &[u8], dirs: &[&str]| {
+            dirs.iter().any(|dir| rest_of(path, dir.as_bytes()).is_some())
+        };
+        let narrow = |dir: &&str| !BROAD.contains(dir);
+        let narrow: Vec<&str> =
+            KEYS.iter().copied().filter(narrow).chain(TOKENS.to_vec()).collect();
+        is_below(path, SECRETS) || inside.any(|rest| is_below(rest, &narrow))
+    }
+
     /// A path as a word of a profile, by a variable if it lies below what one names.
     pub(crate) fn word(&self, path: &[u8]) -> String {
         let found = self.named.iter().find_map(|(name, dir)| Some((name, rest_of(path, dir)?)));
@@ -245,6 +296,18 @@ mod tests {
         }
         for path in ["/usr", "/home/u/work", "/etc/ssl", "/run/user/7/app", "/home/u/.cache"] {
             assert!(!places().is_fixed(path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn keys_are_known_by_their_paths() {
+        for path in [".ssh/id_rsa", ".netrc", ".config/gh/hosts.yml", ".cargo/credentials.toml"] {
+            assert!(places().holds_keys(format!("/home/u/{path}").as_bytes()), "{path}");
+        }
+        assert!(places().holds_keys(b"/etc/ssl/private/key.pem"));
+        for path in ["/home/u/.config/app", "/home/u/.cargo/registry", "/etc/ssl/certs", "/x/.ssh"]
+        {
+            assert!(!places().holds_keys(path.as_bytes()), "{path}");
         }
     }
 
