@@ -146,7 +146,8 @@ fn finish(
     plan: &Plan,
     mounts: &Mounts,
 ) -> Result<Seen> {
-    let timed = draft::timed(&recorder.seen, mounts, &plan.places);
+    let mut timed = draft::timed(&recorder.seen, mounts, &plan.places);
+    timed.extend(plan.profile.iter().flat_map(|profile| profile.earlier.dests()));
     recorder.ask_times(timed.into_iter())?;
     let seen = recorder.close();
     if seen.flags.contains("unread") && !seen.flags.contains("read") {

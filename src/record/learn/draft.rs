@@ -264,9 +264,10 @@ impl<'a> Draft<'a> {
         let (mut path, mut grant) = (path.to_vec(), grant);
         grant.write &= mount.is_writable();
         if let Some(whole) = self.whole(mount, &host) {
-            let is_directory = whole != path || grant.directory;
-            (path, grant.directory) = (whole, is_directory);
-            (grant.device, grant.socket) = (false, false);
+            if whole != path {
+                grant = Grant { directory: true, device: false, socket: false, ..grant };
+            }
+            path = whole;
         } else if sources(self.mounts).any(|source| is_within(&host, source)) {
             // Nobody may be left who could put a link there now.
             let is_there = self.seen.times.get(&path).is_some_and(Option::is_some);

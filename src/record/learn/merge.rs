@@ -57,6 +57,17 @@ impl Earlier {
             .any(|(_, words)| words.first().is_some_and(|word| word == b"--share-net"))
     }
 
+    /// What it gives, by paths of the sandbox.
+    pub(crate) fn dests(&self) -> impl Iterator<Item = Vec<u8>> {
+        let dest = |(_, words): &(Vec<u8>, Vec<Vec<u8>>)| match words.as_slice() {
+            [option, .., dest] if BINDS.contains(&option.as_slice()) && is_plain(dest) => {
+                Some(dest.clone())
+            }
+            _ => None,
+        };
+        self.options.iter().filter_map(dest)
+    }
+
     /// Adds what it gives, as far as this sandbox has that. The others are left.
     pub(crate) fn add_to(&self, draft: &mut Draft<'_>) -> Vec<Vec<u8>> {
         let mut left = Vec::new();
@@ -93,6 +104,9 @@ impl Earlier {
         number
     }
 }
+
+/// The options that give something of the host's.
+const BINDS: [&[u8]; 5] = [b"--same", b"--ro-same", b"--bind", b"--ro-bind", b"--dev-bind"];
 
 /// Adds what one line gives; the result is whether it was taken.
 fn add(draft: &mut Draft<'_>, words: &[&[u8]]) -> bool {
