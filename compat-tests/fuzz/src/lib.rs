@@ -235,6 +235,39 @@ pub fn glob(input: &[u8]) {
     globs::check(input, kept);
 }
 
+/// An archive: whatever it is, its entries and their content come to an end, in order and inside the size that is told, and a problem is
+/// told on one line.
+pub fn tar(input: &[u8]) {
+    let mut archive = Archive::new(input);
+    let mut left = input.len();
+    loop {
+        let entry = match archive.next() {
+            Ok(Some(entry)) => entry,
+            Ok(None) => break,
+            Err(Fault::Bad(text)) => {
+                assert!(!text.is_empty() && text.chars().all(error::is_plain), "{text:?}");
+                break;
+            }
+            Err(Fault::Packed(..)) => break,
+            Err(Fault::Read(errno)) => panic!("{errno}"),
+        };
+        // Each has a header of its own, and no name is longer than what describes it.
+        left = left.checked_sub(512).expect("more entries than headers");
+        assert!(entry.path.len() + entry.target.len() <= 65536 && entry.mode <= 0o7777);
+        assert!(
+            !entry.path.contains(&0) && !entry.target.contains(&0) && entry.mtime.1 < 1_000_000_000
+        );
+        assert!(entry.what == What::File || entry.size == 0, "{entry:?}");
+        let mut end = 0;
+        while let Ok(Some((offset, piece))) = archive.piece() {
+            assert!(offset >= end && !piece.is_empty(), "pieces that overlap");
+            end = offset + u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            left = left.checked_sub(piece.len()).expect("more content than there is");
+        }
+        assert!(end <= entry.size, "content beyond the end");
+    }
+}
+
 /// The mount table: the input is one, and it is a mount point, which has to survive being written into a table.
 pub fn mountinfo(input: &[u8]) {
     points::check_tree(input);
