@@ -95,6 +95,7 @@ declare -gA _bwrap_operands=(
     [--proc-pid]='path'
     [--timeout]='text'
     [--tar]='fd path'
+    [--check-host]=''
     [--dry-run]=''
     [--dry-run-json]='fd'
     [--same]='path'

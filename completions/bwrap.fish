@@ -135,6 +135,7 @@ complete -c bwrap -n '__bwrap_at option' -l udp-bind -d 'Let UDP bind PORT and n
 complete -c bwrap -n '__bwrap_at option' -l proc-pid -d 'Mount a procfs at DEST that shows processes and nothing else'
 complete -c bwrap -n '__bwrap_at option' -l timeout -d 'End the sandbox SECONDS after COMMAND has started'
 complete -c bwrap -n '__bwrap_at option' -l tar -d 'Unpack the tar archive FD at DEST, in memory'
+complete -c bwrap -n '__bwrap_at option' -l check-host -d 'Show what this machine lets a sandbox have'
 complete -c bwrap -n '__bwrap_at option' -l dry-run -d 'Show what would be done, and do nothing'
 complete -c bwrap -n '__bwrap_at option' -l dry-run-json -d 'Write what would be done as JSON to FD, and do nothing'
 complete -c bwrap -n '__bwrap_at option' -l same -d 'Show the host\'s PATH at the same place, writable'

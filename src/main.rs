@@ -56,6 +56,7 @@ fn run(mut argv: impl ExactSizeIterator<Item = Word> + Clone) -> i32 {
     let result = host::start().and_then(|start| match parse::parse(argv)? {
         Request::Help => Ok(print(&options::usage(program))),
         Request::Version => Ok(print(VERSION)),
+        Request::CheckHost => explain::check_host::check_host(),
         Request::Profiles => Ok(print(built_in::list().as_bytes())),
         Request::Run(config) => launch::launch(*config, start),
     });

@@ -23,6 +23,7 @@ mod arguments;
 mod beyond;
 mod built_in;
 mod cgroup;
+mod check_host;
 mod cli;
 mod common;
 mod diagnostics;
@@ -92,6 +93,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("beyond", beyond::cases()),
         ("built_in", built_in::cases()),
         ("cgroup", cgroup::cases()),
+        ("check_host", check_host::cases()),
         ("cli", cli::cases()),
         ("diagnostics", diagnostics::cases()),
         ("dry_run", dry_run::cases()),

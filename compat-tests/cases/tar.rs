@@ -335,6 +335,8 @@ fn refused(name: &str, archive: Vec<u8>, words: &str) -> Case {
 
 fn hostile() -> Vec<Case> {
     let upwards = "a name leads upwards by ..";
+    let no_end =
+        "it has no end, and may be cut; if you know that it is whole, add zeros, as in 11< <(cat LAYER; head -c 1024 /dev/zero)";
     let cut = |entries: &[Entry], length: usize| {
         let mut bytes = tar(entries);
         bytes.truncate(length);
@@ -386,7 +388,7 @@ fn hostile() -> Vec<Case> {
         refused("unknown_type", tar(&[Entry { letter: b'M', ..file("f", "") }]), "an entry has the type 'M', which is unknown"),
         refused("cut_in_a_header", cut(&[file("f", "x"), file("g", "x")], 1300), "after entry 1: it ends too early"),
         refused("cut_in_content", cut(&[file("f", "x"), file("g", "xyz")], 1538), "entry 2, g: it ends too early"),
-        refused("cut_before_the_end", cut(&[file("f", "x")], 1024), "after entry 1: it ends too early"),
+        refused("cut_before_the_end", cut(&[file("f", "x")], 1024), &format!("after entry 1: {no_end}")),
         refused("empty", vec![], "it ends too early"),
         refused("size_of_4_gib", lying(1 << 32), "entry 1, f: it ends too early"),
         refused("something_else", b"hello\n".repeat(200), "a header has a wrong checksum, or this is no tar archive"),

@@ -18,6 +18,9 @@ pub(crate) const MOST_HEADERS: u64 = 64 * 1024;
 /// How much is read at once.
 const BUFFER: usize = 128 * 1024;
 
+/// The words for an archive that stops where its end, which is blocks of zeros, should be.
+const NO_END: &str = "it has no end, and may be cut; if you know that it is whole, add zeros, as in 11< <(cat LAYER; head -c 1024 /dev/zero)";
+
 /// An archive while it is read.
 #[derive(Debug)]
 pub(crate) struct Archive<R> {
@@ -176,6 +179,10 @@ impl<R: Read> Archive<R> {
         let is_first = self.entries == 0;
         if is_first && let Some(fault) = self.packed()? {
             return Err(fault);
+        }
+        if !is_first && !self.try_fill(1)? {
+            // Perhaps it was never given one, as by some programs, but it may as well be cut.
+            return bad(NO_END);
         }
         let block = self.block()?;
         if block != [0; BLOCK] {

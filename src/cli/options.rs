@@ -791,6 +791,14 @@ pub(crate) const OPTIONS: &[Row] = &[
          headers for one of them. Owners that are not mapped become the user who the sandbox runs as. \
          Devices and extended attributes are left out, with a warning that counts them.",
         |p, v| p.tar(v)),
+    row!(Beyond, CommandLine, "--check-host", [], "Show what this machine lets a sandbox have",
+        "Sandboxes are made with one thing after the other, and what fails is shown with the reason \
+         and what helps: namespaces, a new /proc and /dev, overlays, filters of system calls, \
+         Landlock, control groups, AppArmor and SELinux. Nothing is changed, and the options after it \
+         are not read. The exit status is 0 if a plain sandbox works. With --error-fd the same goes \
+         to that file as one JSON object with the members version, kernel, works and checks, the last \
+         of which has name and available for each, and where they apply detail, reason and cure.",
+        |p, _| { p.request(Request::CheckHost); Ok(()) }),
     row!(Beyond, CommandLine, "--dry-run", [], "Show what would be done, and do nothing",
         "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the \
          names in policies that are no system call's here, and the file system as a tree. Sources \

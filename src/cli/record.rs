@@ -34,6 +34,8 @@ pub(crate) enum Request {
     Help,
     /// `--version`
     Version,
+    /// `--check-host`
+    CheckHost,
     /// `--profile @list`
     Profiles,
     /// A sandbox.

@@ -3,6 +3,7 @@
 
 pub(crate) mod advice;
 pub(crate) mod check;
+pub(crate) mod check_host;
 pub(crate) mod command;
 pub(crate) mod hints;
 pub(crate) mod inside;

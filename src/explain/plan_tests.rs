@@ -71,7 +71,7 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 /// Options that end the command line, or that only some systems take.
-const WITHOUT: &[&str] = &["--exec-label", "--file-label", "--help", "--version"];
+const WITHOUT: &[&str] = &["--check-host", "--exec-label", "--file-label", "--help", "--version"];
 
 /// The words of an option.
 fn words(name: &str, operands: &[(&str, Kind)]) -> String {

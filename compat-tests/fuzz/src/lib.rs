@@ -84,6 +84,7 @@ pub fn args(input: &[u8]) {
 const BEYOND: &[&[u8]] = &[
     b"--apparmor",
     b"--cgroup",
+    b"--check-host",
     b"--dry-run",
     b"--forward-signals",
     b"--timeout",

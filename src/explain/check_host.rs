@@ -1,0 +1,213 @@
+//! `--check-host`: what this machine lets a sandbox have, and why not.
+//!
+//! What a sandbox can have is found out by making one: this program runs itself with the options,
+//! so the answer is what a caller would get, reason and hint included. Only what has no option of
+//! its own is looked up.
+
+use std::fmt::Write as _;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
+use serde::Serialize;
+
+use crate::confine::{apparmor, selinux};
+use crate::error::{Context, Error, Result, describe, errno, on_one_line};
+use crate::kernel::files::{read_file, write_all};
+use crate::kernel::sys;
+use crate::report;
+
+/// One thing that a sandbox may have.
+#[derive(Debug, Serialize)]
+struct Found {
+    name: &'static str,
+    available: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cure: Option<String>,
+}
+
+/// All that was found out, as a document.
+#[derive(Debug, Serialize)]
+struct Findings {
+    version: u32,
+    kernel: String,
+    /// Whether a plain sandbox works.
+    works: bool,
+    checks: Vec<Found>,
+}
+
+/// The first thing that is tried. Without it there is nothing at all.
+const PLAIN: &str = "a plain sandbox";
+
+/// What is tried: its name, the options, and the cure where the failure comes without a hint.
+const TRIED: [(&str, &[&str], &str); 19] = [
+    (
+        PLAIN,
+        &[],
+        "bwrap needs Linux 5.2, and where it is confined itself the calls of the mount API",
+    ),
+    ("user namespaces", &["--unshare-user"], NAMESPACES),
+    ("no further user namespaces", &["--unshare-user", "--disable-userns"], NAMESPACES),
+    ("pid namespaces", &["--unshare-pid"], NAMESPACES),
+    ("network namespaces", &["--unshare-net"], NAMESPACES),
+    ("ipc namespaces", &["--unshare-ipc"], NAMESPACES),
+    ("uts namespaces", &["--unshare-uts"], NAMESPACES),
+    ("cgroup namespaces", &["--unshare-cgroup"], NAMESPACES),
+    (
+        "a new /proc",
+        &["--unshare-pid", "--proc", "/proc"],
+        "have the container not hide parts of /proc, or use --ro-bind /proc /proc",
+    ),
+    ("a new /dev", &["--dev", "/dev"], "bind the nodes of /dev that are there, by --dev-bind"),
+    (
+        "overlays",
+        &["--overlay-src", "/etc", "--tmp-overlay", "/etc"],
+        "ordinary users need Linux 5.11; root loads what is missing by modprobe overlay",
+    ),
+    ("seccomp filters", &["--seccomp-default"], "a kernel with CONFIG_SECCOMP_FILTER"),
+    ("TCP ports by Landlock", &["--tcp-connect", "443"], LANDLOCK),
+    ("signals by Landlock", &["--scope-signals"], LANDLOCK),
+    ("abstract sockets by Landlock", &["--scope-abstract-unix"], LANDLOCK),
+    ("processes limited by a control group", &["--cgroup", "pids.max", "100"], DELEGATE),
+    ("memory limited by a control group", &["--cgroup", "memory.max", "1G"], DELEGATE),
+    ("processor time limited by a control group", &["--cgroup", "cpu.max", "max"], DELEGATE),
+    ("disk limited by a control group", &["--cgroup", "io.weight", "100"], DELEGATE),
+];
+
+const NAMESPACES: &str = "see user_namespaces(7) for what may refuse them";
+const LANDLOCK: &str = "a newer kernel, with landlock in its parameter lsm=";
+const DELEGATE: &str =
+    "start it in a delegated control group: systemd-run --user --scope -p Delegate=yes -- bwrap";
+
+/// Finds it all out and says it on standard output, and as JSON where --error-fd says so. The
+/// result is the exit status: 0 if a plain sandbox works.
+pub(crate) fn check_host() -> Result<i32> {
+    // A caller that ignores the signal would make the children nobody's.
+    sys::default_signal(libc::SIGCHLD);
+    let mut checks = Vec::with_capacity(TRIED.len() + 5);
+    for (name, options, cure) in TRIED {
+        checks.push(tried(name, options, cure)?);
+    }
+    checks.extend([setattr(), landlock(), notification(), apparmor_profile()?, selinux_labels()]);
+    let works = checks.first().is_some_and(|plain| plain.available);
+    let findings = Findings { version: 1, kernel: sys::kernel_release(), works, checks };
+    if let Some(file) = report::file() {
+        let what = "Can't write what was found out";
+        let text = serde_json::to_string(&findings);
+        let text = text.map_err(|error| Error::new(format!("{what}: {error}")))?;
+        write_all(file, format!("{text}\n").as_bytes()).context(what)?;
+    }
+    write_all(io::stdout().as_fd(), render(&findings).as_bytes())
+        .context("Can't write what was found out")?;
+    Ok(if works { 0 } else { report::status() })
+}
+
+/// Tries to run something in a sandbox with these options on top of the whole host, read-only.
+fn tried(name: &'static str, options: &[&str], cure: &str) -> Result<Found> {
+    // Both names are this program: outside, and in the sandbox, wherever its file is.
+    const THIS: &str = "/proc/self/exe";
+    let output = Command::new(THIS)
+        .args(["--ro-bind", "/", "/"])
+        .args(options)
+        .args(["--", THIS, "--version"])
+        .env("BWRAP_HINTS", "1")
+        .stdin(Stdio::inherit())
+        .output()
+        .map_err(|error| Error::os("Can't run this program again", errno(&error)))?;
+    if output.status.success() {
+        return Ok(Found { name, available: true, detail: None, reason: None, cure: None });
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let lines = || text.lines().filter_map(|line| line.strip_prefix("bwrap: "));
+    let hint = lines().find_map(|line| line.strip_prefix("hint: "));
+    let reason = lines().next().map_or_else(|| output.status.to_string(), str::to_owned);
+    Ok(missing(name, reason, hint.unwrap_or(cure)))
+}
+
+fn missing(name: &'static str, reason: String, cure: &str) -> Found {
+    let cure = Some(cure.to_owned());
+    Found { name, available: false, detail: None, reason: Some(reason), cure }
+}
+
+fn there(name: &'static str, detail: String) -> Found {
+    let detail = Some(detail).filter(|detail| !detail.is_empty());
+    Found { name, available: true, detail, reason: None, cure: None }
+}
+
+/// Whether flags can be set before a mount is attached. Without that it takes longer.
+fn setattr() -> Found {
+    let name = "mount_setattr";
+    match sys::mount_setattr(sys::bad_fd(), libc::AT_EMPTY_PATH, 0) {
+        Err(Errno::ENOSYS) => {
+            missing(name, describe(Errno::ENOSYS), "Linux 5.12, and a filter that allows it")
+        }
+        _ => there(name, String::new()),
+    }
+}
+
+fn landlock() -> Found {
+    match sys::landlock_abi() {
+        Ok(abi) => there("Landlock", format!("ABI {abi}")),
+        Err(errno) => missing("Landlock", describe(errno), LANDLOCK),
+    }
+}
+
+fn notification() -> Found {
+    let name = "seccomp notification";
+    let actions = read_file(AT_FDCWD, c"/proc/sys/kernel/seccomp/actions_avail", 4096);
+    let text = actions.map(|text| String::from_utf8_lossy(&text).into_owned());
+    match text {
+        Ok(text) if text.split_whitespace().any(|action| action == "user_notif") => {
+            there(name, String::new())
+        }
+        Ok(_) => missing(name, "user_notif is no action here".to_owned(), "Linux 5.0"),
+        Err(errno) => missing(name, describe(errno), "Linux 5.0, and a whole /proc"),
+    }
+}
+
+fn apparmor_profile() -> Result<Found> {
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let proc = openat(AT_FDCWD, c"/proc", flags, Mode::empty()).context("Can't open /proc")?;
+    let name = "AppArmor profiles";
+    if let Err(error) = apparmor::check(proc.as_fd()) {
+        return Ok(missing(
+            name,
+            error.to_string(),
+            "a kernel with apparmor in its parameter lsm=",
+        ));
+    }
+    let own = read_file(proc.as_fd(), c"self/attr/current", 4096).unwrap_or_default();
+    let own = String::from_utf8_lossy(&own).trim_end_matches(['\n', '\0']).to_owned();
+    Ok(there(name, if own.is_empty() { own } else { format!("bwrap itself is {own}") }))
+}
+
+fn selinux_labels() -> Found {
+    let name = "SELinux labels";
+    if selinux::selinux_enabled() {
+        return there(name, String::new());
+    }
+    let reason = "selinuxfs is not mounted, or only to be read".to_owned();
+    missing(name, reason, "a system with SELinux")
+}
+
+/// The findings as text: one line each, and below what is missing, why and what helps.
+fn render(findings: &Findings) -> String {
+    let mut text = format!("Linux {}\n", on_one_line(&findings.kernel));
+    for Found { name, available, detail, reason, cure } in &findings.checks {
+        let detail = detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+        let mark = if *available { "yes" } else { "no " };
+        text += &on_one_line(&format!("{mark}  {name}{detail}"));
+        text.push('\n');
+        for line in [reason, cure].into_iter().flatten() {
+            _ = writeln!(text, "     {}", on_one_line(line));
+        }
+    }
+    text
+}
