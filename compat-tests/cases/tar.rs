@@ -536,7 +536,8 @@ fn words() -> Vec<Case> {
             .fd(11, Fd::pipe(tar(&[])))
             .fd(12, Fd::pipe(tar(&[])))
             .run(["true"])
-            .ok()
+            .status(1)
+            .stderr("")
             .claim(|o| {
                 let text: Vec<_> = o.stdout.split_whitespace().collect();
                 let text = text.join(" ");
@@ -545,7 +546,7 @@ fn words() -> Vec<Case> {
                 shown.iter().try_for_each(|words| o.expect(text.contains(words), &format!("no {words:?}")))
             }),
         Case::new("tar_is_shown_as_json")
-            .options(["--dry-run-json", "20", "--size", "4096", "--tar", "11", "/x"])
+            .options(["--dry-run-json", "20", "--size", "4096", "--tar", "11", "/"])
             .fd(11, Fd::pipe(tar(&[])))
             .fd(20, Fd::Capture)
             .run(["true"])

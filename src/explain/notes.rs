@@ -217,7 +217,9 @@ fn ports(config: &Settled) -> Option<String> {
 fn masks(config: &Settled) -> Option<String> {
     let protects = |op: &Op| match op {
         Op::Bind { access, .. } => *access == Access::ReadOnly,
-        Op::Tmpfs { .. } | Op::RemountRo(_) | Op::Data { .. } | Op::Mask(_) => true,
+        Op::Tmpfs { .. } | Op::Tar { .. } | Op::RemountRo(_) | Op::Data { .. } | Op::Mask(_) => {
+            true
+        }
         _ => false,
     };
     (config.may_uncover() && config.ops.iter().any(protects)).then(|| {
