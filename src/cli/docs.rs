@@ -264,9 +264,9 @@ fn markers_delimit_the_region() {
 }
 
 #[test]
-fn names_are_unique_and_there_are_105() {
+fn names_are_unique_and_there_are_106() {
     let names: BTreeSet<_> = OPTIONS.iter().map(|row| row.name).collect();
-    assert_eq!((names.len(), OPTIONS.len()), (105, 105));
+    assert_eq!((names.len(), OPTIONS.len()), (106, 106));
     for name in names {
         let word = name.strip_prefix("--").expect(name);
         assert!(word.starts_with(|sign: char| sign.is_ascii_lowercase()), "{name}");
