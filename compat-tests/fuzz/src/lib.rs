@@ -131,6 +131,7 @@ fn compare(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) {
         Ok(Request::Help) => "help".to_owned(),
         Ok(Request::Version) => "version".to_owned(),
         Ok(Request::Profiles) => "profiles".to_owned(),
+        Ok(Request::CheckHost) => "check-host".to_owned(),
         Err(error) => format!("error: {error}"),
     };
     let expected = model::parse(words, files);
