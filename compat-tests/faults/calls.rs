@@ -150,6 +150,7 @@ pub(crate) const CALLS: &[Call] = &[
     call("splice", libc::SYS_splice, Nothing, &[EIO, ENOSPC, ENOMEM, EINVAL]),
     call("stat", libc::SYS_stat, Text(0), LOOKS),
     call("statfs", libc::SYS_statfs, Text(0), LOOKS),
+    call("fchownat", libc::SYS_fchownat, Text(1), MAKES),
     call("statx", libc::SYS_statx, Text(1), &[EIO, ENOMEM, ENOSYS, EPERM]),
     call("symlink", libc::SYS_symlink, Text(1), MAKES),
     call("symlinkat", libc::SYS_symlinkat, Text(2), MAKES),

@@ -2,7 +2,7 @@
 //!
 //! A tolerance that is not in this table fails its trial. A row that no point needs fails the long form.
 
-use libc::{EACCES, EINVAL, ELOOP, ENOENT, ENOSPC, ENOSYS, ENOTDIR, EPERM, EUSERS};
+use libc::{EACCES, EINVAL, ELOOP, ENOENT, ENOMEM, ENOSPC, ENOSYS, ENOTDIR, EPERM, EUSERS};
 
 use super::points::Point;
 
@@ -49,9 +49,13 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
         ..row("read", "", &[], "of a switch that the clone obeys, or of a status that PID 1 exits with as well")
     },
     row("newfstatat", "/tmp/probe", &[], HEADER),
+    row("newfstatat", "/tmp", &[], HINT),
+    row("statfs", "/tmp/probe", &[], HINT),
     // What musl calls the same.
     row("stat", "/tmp/probe", &[], HEADER),
-    row("lstat", "/tmp/probe", &[], HEADER),
+    row("lstat", "/tmp", &[], HINT),
+    row("poll", "", &[ENOMEM], "whether somebody reads --error-fd: then no report is written once COMMAND's filters are there"),
+    row("ppoll", "", &[ENOMEM], "of PID 1, which watches the caller beside the monitor: then that alone does"),
     row("open", "/tmp/probe", &[], HEADER),
     row("open", "/", &[EACCES, ENOENT, ENOTDIR, ELOOP], "a mount point that has moved is looked for again"),
     row("openat", "/tmp/probe", &[], HEADER),
@@ -81,6 +85,9 @@ const ELSEWHERE: &str = "where the caller's directory cannot be entered, HOME is
 
 /// Why COMMAND's header need not be readable.
 const HEADER: &str = "a 32-bit COMMAND that is not found out beforehand is killed by the policy";
+
+/// Why nobody needs what is looked at for the hint that a failed exec would come with.
+const HINT: &str = "then the hint of a failed exec is left out";
 
 /// Why the host's switches need not be readable.
 const CLONE_TELLS: &str = "whether there are user namespaces the clone tells";
