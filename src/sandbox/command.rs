@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
@@ -146,7 +147,10 @@ pub(crate) fn become_command(
         let own: Vec<_> = command.filters.into_iter().filter(|filter| filter.own).collect();
         let parent = fds.parent.take();
         let watches = config.has_first_process() && seccomp::allows_watching(&own);
+        // Its end of the report is closed by its own end, and not while a failure is still to be
+        // told: the monitor may end all of the sandbox then.
         let init = Init { report, sync, locks, parent: parent.filter(|_| watches) };
+        let init = ManuallyDrop::new(init);
         // Every fd that is not PID 1's is closed by its number.
         let open = fds.open.take();
         std::mem::forget((fds, links));
@@ -164,7 +168,7 @@ pub(crate) fn become_command(
             _ = waitpid(pid, None);
         })?;
         report::done();
-        return init.run(pid, children);
+        return ManuallyDrop::into_inner(init).run(pid, children);
     }
     drop((report, sync, locks));
     command.caps.drop_guard()?;

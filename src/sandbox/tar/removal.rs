@@ -6,13 +6,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::libc::dev_t;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use crate::kernel::directory::Entries;
 use crate::kernel::sys::SysResult;
 
 /// Names, by the inode of their directory.
@@ -63,13 +63,12 @@ fn is_kept(dir: BorrowedFd<'_>, name: &OsStr, kept: &Names) -> SysResult<bool> {
 fn scan(dir: BorrowedFd<'_>, device: dev_t, kept: &Names) -> SysResult<Vec<OsString>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut names = Vec::new();
-    for entry in Dir::openat(dir, c".", flags, Mode::empty())?.iter() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if !matches!(name, b"." | b"..") {
-            names.push(OsStr::from_bytes(name).to_owned());
-        }
+    let listed = openat(dir, c".", flags, Mode::empty())?;
+    let mut entries = Entries::default();
+    while entries.read(listed.as_fd())? {
+        names.extend(entries.iter().map(|(name, _)| OsStr::from_bytes(name.to_bytes()).to_owned()));
     }
+    drop(listed);
     let mut directories = Vec::new();
     for name in names {
         let status = fstatat(dir, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
