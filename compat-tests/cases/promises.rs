@@ -50,6 +50,9 @@ fn out_of_reach() -> Vec<Case> {
          for option in --share-net --unshare-ipc; do
              {bwrap} $option --ro-bind / / sh -c \"ipcs -m -i $m; ipcs -q -i $q\" 2>/dev/null | grep -c -e \"shmid=$m\" -e \"msqid=$q\"
          done; ipcrm -m $m -q $q";
+    // The shell is of bwrap's process group.
+    let group = "trap 'echo outside' WINCH
+         {bwrap} --unshare-pid OPTION --ro-bind / / sh -c 'trap : WINCH; kill -s WINCH 0'";
     let listen = "import os, socket, sys
 host = socket.create_server((\"127.0.0.1\", 0))
 port = str(host.getsockname()[1])
@@ -59,6 +62,8 @@ for option in [\"--unshare-ipc\", \"--unshare-net\", \"--unshare-all\"]:
     os.spawnv(os.P_WAIT, sys.argv[1], [\"bwrap\", option, \"--ro-bind\", \"/\", \"/\", \"/usr/bin/python3\", \"-c\", call, port])";
     let refused = "Connection refused\n";
     vec![
+        Case::new("group_outside_is_signalled").script(&group.replace("OPTION", "")).stdout("outside\n"),
+        Case::new("group_of_a_new_session").script(&group.replace("OPTION", "--new-session")).stdout(""),
         Case::new("ipc").needs(has_ipcmk).script(ipc).status(0).stdout("2\n0\n"),
         Case::new("network")
             .needs(has_python)
