@@ -74,8 +74,9 @@ pub(crate) mod allocator {
 
     use crate::kernel::arena::{CLASSES, Class};
 
-    /// The program's allocator: [`arena`](super::arena)'s, and the C library's for large blocks. Rust's
-    /// answer to its refusal would be a crash with a trace; ours is a diagnostic and status 1.
+    /// The program's allocator: [`arena`](crate::kernel::arena)'s, and the C library's for large
+    /// blocks. Rust's answer to its refusal would be a crash with a trace; ours is a diagnostic and
+    /// status 1.
     #[repr(C)]
     pub(crate) struct Allocator {
         /// Where the unused rest of the arena begins and ends.
@@ -190,8 +191,8 @@ pub(crate) mod allocator {
     }
 
     // SAFETY: what is handed out is the C library's, or a block of the arena as large as its class,
-    // which is at least as large as asked for, aligned as all blocks are, and nobody else's until it is
-    // given back.
+    // which is at least as large as asked for, aligned as all blocks are, and nobody else's until
+    // it is given back.
     unsafe impl GlobalAlloc for Allocator {
         #[inline(never)]
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
