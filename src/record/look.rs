@@ -347,8 +347,17 @@ mod tests {
         std::iter::from_fn(|| ours.receive()).map(text).collect()
     }
 
+    /// An emulator of programs may know no openat2(2), without which nothing is recorded.
+    fn can_look() -> bool {
+        let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
+        openat2(nix::fcntl::AT_FDCWD, "/", how).err() != Some(Errno::ENOSYS)
+    }
+
     #[test]
     fn names_lead_somewhere() {
+        if !can_look() {
+            return;
+        }
         assert_eq!(told("/usr/../dev/null", Uses::READ)[0], ["o", "2", "/dev/null", "c", "0"]);
         assert_eq!(told("usr/./nonexistent/x", Uses::READ)[0], ["m", "2", "/usr/nonexistent/x"]);
         assert_eq!(told("/proc/self/maps", Uses::READ)[0], ["o", "2", "/proc/self/maps", "P", "0"]);
@@ -359,6 +368,9 @@ mod tests {
 
     #[test]
     fn interpreters_are_executed_too() {
+        if !can_look() {
+            return;
+        }
         let all = told("/bin/sh", Uses::EXEC);
         assert!(all.iter().any(|fields| fields[0] == "o" && fields[2].contains("/ld")), "{all:?}");
         assert_eq!(all.last().map(|fields| fields[0].as_str()), Some("d"));
