@@ -132,6 +132,7 @@ fn documents() -> Vec<Case> {
             .status(3)
             .wrote(3, "{\"version\":1,\"step\":\"explanation\",\"option\":\"--ro-same\",\"path\":\"{dir}/a\",\"message\":\"--ro-same {dir}/a\"}\n"),
         Case::new("by_dry_run")
+            .on_host()
             .options(["--dry-run", "--explain"])
             .run(["true"])
             .ok()
