@@ -28,6 +28,7 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
     row("close", "", &[], "the fd is gone, whatever close says"),
     row("close_range", "", &[], "then they are closed one by one"),
     row("brk", "", &[], "then the C library maps memory elsewhere"),
+    row("mmap", "", &[ENOMEM], "of the page with which musl guards what it keeps about its memory"),
     row("ioctl", "21505", &[], "TCGETS: what does not say that it is a terminal is none"),
     row("ioctl", "21523", &[], "TIOCGWINSZ: the same, as musl asks"),
     row("openat2", "", &[ENOSYS], "then the path is walked component by component"),
