@@ -1,13 +1,13 @@
 //! `--explain`: what is suggested, what is only told, and that COMMAND's status and output are its own.
 //! Whether the next try works with what is suggested, `compat-tests/learn` shows on real programs.
 
-use super::learn::has_listener;
+use super::learn::{NO_OPENAT2, has_listener};
 use crate::harness::{Case, Fd, Outcome, Result};
 
 /// The cases of this file, ours alone.
 pub(crate) fn cases() -> Vec<Case> {
     let cases = [missing(), refused(), documents()];
-    cases.into_iter().flatten().map(|case| case.ours_only().needs(has_listener)).collect()
+    cases.into_iter().flatten().map(|case| case.ours_only().needs(has_listener).unrefused(NO_OPENAT2)).collect()
 }
 
 const HEADING: &str = "bwrap: the host has what COMMAND did not get; options that would give it:\n";

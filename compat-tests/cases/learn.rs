@@ -1,6 +1,6 @@
 //! `--learn` and its relatives: what a profile has, what it never has, and how a recording ends.
 
-use crate::harness::{Case, Outcome, Result, Setup};
+use crate::harness::{Case, Outcome, Result, Setup, Tweak};
 use crate::sys;
 
 /// The cases of this file, ours alone.
@@ -12,8 +12,11 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(again());
     cases.extend(calls());
     cases.extend(refused());
-    cases.into_iter().map(|case| case.ours_only().needs(has_listener)).collect()
+    cases.into_iter().map(|case| case.ours_only().needs(has_listener).unrefused(NO_OPENAT2)).collect()
 }
+
+/// Where openat2(2) is refused, a line says so, and nothing is run.
+pub(super) const NO_OPENAT2: &str = "nothing is recorded without openat2";
 
 /// For what needs a listener whose calls signals do not interrupt (Linux 5.19): older kernels say a line more.
 pub(super) fn has_listener() -> Result<()> {
@@ -315,6 +318,13 @@ fn refused() -> Vec<Case> {
             .fails(
                 "bwrap: Can't record root's COMMAND without --unshare-user or --cap-drop ALL: it has capabilities that the recorder lacks",
             ),
+        Case::new("without_openat2")
+            .on_host()
+            .options(["--unshare-user", "--learn", "{dir}/p"])
+            .run(["true"])
+            .tweak(Tweak::Refuse(&["openat2"], libc::ENOSYS))
+            .fails("bwrap: Recording needs openat2, which came with Linux 5.6")
+            .claim(|o| o.expect_tree("p", None)),
         Case::new("root_without_capabilities")
             .on_host()
             .root_only()
