@@ -128,7 +128,7 @@ fn has_ipcmk() -> crate::harness::Result<()> {
     std::process::Command::new("ipcmk").arg("--version").output().map(drop).map_err(|e| format!("ipcmk: {e}"))
 }
 
-fn has_python() -> crate::harness::Result<()> {
+pub(super) fn has_python() -> crate::harness::Result<()> {
     if std::path::Path::new("/usr/bin/python3").exists() { Ok(()) } else { Err("needs /usr/bin/python3".to_owned()) }
 }
 
