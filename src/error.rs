@@ -181,6 +181,24 @@ pub(crate) fn is_plain(letter: char) -> bool {
     !letter.is_control() && !turns
 }
 
+/// Writes bytes of unknown origin: plain characters by a function, which says whether it wrote one,
+/// and each byte of everything else as `\xNN`.
+pub(crate) fn write_escaped(
+    text: &mut String,
+    bytes: &[u8],
+    write_plain: impl Fn(&mut String, char) -> bool,
+) {
+    let escape = |text: &mut String, byte: u8| _ = write!(text, "\\x{byte:02x}");
+    for chunk in bytes.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            if !(is_plain(letter) && write_plain(text, letter)) {
+                letter.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| escape(text, byte));
+            }
+        }
+        chunk.invalid().iter().for_each(|&byte| escape(text, byte));
+    }
+}
+
 /// `WHAT NAME`, with the name's bytes as they are.
 pub(crate) fn join(what: &str, name: &CStr) -> Vec<u8> {
     let mut text = Vec::with_capacity(what.len() + name.count_bytes() + 1);

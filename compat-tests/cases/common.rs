@@ -26,3 +26,7 @@ pub(super) fn plain(word: &str) -> String {
     let letters = word.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect::<String>();
     letters.trim_matches('_').to_owned()
 }
+
+/// The links into a merged /usr.
+pub(super) const MERGED_USR: [&str; 9] =
+    ["--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"];

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::beyond::has_ports;
+use super::common::MERGED_USR;
 use crate::harness::{Case, Fd, Outcome, Result, Setup, Tweak};
 
 /// The cases of this file, ours alone.
@@ -280,24 +281,14 @@ fn socket(name: &'static str) -> impl Fn(&mut Setup) -> Result<()> + Send + Sync
 }
 
 const HOST: [&str; 3] = ["--ro-bind", "/", "/"];
-const LINKS: [&str; 12] = [
-    "--ro-bind",
-    "/usr",
-    "/usr",
-    "--symlink",
-    "usr/bin",
-    "/bin",
-    "--symlink",
-    "usr/lib",
-    "/lib",
-    "--symlink",
-    "usr/lib64",
-    "/lib64",
-];
+/// Of the host /usr alone.
+fn usr_alone() -> Vec<&'static str> {
+    [&["--ro-bind", "/usr", "/usr"][..], &MERGED_USR].concat()
+}
 
 /// Each note is provoked once, and does not change the status.
 fn notes() -> Vec<Case> {
-    let usr = |name: &str, options: &[&str], about, said| note(name, &[&LINKS[..], options].concat(), about, said);
+    let usr = |name: &str, options: &[&str], about, said| note(name, &[&usr_alone()[..], options].concat(), about, said);
     let bound =
         |name: &str, dest: &str, said| usr(name, &["--bind", "{dir}/socket", dest], "socket", said).setup(socket("socket"));
     vec![
@@ -318,14 +309,9 @@ fn notes() -> Vec<Case> {
             .options(["--setenv", "SET_SECRET", "x"])
             .claim(|o| o.expect(!o.raw(1).contains("hunter2") && !o.raw(8).contains("hunter2"), "a value is shown")),
         note("notes_home", &HOST, "home", "COMMAND can read the home directory {dir}/home").dir("home"),
-        note("notes_home_elsewhere", &LINKS, "home", "COMMAND can read the home directory {dir}/home").dir("home").options([
-            "--symlink",
-            "{dir}",
-            "/link",
-            "--bind",
-            "{dir}",
-            "{dir}",
-        ]),
+        note("notes_home_elsewhere", &usr_alone(), "home", "COMMAND can read the home directory {dir}/home")
+            .dir("home")
+            .options(["--symlink", "{dir}", "/link", "--bind", "{dir}", "{dir}"]),
         note("notes_foreign_proc", &HOST, "proc", "the PID namespace is new, but /proc shows the host's processes")
             .options(["--unshare-pid"]),
         usr("notes_no_proc", &["--unshare-pid"], "proc", "the PID namespace is new, but there is no /proc"),
@@ -362,7 +348,7 @@ fn quiet() -> Vec<Case> {
         ["--unshare-all", "--clearenv", "--new-session", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--dry-run"];
     vec![
         Case::new("notes_nothing")
-            .options(LINKS)
+            .options(usr_alone())
             .options(tight)
             .options(["--unshare-user", "--cap-drop", "ALL", "--dry-run-json", "8"])
             .env("A_TOKEN", "x")

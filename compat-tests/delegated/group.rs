@@ -101,12 +101,13 @@ impl Group {
             let control = around.join("cgroup.subtree_control");
             fs::write(&control, format!("+{controllers}")).map_err(|e| failed(&control, e))?;
         }
-        fs::create_dir(&self.path).map_err(|e| failed(&self.path, e))?;
-        for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
-            let path = self.path.join(file);
-            chown(&path, Some(self.uid), Some(self.gid)).map_err(|e| failed(&path, e))?;
-        }
-        Ok(())
+        fs::create_dir(&self.path).and_then(|()| self.give(&self.path)).map_err(|e| failed(&self.path, e))
+    }
+
+    /// Gives a group to the user, as a delegation does.
+    fn give(&self, group: &Path) -> std::io::Result<()> {
+        let files = ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
+        files.iter().try_for_each(|file| chown(group.join(file), Some(self.uid), Some(self.gid)))
     }
 
     /// Removes both. What still lives in the group is killed and told.
@@ -139,50 +140,48 @@ impl Group {
 
     /// A shell of root's outside of all groups, with `$B` for the sandbox.
     pub(super) fn as_root(&self, script: &str) -> Ended {
-        self.shell(None, false, script).output().map_or_else(|e| failed(&e), Ended::from)
+        ended(self.shell(None, false, script))
     }
 
     /// One of the user's that is outside, too.
     pub(super) fn as_user(&self, script: &str) -> Ended {
-        self.shell(None, true, script).output().map_or_else(|e| failed(&e), Ended::from)
+        ended(self.shell(None, true, script))
     }
 
     /// One of root's that is alone in the group.
     pub(super) fn alone_as_root(&self, script: &str) -> Ended {
-        self.shell(Some(&self.path), false, script).output().map_or_else(|e| failed(&e), Ended::from)
+        ended(self.shell(Some(&self.path), false, script))
     }
 
     /// One of the user's that is alone in the group, and is to be replaced.
     pub(super) fn alone(&self, script: &str) -> Ended {
-        self.shell(Some(&self.path), true, script).output().map_or_else(|e| failed(&e), Ended::from)
+        ended(self.shell(Some(&self.path), true, script))
     }
 
     /// One of the user's that has put itself into `supervisor`.
     pub(super) fn launch(&self, script: &str) -> Ended {
-        self.supervised(script).output().map_or_else(|e| failed(&e), Ended::from)
+        ended(self.supervised(script))
     }
 
     /// The same, without waiting for it.
     pub(super) fn launching(&self, script: &str) -> Result<Child> {
-        self.supervised(script).spawn().map_err(|e| format!("bash: {e}"))
+        started(self.supervised(script))
     }
 
     /// Like [`Self::alone`], without waiting for it.
     pub(super) fn starting_alone(&self, script: &str) -> Result<Child> {
-        self.shell(Some(&self.path), true, script).spawn().map_err(|e| format!("bash: {e}"))
+        started(self.shell(Some(&self.path), true, script))
     }
 
     /// Starts a program of the user's outside of all groups.
     pub(super) fn starting_outside(&self, script: &str) -> Result<Child> {
-        self.shell(None, true, script).spawn().map_err(|e| format!("bash: {e}"))
+        started(self.shell(None, true, script))
     }
 
     fn supervised(&self, script: &str) -> Command {
         let supervisor = self.path.join("supervisor");
         if fs::create_dir(&supervisor).is_ok() {
-            for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
-                _ = chown(supervisor.join(file), Some(self.uid), Some(self.gid));
-            }
+            _ = self.give(&supervisor);
         }
         self.shell(Some(&supervisor), true, script)
     }
@@ -266,8 +265,15 @@ impl Group {
     }
 }
 
-fn failed(error: &std::io::Error) -> Ended {
-    Ended { status: -1, out: String::new(), err: format!("bash: {error}") }
+/// Runs a shell to its end.
+fn ended(mut shell: Command) -> Ended {
+    let failed = |e| Ended { status: -1, out: String::new(), err: format!("bash: {e}") };
+    shell.output().map_or_else(failed, Ended::from)
+}
+
+/// Starts a shell.
+fn started(mut shell: Command) -> Result<Child> {
+    shell.spawn().map_err(|e| format!("bash: {e}"))
 }
 
 /// The processes in one group.

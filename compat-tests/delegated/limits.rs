@@ -83,14 +83,14 @@ pub(super) fn pidns(group: &Group) -> Result<()> {
     played
 }
 
-/// COMMAND finds its group's files below the host's root.
-const OWN: &str = r"cd /sys/fs/cgroup$(sed s/0::// /proc/self/cgroup)";
+/// COMMAND finds its group's files below the host's root. For within double quotes of the launcher.
+const OWN: &str = r"cd /sys/fs/cgroup\$(sed s/0::// /proc/self/cgroup)";
 
 pub(super) fn cpu(group: &Group) -> Result<()> {
     let spin = "perl -e 'sub used { my @t = times; $t[0] + $t[1] } while (used() < 1) { for (1 .. 20000) {} }'";
     let look = "cat cpu.max; sed -n 's/nr_throttled [1-9].*/it was throttled/p' cpu.stat";
     let script = format!("$B --cgroup cpu.max '20000 40000' -- bash -c \"{OWN}; {}; {look}\"", escape(spin));
-    group.launch(&script.replace("$(sed", "\\$(sed")).prints("20000 40000\nit was throttled")?;
+    group.launch(&script).prints("20000 40000\nit was throttled")?;
     group.only_supervisor()
 }
 
@@ -110,8 +110,7 @@ pub(super) fn disk() -> Option<String> {
 pub(super) fn io(group: &Group) -> Result<()> {
     let number = disk().ok_or("no disk")?;
     let write = "dd if=/dev/zero of=$work/data bs=1M count=1 oflag=direct status=none";
-    let own = OWN.replace("$(sed", "\\$(sed");
-    let look = format!("{own}; cat io.max; {write}; sed -n 's/{number} .*wbytes=[1-9].*/written/p' io.stat");
+    let look = format!("{OWN}; cat io.max; {write}; sed -n 's/{number} .*wbytes=[1-9].*/written/p' io.stat");
     let script = format!("$B --bind $work $work --cgroup io.max '{number} wbps=2097152' -- bash -c \"{look}\"");
     group.launch(&script).prints(&format!("{number} rbps=max wbps=2097152 riops=max wiops=max\nwritten"))?;
     group.only_supervisor()
@@ -154,8 +153,7 @@ pub(super) fn guarded(group: &Group) -> Result<()> {
 }
 
 pub(super) fn core(group: &Group) -> Result<()> {
-    let own = OWN.replace("$(sed", "\\$(sed");
-    let command = format!("sh -c \"{own} && mkdir a && mkdir b 2> /dev/null || echo refused\"");
+    let command = format!("sh -c \"{OWN} && mkdir a && mkdir b 2> /dev/null || echo refused\"");
     let script = format!("$B --bind /sys/fs/cgroup /sys/fs/cgroup --cgroup cgroup.max.descendants 1 -- {command}");
     group.launch(&script).prints("refused")?;
     group.only_supervisor()

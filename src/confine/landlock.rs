@@ -12,6 +12,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
 
 use crate::error::{Context, Error, Result};
+use crate::kernel::files::file_type;
 use crate::kernel::sys::{self, LandlockRuleset, SysResult};
 use crate::word::Word;
 
@@ -151,7 +152,7 @@ fn socket(path: Word) -> Result<OwnedFd> {
     let file =
         open(path, flags, Mode::empty()).at("Can't find the path of --unix-connect", path)?;
     let status = fstat(&file).at("Can't look at the path of --unix-connect", path)?;
-    if status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFLNK.bits() {
+    if file_type(&status) == SFlag::S_IFLNK {
         return Err(Error::about("The path of --unix-connect is a symbolic link:", path));
     }
     Ok(file)

@@ -29,6 +29,10 @@ pub(crate) type Conditions = Checked<Vec<SeccompCondition>>;
 #[derive(Default)]
 pub(crate) struct Refusals(Rules);
 
+/// Families whose sockets carry nothing of another family's protocols.
+pub(crate) const PLAIN_FAMILIES: [c_int; 4] =
+    [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+
 impl Refusals {
     /// Refuses a call if conditions hold.
     pub(crate) fn add(

@@ -3,7 +3,7 @@
 //! bwrap(1). They are closed here.
 
 use crate::confine::seccomp::Filter;
-use crate::confine::sockets::{Refusals, is, masked};
+use crate::confine::sockets::{PLAIN_FAMILIES, Refusals, is, masked};
 use crate::error::Result;
 
 /// COMMAND's filter.
@@ -12,12 +12,7 @@ pub(crate) fn filter() -> Result<Filter> {
     Refusals::filter(name, |refusals| {
         // As where the kernel lacks the family: sockets of SMC, RDS or KCM carry TCP under another
         // name, and packet sockets carry anything.
-        refusals.add_other_families(&[
-            libc::AF_UNIX,
-            libc::AF_INET,
-            libc::AF_INET6,
-            libc::AF_NETLINK,
-        ])?;
+        refusals.add_other_families(&PLAIN_FAMILIES)?;
         // MPTCP, SMC and SCTP are streams too. Programs that try MPTCP take this for a kernel
         // without it, and go on with TCP.
         refusals.add_other_protocols(libc::SOCK_STREAM, &[libc::IPPROTO_TCP])?;

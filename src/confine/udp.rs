@@ -2,7 +2,7 @@
 //! sockets that call themselves UDP, and other sockets carry datagrams over UDP, or anything.
 
 use crate::confine::seccomp::Filter;
-use crate::confine::sockets::Refusals;
+use crate::confine::sockets::{PLAIN_FAMILIES, Refusals};
 use crate::error::Result;
 
 /// `IPPROTO_MPTCP`, which is TCP on the wire. SCTP can be told to travel in UDP.
@@ -13,12 +13,7 @@ pub(crate) fn filter() -> Result<Filter> {
     let name = "the filter of --udp-connect and --udp-bind".to_owned();
     Refusals::filter(name, |refusals| {
         // RxRPC and TIPC travel in UDP, and packet sockets carry anything.
-        refusals.add_other_families(&[
-            libc::AF_UNIX,
-            libc::AF_INET,
-            libc::AF_INET6,
-            libc::AF_NETLINK,
-        ])?;
+        refusals.add_other_families(&PLAIN_FAMILIES)?;
         let datagrams = [libc::IPPROTO_UDP, libc::IPPROTO_ICMP, libc::IPPROTO_ICMPV6];
         refusals.add_other_protocols(libc::SOCK_DGRAM, &datagrams)?;
         refusals.add_other_protocols(libc::SOCK_STREAM, &[libc::IPPROTO_TCP, MPTCP])?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::error::is_plain;
+use crate::error::write_escaped;
 
 /// Writes a word so that it is read back as it is.
 pub(crate) type Writer<'a> = &'a dyn Fn(&[u8]) -> String;
@@ -185,19 +185,13 @@ pub(crate) fn text(advice: &[Advice], word: Writer<'_>) -> Vec<String> {
     text
 }
 
-fn push(text: &mut String, letter: char) {
-    if is_plain(letter) && letter != '\\' {
-        return text.push(letter);
-    }
-    letter.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| _ = write!(text, "\\x{byte:02x}"));
-}
-
 /// Text of unknown origin for a remark.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     let mut text = String::new();
-    for part in bytes.utf8_chunks() {
-        part.valid().chars().for_each(|letter| push(&mut text, letter));
-        part.invalid().iter().for_each(|byte| _ = write!(text, "\\x{byte:02x}"));
-    }
+    write_escaped(&mut text, bytes, |text, letter| {
+        let is_itself = letter != '\\';
+        text.extend(is_itself.then_some(letter));
+        is_itself
+    });
     text
 }

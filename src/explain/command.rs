@@ -11,6 +11,7 @@ use nix::unistd::{AccessFlags, access, getcwd};
 use crate::config::op::{Op, is_nameless};
 use crate::explain::inside::{Here, Node, View, walk};
 use crate::kernel::environment;
+use crate::kernel::files::file_type;
 use crate::kernel::program::{found, head, interpreter, places};
 
 /// How many interpreters may need another one.
@@ -135,7 +136,7 @@ pub(crate) fn lacks(view: &impl View, path: &[u8]) -> Option<String> {
 /// Why a file may not be executed.
 pub(crate) fn forbidden(path: &CStr, name: &str) -> Option<String> {
     let status = stat(path).ok()?;
-    if status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() {
+    if file_type(&status) == SFlag::S_IFDIR {
         return Some(format!("{name} is a directory"));
     }
     if status.st_mode & 0o111 == 0 {

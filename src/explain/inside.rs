@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, readlinkat};
 use nix::sys::stat::{SFlag, lstat};
 
-/// How many links a path may lead through, as in the kernel.
-const MAX_LINKS: usize = 40;
+use crate::kernel::files::file_type;
+use crate::kernel::way::{MAX_LINKS, ahead, names};
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +32,9 @@ impl Node {
         match lstat(path) {
             Err(Errno::ENOENT | Errno::ENOTDIR) => Self::Missing,
             Err(_) => Self::Unknown,
-            Ok(status) => match status.st_mode & SFlag::S_IFMT.bits() {
-                kind if kind == SFlag::S_IFDIR.bits() => Self::Directory,
-                kind if kind == SFlag::S_IFLNK.bits() => readlinkat(AT_FDCWD, path)
+            Ok(status) => match file_type(&status) {
+                SFlag::S_IFDIR => Self::Directory,
+                SFlag::S_IFLNK => readlinkat(AT_FDCWD, path)
                     .map_or(Self::Unknown, |text| Self::Link(text.into_encoded_bytes())),
                 _ => Self::File(Some(path.to_owned())),
             },
@@ -99,7 +99,7 @@ impl Found {
 
 /// Follows an absolute path.
 pub(crate) fn walk(view: &impl View, path: &[u8]) -> Found {
-    let mut left: VecDeque<_> = parts(path).map(|part| (part, true)).collect();
+    let mut left: VecDeque<_> = names(path).map(|name| (name.to_vec(), true)).collect();
     let (mut here, mut links, mut count) = (Vec::new(), Vec::new(), 0);
     while let Some((part, is_asked)) = left.pop_front() {
         if is_asked {
@@ -118,8 +118,8 @@ pub(crate) fn walk(view: &impl View, path: &[u8]) -> Found {
                 if text.starts_with(b"/") {
                     here.clear();
                 }
-                for part in parts(&text).rev() {
-                    left.push_front((part, false));
+                for name in ahead(&text) {
+                    left.push_front((name, false));
                 }
                 links.push((at, text));
             }
@@ -133,12 +133,6 @@ pub(crate) fn walk(view: &impl View, path: &[u8]) -> Found {
     }
     let path = if here.is_empty() { b"/".to_vec() } else { here };
     Found { path, node: Node::Directory, links }
-}
-
-/// A path's components, those that lead upwards included.
-fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> {
-    let parts = path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
-    parts.map(<[u8]>::to_vec).collect::<Vec<_>>().into_iter()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::explain::inside::{Node, walk};
 use crate::explain::plan::{Note, Plan};
 use crate::explain::planned::Planned;
 use crate::kernel::environment;
+use crate::kernel::files::file_type;
 
 /// What is known of the caller from before the environment was changed.
 #[derive(Debug, Default)]
@@ -103,8 +104,8 @@ fn sockets(planned: &Planned, caller: &Caller) -> Vec<String> {
     let mut found: Vec<(&str, String)> = Vec::new();
     for (what, path) in system.chain(session) {
         let Node::File(Some(reached)) = walk(planned, path.to_bytes()).node else { continue };
-        let is_socket = stat(reached.as_c_str())
-            .is_ok_and(|status| status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFSOCK.bits());
+        let is_socket =
+            stat(reached.as_c_str()).is_ok_and(|status| file_type(&status) == SFlag::S_IFSOCK);
         if is_socket && found.iter().all(|(known, _)| *known != what) {
             let path = path.to_string_lossy();
             found.push((what, format!("COMMAND can connect to {what}, at {path}")));

@@ -18,6 +18,7 @@ use crate::confine::apparmor::Profile;
 use crate::confine::caps;
 use crate::confine::families::Families;
 use crate::error::{Error, describe};
+use crate::kernel::files::file_type;
 use crate::kernel::idmap::Range;
 use crate::kernel::sys;
 use crate::kernel::way::{Stop, Way};
@@ -472,10 +473,7 @@ impl<'a> Entry<'a> {
     fn on_host(self, source: &CStr) -> Self {
         let mut entry = self.of_source(source);
         let problem = match stat(source) {
-            Ok(status)
-                if entry.parts.is_empty()
-                    && status.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFDIR.bits() =>
-            {
+            Ok(status) if entry.parts.is_empty() && file_type(&status) != SFlag::S_IFDIR => {
                 Some("what is mounted on / has to be a directory".to_owned())
             }
             Ok(_) => None,

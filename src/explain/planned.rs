@@ -9,6 +9,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::config::op::{Access, Op, Source, Upper, components};
 use crate::error::describe;
 use crate::explain::inside::{Node, View, walk};
+use crate::kernel::files::file_type;
 use crate::kernel::way::{Stop, Way};
 
 /// What is put at a place.
@@ -70,9 +71,7 @@ fn on_host(source: &CStr, rest: &[u8]) -> Node {
     }
     // The source itself is followed where it is a link.
     match stat(path.as_c_str()) {
-        Ok(status) if status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() => {
-            Node::Directory
-        }
+        Ok(status) if file_type(&status) == SFlag::S_IFDIR => Node::Directory,
         Ok(_) => Node::File(Some(path)),
         Err(_) => Node::Unknown,
     }

@@ -16,6 +16,7 @@ use crate::config::settle::Settled;
 use crate::explain::advice::{Advice, group, text};
 use crate::explain::missing::{self, Kind, Lack, World};
 use crate::explain::refused::{self, Network, Peer};
+use crate::kernel::files::file_type;
 use crate::kernel::sys::{self, End};
 use crate::record::mounts::{self, Mounts, parent};
 use crate::record::plan::Plan;
@@ -58,7 +59,7 @@ impl World for Explained<'_> {
     fn on_host(&self, path: &[u8]) -> Option<Kind> {
         let path = CString::new(path).ok()?;
         let status = fstatat(AT_FDCWD, path.as_c_str(), AtFlags::AT_NO_AUTOMOUNT).ok()?;
-        match SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits()) {
+        match file_type(&status) {
             SFlag::S_IFDIR => Some(Kind::Directory),
             SFlag::S_IFSOCK => Some(Kind::Socket),
             SFlag::S_IFCHR | SFlag::S_IFBLK => Some(Kind::Device),

@@ -6,10 +6,15 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{FileStat, Mode, SFlag};
 use nix::unistd::write;
 
 use crate::kernel::sys::{SysResult, read_all, uninterrupted};
+
+/// What kind of file it is: one of the `S_IF…` of inode(7).
+pub(crate) const fn file_type(status: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits())
+}
 
 /// Writes text to an existing file below a directory, in one write.
 pub(crate) fn write_file(dir: BorrowedFd<'_>, path: &CStr, text: &[u8]) -> SysResult<()> {

@@ -14,7 +14,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{SFlag, fstat};
 
 use crate::error::Error;
-use crate::kernel::files::{field, read_file};
+use crate::kernel::files::{field, file_type, read_file};
 use crate::kernel::sys::{self, SysResult};
 
 /// Flags of a mount, as `MOUNT_ATTR_*` bits. They are only ever added.
@@ -276,5 +276,5 @@ impl Node {
 
 /// The file type of an open file.
 pub(crate) fn kind(fd: BorrowedFd<'_>) -> SysResult<SFlag> {
-    Ok(SFlag::from_bits_truncate(fstat(fd)?.st_mode & SFlag::S_IFMT.bits()))
+    Ok(file_type(&fstat(fd)?))
 }

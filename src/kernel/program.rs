@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 
 use nix::errno::Errno;
@@ -10,13 +11,13 @@ use nix::sys::stat::{Mode, SFlag, stat};
 use nix::unistd::{AccessFlags, access};
 
 use crate::kernel::environment;
+use crate::kernel::files::file_type;
 use crate::kernel::sys::{self, Arguments};
 
 /// A program's first bytes.
 pub(crate) fn head(path: &CStr) -> Option<Vec<u8>> {
     // Nothing else may be opened: the sandbox's files are whatever somebody has put there.
-    if SFlag::from_bits_truncate(stat(path).ok()?.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFREG
-    {
+    if file_type(&stat(path).ok()?) != SFlag::S_IFREG {
         return None;
     }
     let opened = open(
@@ -25,8 +26,13 @@ pub(crate) fn head(path: &CStr) -> Option<Vec<u8>> {
         Mode::empty(),
     )
     .ok()?;
+    beginning(opened)
+}
+
+/// The first bytes of a file that is open.
+pub(crate) fn beginning(file: OwnedFd) -> Option<Vec<u8>> {
     let mut head = vec![0; 4096];
-    let count = fs::File::from(opened).read_at(&mut head, 0).ok()?;
+    let count = fs::File::from(file).read_at(&mut head, 0).ok()?;
     head.truncate(count);
     Some(head)
 }

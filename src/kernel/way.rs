@@ -11,7 +11,7 @@ use crate::error::{Error, describe, join};
 use crate::word::{self, Word};
 
 /// How many links a path may lead through, as in the kernel.
-const MAX_LINKS: usize = 40;
+pub(crate) const MAX_LINKS: usize = 40;
 
 /// What a path leads through. All paths in here are free of links, and absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Display for Lost {
 impl Way {
     /// Looks up an absolute path, without opening anything.
     pub(crate) fn of(path: &CStr) -> std::result::Result<Self, Lost> {
-        let mut todo = names(path.to_bytes());
+        let mut todo: Vec<_> = ahead(path.to_bytes()).collect();
         let mut here = Vec::with_capacity(path.count_bytes());
         let (mut stops, mut links) = (Vec::new(), 0);
         while let Some(name) = todo.pop() {
@@ -105,7 +105,7 @@ impl Way {
                 }
                 stops.push(Stop::Link { text: kept(&text), at: kept(&here) });
                 here.truncate(if text.starts_with(b"/") { 0 } else { before });
-                todo.extend(names(&text));
+                todo.extend(ahead(&text));
             } else if links > 0 && here == b"/proc" {
                 return Ok(Self { stops, end: None });
             }
@@ -129,10 +129,14 @@ fn kept(path: &[u8]) -> Word {
     word::keep(OsString::from_vec(path.to_vec()))
 }
 
-/// The names in a path, the first one last.
-fn names(path: &[u8]) -> Vec<Vec<u8>> {
-    let names = path.split(|&byte| byte == b'/').filter(|name| !matches!(name, [] | [b'.']));
-    names.rev().map(<[u8]>::to_vec).collect()
+/// The names in a path, `..` included, without those that lead nowhere else.
+pub(crate) fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/').filter(|name| !matches!(name, [] | [b'.']))
+}
+
+/// The same for a stack of what is still ahead: the first one comes last.
+pub(crate) fn ahead(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    names(path).rev().map(<[u8]>::to_vec)
 }
 
 #[cfg(test)]
@@ -142,8 +146,8 @@ mod tests {
     #[test]
     fn names_come_backwards() {
         let expected: [&[u8]; 3] = [b"c", b"..", b"a"];
-        assert_eq!(names(b"//a/./../c/"), expected);
-        assert!(names(b"/").is_empty());
+        assert_eq!(ahead(b"//a/./../c/").collect::<Vec<_>>(), expected);
+        assert!(ahead(b"/").next().is_none());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
 
 use crate::error::{Context, Error, Result, join};
+use crate::kernel::files::file_type;
 use crate::kernel::sys;
 use crate::profile::built_in;
 use crate::word::{self, Word};
@@ -90,7 +91,7 @@ fn beside(file: &CStr, path: &CStr) -> Option<Vec<u8>> {
 
 /// Refuses everything that is not a regular file.
 fn regular(status: &FileStat, name: &CStr) -> Result<()> {
-    if status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() {
+    if file_type(status) == SFlag::S_IFREG {
         return Ok(());
     }
     let mut what = join("Profile", name);

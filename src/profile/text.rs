@@ -4,9 +4,7 @@
 //! `${VAR:-word}`. No word goes on beyond its line: so a name that somebody else has chosen cannot
 //! become an option.
 
-use std::fmt::Write as _;
-
-use crate::error::is_plain;
+use crate::error::write_escaped;
 
 /// What looks up a variable of the environment.
 pub(crate) type Variables<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, String>;
@@ -160,20 +158,13 @@ pub(crate) fn quoted(word: &[u8]) -> String {
         return text.to_owned();
     }
     let mut text = String::from("\"");
-    let escape = |text: &mut String, byte: u8| _ = write!(text, "\\x{byte:02x}");
-    for chunk in word.utf8_chunks() {
-        for letter in chunk.valid().chars() {
-            if !is_plain(letter) {
-                letter.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| escape(&mut text, byte));
-                continue;
-            }
-            if matches!(letter, '"' | '\\' | '$' | '`') {
-                text.push('\\');
-            }
-            text.push(letter);
+    write_escaped(&mut text, word, |text, letter| {
+        if matches!(letter, '"' | '\\' | '$' | '`') {
+            text.push('\\');
         }
-        chunk.invalid().iter().for_each(|&byte| escape(&mut text, byte));
-    }
+        text.push(letter);
+        true
+    });
     text.push('"');
     text
 }
@@ -181,6 +172,7 @@ pub(crate) fn quoted(word: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::is_plain;
 
     fn read(line: &str) -> Result<Vec<String>, String> {
         let variables = |name: &[u8]| match name {

@@ -7,10 +7,8 @@
 
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
-use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::FileExt as _;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
@@ -18,13 +16,12 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
+use crate::kernel::files::file_type;
 use crate::kernel::program;
 use crate::kernel::sys::{self, SysResult};
+use crate::kernel::way;
 use crate::record::uses::Uses;
 use crate::record::wire::{Wire, number};
-
-/// How many links a path may lead through, as in the kernel.
-const MAX_LINKS: usize = 40;
 
 /// How many interpreters may follow each other, as in the kernel.
 const MAX_INTERPRETERS: usize = 5;
@@ -178,14 +175,14 @@ impl Looker<'_> {
             if letter(&found) == b"l" && (wanted.follows || !todo.is_empty()) {
                 links += 1;
                 let text = readlinkat(&next, "").map(std::ffi::OsString::into_encoded_bytes);
-                let Some(text) = text.ok().filter(|_| links <= MAX_LINKS) else {
+                let Some(text) = text.ok().filter(|_| links <= way::MAX_LINKS) else {
                     todo.push(name);
                     return Ok((joined(&here, &todo), Place::Unknown));
                 };
                 here.push(name);
                 self.tell(&[b"l", &joined(&here, &[]), &text])?;
                 here.pop();
-                todo.extend(names(&text).into_iter().rev());
+                todo.extend(way::ahead(&text));
                 if text.starts_with(b"/") {
                     here.truncate(top);
                     let Ok(found) = self.open(&here) else {
@@ -253,10 +250,7 @@ impl Looker<'_> {
         let entry = format!("self/fd/{}", file.as_raw_fd());
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = openat(self.proc, entry.as_str(), flags, Mode::empty()).ok()?;
-        let mut head = vec![0; 4096];
-        let count = File::from(file).read_at(&mut head, 0).ok()?;
-        head.truncate(count);
-        Some(head)
+        program::beginning(file)
     }
 
     /// When something was made, and when it was last changed.
@@ -290,8 +284,7 @@ fn time(seconds: i64, nanos: i64) -> Vec<u8> {
 
 /// The names in a path.
 fn names(path: &[u8]) -> Vec<Vec<u8>> {
-    let names = path.split(|&byte| byte == b'/').filter(|name| !matches!(name, [] | [b'.']));
-    names.map(<[u8]>::to_vec).collect()
+    way::names(path).map(<[u8]>::to_vec).collect()
 }
 
 /// A path from names, and from those that are still to come, the next one last.
@@ -310,7 +303,7 @@ fn is_proc(devices: &mut HashMap<u64, bool>, file: &OwnedFd, status: &FileStat) 
 
 /// The kind of a file, as a letter for a message.
 fn letter(status: &FileStat) -> &'static [u8] {
-    match SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits()) {
+    match file_type(status) {
         SFlag::S_IFREG => b"f",
         SFlag::S_IFDIR => b"d",
         SFlag::S_IFLNK => b"l",

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use nix::sys::stat::{SFlag, stat};
 
 use crate::config::op::{Access, Devices, Extra, Op, Source};
+use crate::kernel::files::file_type;
 use crate::kernel::way::Way;
 
 /// A path's names.
@@ -66,7 +67,7 @@ impl Host {
     pub(crate) fn of(path: &[u8]) -> Option<Self> {
         let path = fs::canonicalize(OsStr::from_bytes(path)).ok()?;
         let status = stat(&path).ok()?;
-        let kind = SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits());
+        let kind = file_type(&status);
         let path = path.into_os_string().into_encoded_bytes();
         let id = (status.st_dev, status.st_ino);
         Some(Self { path, is_directory: kind == SFlag::S_IFDIR, id })

@@ -27,6 +27,7 @@ use crate::error::{Context, Error, Result, join};
 use crate::explain::hints;
 use crate::kernel::mount::{self, Explain, Failure, MountResult, Node, kind};
 use crate::kernel::sys::{self, SysResult};
+use crate::kernel::way::{MAX_LINKS, ahead};
 
 /// The sandbox's file system while it is built.
 #[derive(Debug)]
@@ -496,9 +497,6 @@ fn not_a_symlink(fd: OwnedFd) -> SysResult<OwnedFd> {
 /// The longest path that the kernel takes, with its NUL byte.
 const PATH_MAX: usize = 4096;
 
-/// How many symlinks a path may lead through, as in the kernel.
-const MAX_SYMLINKS: usize = 40;
-
 /// What openat2(2) does with `RESOLVE_NO_MAGICLINKS`, one component at a time.
 ///
 /// Symlinks are read and their text is walked, so a magic link could not be followed even by
@@ -510,7 +508,7 @@ fn walk(start: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> SysResult<OwnedFd> 
     }
     let step = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let from_root = || openat(AT_FDCWD, c"/", step, Mode::empty());
-    let mut todo = parts(path.to_bytes());
+    let mut todo: Vec<_> = ahead(path.to_bytes()).collect();
     let mut here = match path.to_bytes() {
         [b'/', ..] => from_root()?,
         _ => openat(start, c".", step, Mode::empty())?,
@@ -530,28 +528,19 @@ fn walk(start: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> SysResult<OwnedFd> 
         let text = readlinkat(&here, OsStr::from_bytes(&part))?;
         let text = text.as_bytes();
         let on_proc = fstatfs(&here)?.filesystem_type() == PROC_SUPER_MAGIC;
-        if links > MAX_SYMLINKS || (on_proc && (text.starts_with(b"/") || text.contains(&b':'))) {
+        if links > MAX_LINKS || (on_proc && (text.starts_with(b"/") || text.contains(&b':'))) {
             return Err(Errno::ELOOP);
         }
         if text.starts_with(b"/") {
             here = from_root()?;
         }
-        todo.extend(parts(text));
+        todo.extend(ahead(text));
     }
     match kind(here.as_fd())? {
         SFlag::S_IFDIR => Ok(here),
         _ if flags.contains(OFlag::O_DIRECTORY) => Err(Errno::ENOTDIR),
         _ => Ok(here),
     }
-}
-
-/// The components of a path, the first one last.
-fn parts(path: &[u8]) -> Vec<Vec<u8>> {
-    path.split(|&byte| byte == b'/')
-        .filter(|&part| !matches!(part, b"" | b"."))
-        .rev()
-        .map(<[u8]>::to_vec)
-        .collect()
 }
 
 #[cfg(test)]

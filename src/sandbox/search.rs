@@ -18,6 +18,7 @@ use nix::sys::statfs::{
 use crate::config::glob::{Part, Pattern};
 use crate::error::{Error, Result, join, warn};
 use crate::kernel::directory::{Entries, Kind};
+use crate::kernel::files::file_type;
 use crate::kernel::sys::SysResult;
 use crate::sandbox::root;
 
@@ -171,7 +172,7 @@ impl<'a> Search<'a> {
         above: Option<(u64, FsType)>,
     ) -> Result<Option<Level>> {
         let status = match fstat(&found) {
-            Ok(status) if status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() => status,
+            Ok(status) if file_type(&status) == SFlag::S_IFDIR => status,
             Ok(_) => return Ok(None),
             Err(errno) => return Err(self.stopped(errno)),
         };
@@ -309,7 +310,7 @@ impl<'a> Search<'a> {
             };
         if only && kind == Kind::Link {
             let status = fstat(&found).map_err(|errno| self.failed(name, errno))?;
-            if status.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFDIR.bits() {
+            if file_type(&status) != SFlag::S_IFDIR {
                 return Ok(());
             }
         }
@@ -368,7 +369,7 @@ fn itself(dir: BorrowedFd<'_>, name: &CStr) -> SysResult<OwnedFd> {
 fn kind_of(dir: BorrowedFd<'_>, name: &CStr) -> SysResult<Kind> {
     let flags = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT;
     let status = fstatat(dir, name, flags)?;
-    Ok(match SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits()) {
+    Ok(match file_type(&status) {
         SFlag::S_IFDIR => Kind::Directory,
         SFlag::S_IFLNK => Kind::Link,
         _ => Kind::Other,

@@ -23,7 +23,7 @@ use ::caps::Capability;
 use libc::sock_filter;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{FileStat, Mode, SFlag, stat};
+use nix::sys::stat::{Mode, SFlag, stat};
 use seccompiler::{BackendError, SeccompAction, SeccompCmpOp, SeccompCondition};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
@@ -33,6 +33,7 @@ use crate::confine::seccomp::bpf::{self, Rule, Rules, UNAVAILABLE};
 use crate::confine::seccomp::json::{Object, Text};
 use crate::confine::seccomp::program::{MAX_INSTRUCTIONS, Program};
 use crate::error::{Context, Error, Result, join, on_one_line};
+use crate::kernel::files::file_type;
 use crate::kernel::sys;
 use crate::word::Word;
 
@@ -110,8 +111,7 @@ impl Policy {
     /// Whether reading it would use something up, or wait: a pipe that a shell has made, for one.
     pub(crate) fn is_stream(self) -> bool {
         let Self::File(name) = self else { return false };
-        let kind = |status: FileStat| status.st_mode & SFlag::S_IFMT.bits();
-        stat(name).is_ok_and(|status| kind(status) != SFlag::S_IFREG.bits())
+        stat(name).is_ok_and(|status| file_type(&status) != SFlag::S_IFREG)
     }
 
     /// Reads and compiles it.

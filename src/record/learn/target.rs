@@ -13,7 +13,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, fsync, linkat, unlinkat};
 
 use crate::error::{Context, Error, Result, join};
-use crate::kernel::files::write_all;
+use crate::kernel::files::{file_type, write_all};
 use crate::kernel::sys;
 use crate::record::mounts::{Host, names};
 use crate::word::Word;
@@ -91,7 +91,7 @@ impl Target {
             other => other.at(&what, self.path)?,
         };
         let status = fstat(&file).at(&what, self.path)?;
-        if status.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
+        if file_type(&status) != SFlag::S_IFREG {
             return Err(Error::about(
                 &format!("{option} takes a regular file, and not"),
                 self.path,

@@ -16,10 +16,8 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::kernel::mount::kind;
 use crate::kernel::sys::SysResult;
+use crate::kernel::way::{MAX_LINKS, ahead};
 use crate::sandbox::tar::removal::{self, Names, is_directory};
-
-/// How many links a path may lead through, as in the kernel.
-const MAX_SYMLINKS: usize = 40;
 
 /// The directory that entries are being put into.
 #[derive(Debug)]
@@ -199,7 +197,7 @@ impl<'a> Ground<'a> {
                 SFlag::S_IFDIR => here = next,
                 SFlag::S_IFLNK => {
                     links += 1;
-                    if links > MAX_SYMLINKS {
+                    if links > MAX_LINKS {
                         return Err(Errno::ELOOP);
                     }
                     let text = readlinkat(&here, name)?;
@@ -207,7 +205,7 @@ impl<'a> Ground<'a> {
                     if text.starts_with(b"/") {
                         here = from_root()?;
                     }
-                    todo.extend(parts(text).rev().map(<[u8]>::to_vec));
+                    todo.extend(ahead(text));
                 }
                 _ => return Err(Errno::ENOTDIR),
             }
@@ -233,11 +231,6 @@ const INSIDE: ResolveFlag = ResolveFlag::RESOLVE_IN_ROOT
 
 /// How one component is opened.
 const STEP: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
-
-/// The components of a path that say something.
-pub(crate) fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."))
-}
 
 /// Gives a directory back the time that it was modified at.
 fn restore(dir: BorrowedFd<'_>, before: &FileStat) -> SysResult<()> {

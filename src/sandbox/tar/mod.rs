@@ -29,7 +29,8 @@ use crate::archive::read::Archive;
 use crate::error::{Error, Result, errno, on_one_line, warn};
 use crate::kernel::idmap::Maps;
 use crate::kernel::sys::{self, SysResult};
-use crate::sandbox::tar::ground::{Ground, parts, set_time};
+use crate::kernel::way::names;
+use crate::sandbox::tar::ground::{Ground, set_time};
 use crate::sandbox::tar::owners::Owners;
 use crate::sandbox::tar::removal::is_directory;
 
@@ -348,7 +349,7 @@ fn components(path: &[u8]) -> std::result::Result<Vec<&[u8]>, Trouble> {
     if path.is_empty() {
         return Err(bad("it has no name"));
     }
-    let parts: Vec<_> = parts(path).collect();
+    let parts: Vec<_> = names(path).collect();
     if parts.iter().any(|part| *part == b"..") {
         return Err(bad("a name leads upwards by .."));
     }

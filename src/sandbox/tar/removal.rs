@@ -9,18 +9,19 @@ use std::os::unix::ffi::OsStrExt;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::libc::dev_t;
-use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::kernel::directory::Entries;
+use crate::kernel::files::file_type;
 use crate::kernel::sys::SysResult;
 
 /// Names, by the inode of their directory.
 pub(crate) type Names = HashSet<(u64, Box<[u8]>)>;
 
 /// Whether it is a directory.
-pub(crate) const fn is_directory(status: &FileStat) -> bool {
-    status.st_mode & libc::S_IFMT == libc::S_IFDIR
+pub(crate) fn is_directory(status: &FileStat) -> bool {
+    file_type(status) == SFlag::S_IFDIR
 }
 
 /// Removes what is in a directory of this file system, but for these names and what leads to them.
