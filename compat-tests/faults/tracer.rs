@@ -39,6 +39,12 @@ pub(crate) const REPORT: RawFd = 390;
 /// How long the processes may take. Only a sandbox that hangs takes that long.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How long a parent may take to tell of its child. One that was killed meanwhile never does.
+const TELLING: Duration = Duration::from_secs(5);
+
+/// The role of a child that nobody told of.
+const OF_NOBODY: &str = "of_nobody";
+
 /// What an interrupted call returns to the kernel's own code, from `-ERESTART_RESTARTBLOCK` to `-ERESTARTSYS`.
 const RESTARTS: std::ops::RangeInclusive<i64> = -516..=-512;
 
@@ -100,8 +106,8 @@ struct Tracer {
     order: Option<(Place, Fault)>,
     hit: bool,
     traced: BTreeMap<Pid, Traced>,
-    /// Children that have stopped before their parents told of them.
-    early: Vec<Pid>,
+    /// Children that have stopped before their parents told of them, and since when.
+    early: Vec<(Pid, Instant)>,
     /// Everybody who ever was, by role.
     roles: BTreeMap<Pid, String>,
     main: Pid,
@@ -186,8 +192,9 @@ impl Tracer {
                         patient = false;
                         self.give_up();
                     }
-                    let timeout =
-                        if patient { PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX) } else { PollTimeout::NONE };
+                    let untold = self.release_untold();
+                    let timeout = if patient { Some(left) } else { None }.into_iter().chain(untold).min();
+                    let timeout = timeout.map_or(PollTimeout::NONE, |t| PollTimeout::try_from(t).unwrap_or(PollTimeout::MAX));
                     wait_for_signal(signals, timeout);
                 }
                 Ok(status) => self.handle(status),
@@ -196,6 +203,17 @@ impl Tracer {
         let status = self.status.ok_or("its end was not seen")?;
         self.say(&format!("end {status}"));
         Ok(())
+    }
+
+    /// Lets children go on whose parents were killed before they could tell of them. The result is when there will be more to do.
+    fn release_untold(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        for (pid, _) in self.early.extract_if(.., |(_, since)| now - *since >= TELLING).collect::<Vec<_>>() {
+            self.roles.insert(pid, OF_NOBODY.to_owned());
+            self.traced.insert(pid, Traced { role: OF_NOBODY.to_owned(), begun: true, ..Traced::default() });
+            self.resume(pid, None);
+        }
+        self.early.iter().map(|(_, since)| TELLING.saturating_sub(now - *since)).min()
     }
 
     /// Kills whoever is left.
@@ -232,7 +250,7 @@ impl Tracer {
             parent.children += 1;
             self.roles.insert(child, role.clone());
             self.traced.insert(child, Traced { role, begun: true, ..Traced::default() });
-            if let Some(index) = self.early.iter().position(|early| *early == child) {
+            if let Some(index) = self.early.iter().position(|(early, _)| *early == child) {
                 self.early.swap_remove(index);
                 self.resume(child, None);
             }
@@ -243,7 +261,7 @@ impl Tracer {
     /// A signal is passed on; a new child's first stop is not one.
     fn at_signal(&mut self, pid: Pid, signal: Signal) {
         if !self.traced.contains_key(&pid) {
-            self.early.push(pid);
+            self.early.push((pid, Instant::now()));
             return;
         }
         self.resume(pid, if signal == Signal::SIGSTOP { None } else { Some(signal) });
@@ -260,7 +278,7 @@ impl Tracer {
                     let line = format!("orphan {} {status}", known.get());
                     self.say(&line);
                 }
-                Entry::Vacant(unknown) => _ = unknown.insert("of_nobody".to_owned()),
+                Entry::Vacant(unknown) => _ = unknown.insert(OF_NOBODY.to_owned()),
             }
         }
         self.traced.remove(&pid);
