@@ -160,8 +160,8 @@ fn reported(point: &Point, line: &str, outcome: &Outcome, told: &Told) -> Result
     let reports = outcome.fd(ERRORS);
     let writes = point.call.name == "write" && told.code() != Some(0);
     let message = line.strip_prefix("bwrap: ").unwrap_or(line);
-    // By then the monitor has told COMMAND to go on, and waits for its end.
-    let waits = point.call.name == "poll" && point.place.role == "0" && message.starts_with("poll: ");
+    // By then the monitor has told COMMAND to go on, and waits for its end, as PID 1 does.
+    let waits = point.place.role == "0" && message.starts_with("poll: ") || message.starts_with("init wait(): ");
     if told.executed.is_some() || (writes || waits) && reports.is_empty() {
         return Ok(());
     }

@@ -56,7 +56,6 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
     row("stat", "/tmp/probe", &[], HEADER),
     row("lstat", "/tmp", &[], HINT),
     row("poll", "", &[ENOMEM], "whether somebody reads --error-fd: then no report is written once COMMAND's filters are there"),
-    row("ppoll", "", &[ENOMEM], "of PID 1, which watches the caller beside the monitor: then that alone does"),
     row("open", "/tmp/probe", &[], HEADER),
     row("open", "/", &[EACCES, ENOENT, ENOTDIR, ELOOP], "a mount point that has moved is looked for again"),
     row("openat", "/tmp/probe", &[], HEADER),

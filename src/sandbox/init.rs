@@ -103,7 +103,7 @@ impl Init {
         let this = ManuallyDrop::new(self);
         let parent = this.parent.as_ref().map(AsFd::as_fd);
         let watch = |(parent, children)| ManuallyDrop::new(Watch { parent, children });
-        let mut watch = parent.zip(children).map(watch);
+        let watch = parent.zip(children).map(watch);
         let (mut result, mut has_looked) = (1, true);
         let mut ended = if watch.is_some() { Ok(None) } else { reap(true) };
         loop {
@@ -111,13 +111,15 @@ impl Init {
                 Err(Errno::ECHILD) => return Ok(result),
                 Err(other) => return Err(other).context("init wait()"),
                 // Who has ended before that was forgotten is looked for once more.
-                Ok(None) => match watch.as_ref().map(|watch| watch.go_on(has_looked)) {
-                    Some(Ok(true)) => has_looked = !has_looked,
-                    // The end of this process is that of all others here.
-                    Some(Ok(false)) => return Ok(result),
-                    // The monitor watches as well.
-                    Some(Err(_)) | None => watch = None,
-                },
+                Ok(None) => {
+                    let lives = watch.as_ref().map(|watch| watch.go_on(has_looked));
+                    // The end of this process is that of all others here: of those as well whose
+                    // parent cannot be watched any more.
+                    if lives.transpose().context("init wait()")? == Some(false) {
+                        return Ok(result);
+                    }
+                    has_looked = !has_looked;
+                }
                 Ok(Some((pid, status))) => {
                     if pid == command
                         && let Some(code) = exit_code(status)
