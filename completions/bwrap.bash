@@ -1,7 +1,7 @@
 # bash completion for bwrap(1)
 
 # What follows each option, and the names of the capabilities and of the built-in profiles.
-# >>> from src/cli/options.rs, by BLESS=1 cargo test docs
+# >>> from src/cli/options.rs, by BLESS=1 cargo test --bin bwrap
 declare -gA _bwrap_operands=(
     [--help]=''
     [--version]=''

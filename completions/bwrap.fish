@@ -42,7 +42,7 @@ complete -c bwrap -n '__bwrap_at capability' -a '$__bwrap_capabilities'
 complete -c bwrap -n '__bwrap_at variable' -a '(set -nx)'
 complete -c bwrap -n '__bwrap_at option command' -a '(__bwrap_command)'
 
-# >>> from src/cli/options.rs, by BLESS=1 cargo test docs
+# >>> from src/cli/options.rs, by BLESS=1 cargo test --bin bwrap
 complete -c bwrap -n '__bwrap_at option' -l help -d 'Show this list'
 complete -c bwrap -n '__bwrap_at option' -l version -d 'Show the version'
 complete -c bwrap -n '__bwrap_at option' -l args -d 'Read more options from FD, each ended by a NUL byte'
@@ -151,33 +151,90 @@ complete -c bwrap -n '__bwrap_at option' -l learn-seccomp -d 'Record COMMAND\'s 
 complete -c bwrap -n '__bwrap_at option' -l explain -d 'Say what COMMAND looked for and the sandbox lacks'
 function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'
     switch $option
-        case --cap-add --cap-drop
+        case --cap-add \
+            --cap-drop
             string split ' ' 'capability'
-        case --args --userns --userns2 --pidns --sync-fd --seccomp --add-seccomp-fd \
-            --block-fd --userns-block-fd --info-fd --json-status-fd --netns --dry-run-json \
+        case --args \
+            --userns \
+            --userns2 \
+            --pidns \
+            --sync-fd \
+            --seccomp \
+            --add-seccomp-fd \
+            --block-fd \
+            --userns-block-fd \
+            --info-fd \
+            --json-status-fd \
+            --netns \
+            --dry-run-json \
             --error-fd
             string split ' ' 'fd'
-        case --bind-fd --ro-bind-fd --file --bind-data --ro-bind-data --tar
+        case --bind-fd \
+            --ro-bind-fd \
+            --file \
+            --bind-data \
+            --ro-bind-data \
+            --tar
             string split ' ' 'fd path'
-        case --chdir --lock-file --remount-ro --overlay-src --tmp-overlay --ro-overlay \
-            --proc --dev --tmpfs --mqueue --dir --seccomp-policy --mask --unix-connect \
-            --proc-pid --same --ro-same --same-try --ro-same-try --learn --learn-seccomp
+        case --chdir \
+            --lock-file \
+            --remount-ro \
+            --overlay-src \
+            --tmp-overlay \
+            --ro-overlay \
+            --proc \
+            --dev \
+            --tmpfs \
+            --mqueue \
+            --dir \
+            --seccomp-policy \
+            --mask \
+            --unix-connect \
+            --proc-pid \
+            --same \
+            --ro-same \
+            --same-try \
+            --ro-same-try \
+            --learn \
+            --learn-seccomp
             string split ' ' 'path'
-        case --bind --bind-try --dev-bind --dev-bind-try --ro-bind --ro-bind-try
+        case --bind \
+            --bind-try \
+            --dev-bind \
+            --dev-bind-try \
+            --ro-bind \
+            --ro-bind-try
             string split ' ' 'path path'
         case --overlay
             string split ' ' 'path path path'
         case --profile
             string split ' ' 'profile'
-        case --argv0 --uid --gid --hostname --exec-label --file-label --perms --size \
-            --apparmor --tcp-connect --tcp-bind --mask-glob --address-families \
-            --udp-connect --udp-bind --timeout --setup-status
+        case --argv0 \
+            --uid \
+            --gid \
+            --hostname \
+            --exec-label \
+            --file-label \
+            --perms \
+            --size \
+            --apparmor \
+            --tcp-connect \
+            --tcp-bind \
+            --mask-glob \
+            --address-families \
+            --udp-connect \
+            --udp-bind \
+            --timeout \
+            --setup-status
             string split ' ' 'text'
-        case --symlink --chmod
+        case --symlink \
+            --chmod
             string split ' ' 'text path'
-        case --rlimit --cgroup
+        case --rlimit \
+            --cgroup
             string split ' ' 'text text'
-        case --uid-map --gid-map
+        case --uid-map \
+            --gid-map
             string split ' ' 'text text text'
         case --unsetenv
             string split ' ' 'variable'

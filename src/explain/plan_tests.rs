@@ -1,5 +1,5 @@
 //! What `--dry-run` shows of each option, held to `plan-snapshots.txt`. `BLESS=1 cargo test --bin
-//! bwrap dry_run` rewrites it.
+//! bwrap` rewrites it.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what is wrong by failing")]
 
 use std::ffi::CString;
@@ -131,7 +131,11 @@ fn dry_run_shows_every_option() {
     let mut text = String::new();
     for line in LINES.iter().map(|line| (*line).to_owned()).chain(options) {
         let shown = shown(&line);
-        assert!(!shown.starts_with("refused"), "{shown}");
+        assert!(
+            !shown.starts_with("refused"),
+            "{shown}if it needs other values or options, give it a line in WORDS, in {}",
+            file!()
+        );
         _ = write!(text, "$ bwrap --dry-run {line} sh -c 'echo hi'\n{shown}\n");
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/explain/plan-snapshots.txt");
@@ -139,10 +143,10 @@ fn dry_run_shows_every_option() {
         std::fs::write(&path, &text).expect("it can be written");
     }
     let expected = std::fs::read_to_string(&path).expect("it is there");
-    let differs = text.lines().zip(expected.lines()).find(|(shown, expected)| shown != expected);
+    let differs = text.lines().zip(expected.lines().chain([""])).find(|(now, then)| now != then);
     assert!(
         text == expected,
-        "{differs:?}: look, and run `BLESS=1 cargo test --bin bwrap dry_run` if it is meant"
+        "(now, in plan-snapshots.txt): {differs:?}. If it is meant, run `BLESS=1 cargo test --bin bwrap`"
     );
 }
 
