@@ -296,6 +296,28 @@ fn usage_fits_a_terminal() {
 }
 
 #[test]
+fn usage_is_grouped_and_ends_with_the_version() {
+    let usage = String::from_utf8(usage(c"bwrap")).expect("only text");
+    let titles: Vec<_> = usage.lines().skip(1).filter_map(|line| line.strip_suffix(':')).collect();
+    assert_eq!(titles, Section::ALL.map(|(_, title)| title));
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(usage.ends_with(&format!("\n\nSee bwrap(1). This is bleb {version}.\n")), "{usage}");
+}
+
+#[test]
+fn pages_name_the_version() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let version = env!("CARGO_PKG_VERSION");
+    for (page, line) in [
+        ("man/bwrap.1", format!(".Os bleb {version}\n")),
+        ("CHANGELOG.md", format!("\n## [{version}]")),
+    ] {
+        let text = fs::read_to_string(top.join(page)).expect(page);
+        assert!(text.contains(&line), "{page} has no line {line:?}");
+    }
+}
+
+#[test]
 fn every_option_is_explained() {
     for row in OPTIONS {
         let sentence = row.help.trim();

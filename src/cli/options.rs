@@ -64,22 +64,18 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    /// Every section, in order.
-    #[cfg(test)]
+    /// Every section with its title, in order.
     pub(crate) const ALL: [(Self, &'static str); 8] = [
         (Self::General, "General"),
-        (Self::Namespaces, "Namespaces and ids"),
+        (Self::Namespaces, "Namespaces and IDs"),
         (Self::Environment, "Environment"),
         (Self::Filesystem, "File system"),
         (Self::Privileges, "Privileges"),
-        (Self::Monitoring, "Watching the sandbox"),
+        (Self::Monitoring, "Monitoring"),
         (Self::Lifecycle, "Processes"),
-        (Self::Beyond, BEYOND),
+        (Self::Beyond, "Beyond bubblewrap"),
     ];
 }
-
-/// What the part is called that bubblewrap does not have.
-const BEYOND: &str = "Beyond bubblewrap";
 
 /// Where an option may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,19 +157,22 @@ pub(crate) fn find(name: &OsStr) -> Option<&'static Row> {
     OPTIONS.iter().find(|row| name == row.name)
 }
 
+/// The version of this program, as the last line of `--help` and the man page's footer show it.
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The usage: what `--help` prints on stdout and a missing command on stderr.
 pub(crate) fn usage(program: &CStr) -> Vec<u8> {
     let mut text = b"usage: ".to_vec();
     text.extend_from_slice(program.to_bytes());
     text.extend_from_slice(b" [OPTIONS...] [--] COMMAND [ARGS...]\n\n");
-    let mut section = Section::General;
-    for row in OPTIONS {
-        if row.section != section && row.section == Section::Beyond {
-            text.extend_from_slice(format!("\n{BEYOND}:\n").as_bytes());
+    for (section, title) in Section::ALL {
+        text.extend_from_slice(format!("{title}:\n").as_bytes());
+        for row in OPTIONS.iter().filter(|row| row.section == section) {
+            text.extend_from_slice(format!("    {:<28} {}\n", row.synopsis(), row.help).as_bytes());
         }
-        section = row.section;
-        text.extend_from_slice(format!("    {:<28} {}\n", row.synopsis(), row.help).as_bytes());
+        text.push(b'\n');
     }
+    text.extend_from_slice(format!("See bwrap(1). This is bleb {OWN_VERSION}.\n").as_bytes());
     text
 }
 
@@ -274,159 +273,167 @@ macro_rules! row {
 /// Every option, in the order of `--help`.
 #[rustfmt::skip] // A row is what it says in as few lines as it takes.
 pub(crate) const OPTIONS: &[Row] = &[
-    row!(General, CommandLine, "--help", [], "Show this list",
-        "The list goes to standard output and the exit status is 0.",
+    row!(General, CommandLine, "--help", [], "Show this help",
+        "The help goes to standard output, and the exit status is 0.",
         |p, _| { p.request(Request::Help); Ok(()) }),
-    row!(General, CommandLine, "--version", [], "Show the version",
-        "It is the version of bubblewrap whose behaviour this is, and nothing else: build systems \
-         read it.",
+    row!(General, CommandLine, "--version", [],
+        "Show the version of bubblewrap that this implements",
+        "The output is the version of bubblewrap whose behaviour bleb implements and nothing \
+         else, because build systems parse it. The last line of --help gives bleb's own version.",
         |p, _| { p.request(Request::Version); Ok(()) }),
-    row!(General, "--args", [FD], "Read more options from FD, each ended by a NUL byte",
-        "The options are used at this point of the command line. A final NUL byte may be missing. \
-         --args cannot stand in such a file, but may be repeated on the command line. Words after \
-         the options are ignored: COMMAND always comes from the command line.",
+    row!(General, "--args", [FD], "Read more options from FD, separated by NUL bytes",
+        "The options apply at this point of the command line. A trailing NUL byte is optional. \
+         --args cannot be used in such a file, but can be repeated on the command line. Words \
+         after the options are ignored: COMMAND always comes from the command line.",
         |p, v| { let fd = v.fd()?; p.args_from(fd) }),
-    row!(Environment, "--argv0", [("VALUE", Kind::Text)], "Start COMMAND with VALUE as its argv[0]",
-        "Without it COMMAND's own name is used. It may be given once.",
+    row!(Environment, "--argv0", [("VALUE", Kind::Text)], "Use VALUE as COMMAND's argv[0]",
+        "The default is COMMAND's own name. This option can be given only once.",
         |p, v| match p.config.argv0.replace(v.text()) {
             None => Ok(()),
             Some(_) => Err(Error::new("--argv0 used multiple times")),
         }),
-    row!(General, "--level-prefix", [], "Begin diagnostics with their syslog level, like <3>",
-        "Errors begin with <3> and warnings with <4>, from this option on. A logger such as \
-         systemd-cat(1) understands that.",
+    row!(General, "--level-prefix", [], "Prefix messages with their syslog level, such as <3>",
+        "From this option on, errors begin with <3> and warnings with <4>. Loggers such as \
+         systemd-cat(1) understand these prefixes.",
         |_, _| { crate::error::use_level_prefix(); Ok(()) }),
-    row!(Namespaces, "--unshare-all", [], "Make every namespace new that can be",
-        "The same as --unshare-user-try --unshare-ipc --unshare-pid --unshare-net --unshare-uts \
+    row!(Namespaces, "--unshare-all", [], "Unshare every namespace that can be unshared",
+        "Equivalent to --unshare-user-try --unshare-ipc --unshare-pid --unshare-net --unshare-uts \
          --unshare-cgroup-try.",
         |p, _| { unshare_all(p); Ok(()) }),
     row!(Namespaces, "--share-net", [], "Keep the caller's network namespace after --unshare-all",
-        "It takes back an earlier --unshare-all or --unshare-net; every other namespace stays as \
-         it is.",
+        "Reverses the effect of an earlier --unshare-all or --unshare-net on the network \
+         namespace. Other namespaces are not affected.",
         |p, _| { p.config.namespaces.net = Want::No; Ok(()) }),
-    row!(Namespaces, "--unshare-user", [], "Make a new user namespace (implied for ordinary users)",
-        "An ordinary user always gets one, unless --userns names another: nothing of the set-up is \
-         allowed without.",
+    row!(Namespaces, "--unshare-user", [],
+        "Create a new user namespace (implied for ordinary users)",
+        "An ordinary user always gets one, unless --userns names another, because the set-up is \
+         not permitted without it.",
         |p, _| { p.config.namespaces.user = Want::Yes; Ok(()) }),
     row!(Namespaces, "--unshare-user-try", [],
-        "Make a new user namespace if the kernel offers them",
-        "Where user namespaces are switched off, root goes on without one.",
+        "Create a new user namespace if the kernel supports it",
+        "If user namespaces are disabled, root continues without one.",
         |p, _| {
             if p.config.namespaces.user == Want::No { p.config.namespaces.user = Want::Try; }
             Ok(())
         }),
-    row!(Namespaces, "--unshare-ipc", [], "Make a new ipc namespace",
-        "System V IPC and POSIX message queues are the sandbox's own.",
+    row!(Namespaces, "--unshare-ipc", [], "Create a new IPC namespace",
+        "The sandbox has its own System V IPC objects and POSIX message queues.",
         |p, _| { p.config.namespaces.ipc = Want::Yes; Ok(()) }),
-    row!(Namespaces, "--unshare-pid", [], "Make a new pid namespace",
-        "Processes outside cannot be seen or signalled. PID 1 is a small process of bwrap's own \
-         that reaps, unless --as-pid-1 is given.",
+    row!(Namespaces, "--unshare-pid", [], "Create a new PID namespace",
+        "COMMAND cannot see processes outside. It can signal only those in bwrap's own process \
+         group, and none with --new-session. PID 1 is a small process of bwrap's own that reaps \
+         orphans, unless --as-pid-1 is given. Add --proc: a /proc bound from the host still shows \
+         the host's processes.",
         |p, _| { p.config.namespaces.pid = Want::Yes; Ok(()) }),
-    row!(Namespaces, "--unshare-net", [], "Make a new network namespace with nothing but loopback",
-        "The loopback interface is up and has its addresses.",
+    row!(Namespaces, "--unshare-net", [],
+        "Create a new network namespace with only a loopback interface",
+        "The loopback interface is up and has its usual addresses.",
         |p, _| { p.config.namespaces.net = Want::Yes; Ok(()) }),
-    row!(Namespaces, "--unshare-uts", [], "Make a new uts namespace",
-        "The host name is the sandbox's own, see --hostname.",
+    row!(Namespaces, "--unshare-uts", [], "Create a new UTS namespace",
+        "The sandbox has its own host name; see --hostname.",
         |p, _| { p.config.namespaces.uts = Want::Yes; Ok(()) }),
-    row!(Namespaces, "--unshare-cgroup", [], "Make a new cgroup namespace",
-        "It is an error if the kernel has none.",
+    row!(Namespaces, "--unshare-cgroup", [], "Create a new cgroup namespace",
+        "Fails if the kernel does not support cgroup namespaces.",
         |p, _| { p.config.namespaces.cgroup = Want::Yes; Ok(()) }),
     row!(Namespaces, "--unshare-cgroup-try", [],
-        "Make a new cgroup namespace if the kernel has them",
+        "Create a new cgroup namespace if the kernel supports it",
         "",
         |p, _| {
             if p.config.namespaces.cgroup == Want::No { p.config.namespaces.cgroup = Want::Try; }
             Ok(())
         }),
-    row!(Namespaces, "--userns", [FD], "Join the user namespace FD instead of making one",
-        "FD is an open /proc/PID/ns/user. Not together with --unshare-user.",
+    row!(Namespaces, "--userns", [FD], "Join user namespace FD instead of creating one",
+        "FD is an open /proc/PID/ns/user. Cannot be combined with --unshare-user.",
         |p, v| v.last_wins(&mut p.config.fds.userns, Values::fd)),
-    row!(Namespaces, "--userns2", [FD], "Move on to the user namespace FD once the set-up is done",
-        "FD has to be a descendant of the one that was joined or made. COMMAND runs in it.",
+    row!(Namespaces, "--userns2", [FD], "Switch to user namespace FD before running COMMAND",
+        "The switch comes after the set-up. FD must be a descendant of the user namespace that \
+         bwrap joined or created.",
         |p, v| v.last_wins(&mut p.config.fds.userns2, Values::fd)),
-    row!(Namespaces, "--disable-userns", [], "Let nothing in the sandbox make user namespaces",
-        "The limit of the sandbox's user namespace is set to 1 and used up by one more, in which \
-         COMMAND runs. Needs --unshare-user. Not together with --userns-block-fd.",
+    row!(Namespaces, "--disable-userns", [],
+        "Prevent the creation of user namespaces in the sandbox",
+        "bwrap limits the sandbox's user namespace to one nested namespace and uses that one up: \
+         COMMAND runs in it. Requires --unshare-user. Cannot be combined with --userns-block-fd.",
         |p, _| { p.config.switches.disable_userns = true; Ok(()) }),
     row!(Namespaces, "--assert-userns-disabled", [],
-        "Stop if user namespaces can still be made in the sandbox",
-        "It is found out by trying. For use with --userns, where --disable-userns cannot be given.",
+        "Fail if user namespaces can still be created in the sandbox",
+        "bwrap checks by trying to create one. Use this with --userns, where --disable-userns is \
+         not allowed.",
         |p, _| { p.config.switches.assert_userns_disabled = true; Ok(()) }),
-    row!(Namespaces, "--pidns", [FD], "Join the pid namespace FD",
-        "FD is an open /proc/PID/ns/pid. With --unshare-pid the new pid namespace is a child of \
+    row!(Namespaces, "--pidns", [FD], "Join PID namespace FD",
+        "FD is an open /proc/PID/ns/pid. With --unshare-pid the new PID namespace is a child of \
          it.",
         |p, v| v.last_wins(&mut p.config.fds.pidns, Values::fd)),
-    row!(Namespaces, "--uid", [("UID", Kind::Text)], "Be UID in the sandbox",
-        "Needs a user namespace of the sandbox's own, unless it is the real user id.",
+    row!(Namespaces, "--uid", [("UID", Kind::Text)], "Run COMMAND as user ID UID",
+        "Requires a new user namespace, unless UID is the caller's real user ID.",
         |p, v| v.last_wins(&mut p.config.uid, |v| v.id("uid"))),
-    row!(Namespaces, "--gid", [("GID", Kind::Text)], "Be GID in the sandbox",
-        "Needs a user namespace of the sandbox's own, unless it is the real group id.",
+    row!(Namespaces, "--gid", [("GID", Kind::Text)], "Run COMMAND with group ID GID",
+        "Requires a new user namespace, unless GID is the caller's real group ID.",
         |p, v| v.last_wins(&mut p.config.gid, |v| v.id("gid"))),
-    row!(Namespaces, "--hostname", [("NAME", Kind::Text)], "Call the sandbox's host NAME",
-        "Needs --unshare-uts.",
+    row!(Namespaces, "--hostname", [("NAME", Kind::Text)], "Set the sandbox's host name to NAME",
+        "Requires --unshare-uts.",
         |p, v| v.last_wins(&mut p.config.hostname, |v| Ok(v.text()))),
-    row!(Environment, "--chdir", [("DIR", Kind::Dest)], "Start COMMAND in DIR",
-        "Without it COMMAND starts in the caller's working directory if the sandbox has it, else \
-         in $HOME, else in /. PWD is set to it.",
+    row!(Environment, "--chdir", [("DIR", Kind::Dest)], "Run COMMAND in directory DIR",
+        "By default COMMAND starts in the caller's working directory if it exists in the sandbox, \
+         otherwise in $HOME, otherwise in /. PWD is set accordingly.",
         |p, v| v.last_wins(&mut p.config.chdir, Values::path)),
-    row!(Environment, "--clearenv", [], "Remove every environment variable",
-        "PWD is set all the same. Later --setenv options apply.",
+    row!(Environment, "--clearenv", [], "Remove all environment variables",
+        "PWD is still set. Later --setenv options apply.",
         |p, _| { p.config.environment.push(EnvEdit::Clear); Ok(()) }),
     row!(Environment, "--setenv", [("VAR", Kind::Variable), ("VALUE", Kind::Text)],
-        "Set an environment variable",
-        "A PATH that is set here also decides where COMMAND is found.",
+        "Set environment variable VAR to VALUE",
+        "A PATH set here also determines where bwrap looks for COMMAND.",
         |p, v| p.set_variable(v)),
-    row!(Environment, "--unsetenv", [("VAR", Kind::Variable)], "Remove an environment variable",
+    row!(Environment, "--unsetenv", [("VAR", Kind::Variable)], "Remove environment variable VAR",
         "",
         |p, v| p.unset_variable(v)),
-    row!(Lifecycle, "--lock-file", [DEST], "Hold a read lock on DEST while the sandbox lives",
-        "The lock is a record lock (see fcntl(2)) on a file inside the sandbox, held by its PID 1. \
-         It may be repeated. Not together with --as-pid-1.",
+    row!(Lifecycle, "--lock-file", [DEST], "Hold a read lock on DEST while the sandbox runs",
+        "The lock is a record lock (see fcntl(2)) on a file inside the sandbox, held by the \
+         sandbox's PID 1. Can be repeated. Cannot be combined with --as-pid-1.",
         |p, v| { let dest = v.path()?; p.config.lock_files.push(dest); Ok(()) }),
-    row!(Lifecycle, "--sync-fd", [FD], "Keep FD open while the sandbox lives",
-        "It is held by the sandbox's PID 1 and not open in COMMAND, unless --as-pid-1 is given. It \
-         may be repeated.",
+    row!(Lifecycle, "--sync-fd", [FD], "Keep FD open while the sandbox runs",
+        "The sandbox's PID 1 holds FD. COMMAND does not inherit it, unless --as-pid-1 is given. \
+         Can be repeated.",
         |p, v| { let fd = v.fd()?; p.config.fds.sync.push(fd); Ok(()) }),
-    row!(Filesystem, "--bind", [SRC, DEST], "Show the host's SRC at DEST, writable",
-        "The mount is recursive, and so are its flags: nosuid and nodev are added to every mount \
-         below SRC, none is taken away.",
+    row!(Filesystem, "--bind", [SRC, DEST], "Bind mount the host's SRC at DEST, writable",
+        "The mount is recursive. bwrap adds nosuid and nodev to every mount below SRC and removes \
+         no flags. Because of nodev, device nodes such as /dev/null cannot be opened: use --dev or \
+         --dev-bind for them.",
         |p, v| bind(p, v, Access::ReadWrite, Devices::Refused, Missing::Fatal)),
-    row!(Filesystem, "--bind-try", [SRC, DEST], "Like --bind, but nothing if SRC does not exist",
+    row!(Filesystem, "--bind-try", [SRC, DEST], "Like --bind, but ignore a missing SRC",
         "",
         |p, v| bind(p, v, Access::ReadWrite, Devices::Refused, Missing::Skip )),
-    row!(Filesystem, "--dev-bind", [SRC, DEST], "Like --bind, with access to device nodes",
+    row!(Filesystem, "--dev-bind", [SRC, DEST], "Like --bind, but allow access to device nodes",
         "",
         |p, v| bind(p, v, Access::ReadWrite, Devices::Allowed, Missing::Fatal )),
-    row!(Filesystem, "--dev-bind-try", [SRC, DEST],
-        "Like --dev-bind, but nothing if SRC does not exist",
+    row!(Filesystem, "--dev-bind-try", [SRC, DEST], "Like --dev-bind, but ignore a missing SRC",
         "",
         |p, v| bind(p, v, Access::ReadWrite, Devices::Allowed, Missing::Skip )),
-    row!(Filesystem, "--ro-bind", [SRC, DEST], "Show the host's SRC at DEST, read-only",
-        "Every mount below SRC is read-only too.",
+    row!(Filesystem, "--ro-bind", [SRC, DEST], "Bind mount the host's SRC at DEST, read-only",
+        "Like --bind, but every mount below SRC is read-only too.",
         |p, v| bind(p, v, Access::ReadOnly, Devices::Refused, Missing::Fatal)),
-    row!(Filesystem, "--ro-bind-try", [SRC, DEST],
-        "Like --ro-bind, but nothing if SRC does not exist",
+    row!(Filesystem, "--ro-bind-try", [SRC, DEST], "Like --ro-bind, but ignore a missing SRC",
         "",
         |p, v| bind(p, v, Access::ReadOnly, Devices::Refused, Missing::Skip )),
     row!(Filesystem, "--bind-fd", [FD, DEST],
-        "Show the open file or directory FD at DEST, writable",
-        "What is mounted is checked to be the very file that FD is, so that a path swapped in \
-         between is an error. An O_PATH fd will do.",
+        "Bind mount the open file or directory FD at DEST, writable",
+        "bwrap checks that it has mounted the very file that FD refers to, and fails if the path \
+         was swapped in between. An O_PATH fd is sufficient.",
         |p, v| bind_fd(p, v, Access::ReadWrite)),
     row!(Filesystem, "--ro-bind-fd", [FD, DEST],
-        "Show the open file or directory FD at DEST, read-only",
+        "Bind mount the open file or directory FD at DEST, read-only",
         "Otherwise like --bind-fd.",
         |p, v| bind_fd(p, v, Access::ReadOnly)),
     row!(Filesystem, "--remount-ro", [DEST], "Make the mount at DEST read-only",
-        "DEST has to be a mount point. Mounts below it keep their flags.",
+        "DEST must be a mount point. Mounts below it keep their flags.",
         |p, v| { let dest = v.path()?; p.push(Op::RemountRo(dest)); Ok(()) }),
-    row!(Filesystem, "--overlay-src", [SRC], "Add SRC as a layer of the overlay that follows",
-        "The first one is the lowest. Only another --overlay-src or an overlay option may follow.",
+    row!(Filesystem, "--overlay-src", [SRC], "Add SRC as a layer of the next overlay",
+        "The first layer is the lowest. Only another --overlay-src or an overlay option can \
+         follow.",
         Layer, |p, v| { let layer = v.path()?; p.layers.push(layer); Ok(()) }),
     row!(Filesystem, "--overlay", [("RWSRC", Kind::HostPath), ("WORKDIR", Kind::HostPath), DEST],
-        "Mount an overlay whose changes go to RWSRC",
-        "RWSRC is the topmost layer. WORKDIR is an empty directory on the same file system. Needs \
-         at least one --overlay-src and Linux 5.11 for ordinary users.",
+        "Mount an overlay that writes changes to RWSRC",
+        "RWSRC is the topmost layer. WORKDIR is an empty directory on the same file system. \
+         Requires at least one --overlay-src and, for ordinary users, Linux 5.11.",
         |p, v| {
             let layers = p.take_layers(v, 1)?;
             let upper = Upper::Host { rwsrc: v.path()?, workdir: v.path()? };
@@ -435,46 +442,48 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(Filesystem, "--tmp-overlay", [DEST],
-        "Mount an overlay whose changes go to memory and are lost",
-        "Needs at least one --overlay-src.",
+        "Mount an overlay whose changes stay in memory and are lost",
+        "Requires at least one --overlay-src.",
         |p, v| {
             let layers = p.take_layers(v, 1)?;
             let dest = v.path()?;
             p.push_overlay(Upper::Tmp, layers, dest);
             Ok(())
         }),
-    row!(Filesystem, "--ro-overlay", [DEST], "Mount an overlay read-only",
-        "Needs at least two --overlay-src.",
+    row!(Filesystem, "--ro-overlay", [DEST], "Mount a read-only overlay",
+        "Requires at least two --overlay-src options.",
         |p, v| {
             let layers = p.take_layers(v, 2)?;
             let dest = v.path()?;
             p.push_overlay(Upper::None, layers, dest);
             Ok(())
         }),
-    row!(Privileges, "--exec-label", [("LABEL", Kind::Text)], "Run COMMAND with this SELinux label",
-        "An error without SELinux, and if the policy does not know LABEL. no_new_privs is set, so \
-         the policy has to allow nnp_transition to it; where COMMAND is on a nosuid mount, as all \
-         binds are, nosuid_transition as well.",
+    row!(Privileges, "--exec-label", [("LABEL", Kind::Text)],
+        "Run COMMAND with SELinux label LABEL",
+        "Fails without SELinux, or if the policy does not know LABEL. Because no_new_privs is \
+         set, the policy must allow nnp_transition to LABEL. If COMMAND is on a nosuid mount, as \
+         all binds are, it must allow nosuid_transition as well.",
         |p, v| v.last_wins(&mut p.config.exec_label, label)),
-    row!(Privileges, "--file-label", [("LABEL", Kind::Text)],
-        "Give files that are made this SELinux label",
-        "All that --dir, --file, --symlink, --bind-data and the mount points make, and all there \
-         is on a tmpfs. An error without SELinux, and if the policy does not know LABEL.",
+    row!(Privileges, "--file-label", [("LABEL", Kind::Text)], "Give new files SELinux label LABEL",
+        "Applies to everything that --dir, --file, --symlink and --bind-data create, to mount \
+         points, and to every file on a tmpfs. Fails without SELinux, or if the policy does not \
+         know LABEL.",
         |p, v| v.last_wins(&mut p.config.file_label, label)),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
-        "A new one with --unshare-pid or --pidns, else the host's. Of its parts that steer the \
-         kernel, sys, sysrq-trigger, irq and bus are read-only if they themselves could be written \
-         to. If it is root who calls, the files in them are root's, whatever the user namespace: \
-         they are read-only too, and so are acpi, asound, driver, dynamic_debug, fs and scsi, \
-         unless COMMAND has CAP_SYS_ADMIN over the sandbox's mounts and could make them writable \
-         again.",
+        "With --unshare-pid or --pidns this is a new procfs, otherwise it is the host's. The \
+         parts that control the kernel, sys, sysrq-trigger, irq and bus, become read-only if they \
+         would be writable themselves. If root calls, the files in them belong to root whatever \
+         the user namespace. They are then read-only too, and so are acpi, asound, driver, \
+         dynamic_debug, fs and scsi, unless COMMAND has CAP_SYS_ADMIN over the sandbox's mounts \
+         and could make them writable again.",
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
     row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
-        "The nodes null, zero, full, random, urandom and tty are the host's; pts is new; shm is an \
-         empty directory. There is a console if standard output is a terminal.",
+        "The nodes null, zero, full, random, urandom and tty are the host's. pts is a new \
+         instance, and shm is an empty directory. If standard output is a terminal, there is also \
+         a console.",
         |p, v| { let dest = v.path()?; p.push(Op::Dev(dest)); Ok(()) }),
     row!(Filesystem, "--tmpfs", [DEST], "Mount an empty tmpfs at DEST",
-        "Its mode is 0755 or that of a --perms before it, its size that of a --size before it.",
+        "The mode is 0755 unless --perms precedes it. A preceding --size limits its size.",
         |p, v| {
             let dest = v.path()?;
             let (perms, size, extra) = (p.take_perms(0o755), p.take_size(), p.take_extra());
@@ -482,10 +491,10 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(Filesystem, "--mqueue", [DEST], "Mount the POSIX message queues at DEST",
-        "See mq_overview(7). An ordinary user needs --unshare-ipc.",
+        "See mq_overview(7). Ordinary users need --unshare-ipc.",
         |p, v| { let dest = v.path()?; p.push(Op::Mqueue(dest)); Ok(()) }),
-    row!(Filesystem, "--dir", [DEST], "Make a directory at DEST",
-        "Its mode is 0755 or that of a --perms before it. One that exists is left as it is.",
+    row!(Filesystem, "--dir", [DEST], "Create a directory at DEST",
+        "The mode is 0755 unless --perms precedes it. An existing directory is left unchanged.",
         |p, v| {
             let dest = v.path()?;
             let perms = p.take_perms(0o755);
@@ -493,7 +502,7 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(Filesystem, "--file", [FD, DEST], "Copy FD to a file at DEST",
-        "Its mode is 0666 or that of a --perms before it. FD is read to its end and closed.",
+        "The mode is 0666 unless --perms precedes it. FD is read to its end and closed.",
         |p, v| {
             let fd = v.fd()?;
             let dest = v.path()?;
@@ -501,16 +510,16 @@ pub(crate) const OPTIONS: &[Row] = &[
             p.push(Op::File { fd, dest, perms });
             Ok(())
         }),
-    row!(Filesystem, "--bind-data", [FD, DEST], "Copy FD to a file in memory and bind it at DEST",
-        "Its mode is 0600 or that of a --perms before it. The file itself is nowhere else to be \
-         found.",
+    row!(Filesystem, "--bind-data", [FD, DEST],
+        "Copy FD to a file in memory and bind mount it at DEST",
+        "The mode is 0600 unless --perms precedes it. The file has no other path.",
         |p, v| bind_data(p, v, Access::ReadWrite)),
-    row!(Filesystem, "--ro-bind-data", [FD, DEST], "Like --bind-data, read-only",
+    row!(Filesystem, "--ro-bind-data", [FD, DEST], "Like --bind-data, but read-only",
         "",
         |p, v| bind_data(p, v, Access::ReadOnly)),
     row!(Filesystem, "--symlink", [("SRC", Kind::Text), DEST],
-        "Make a symbolic link at DEST with the text SRC",
-        "One that exists with the same text is fine.",
+        "Create a symbolic link at DEST that points to SRC",
+        "An existing link with the same target is accepted.",
         |p, v| {
             let target = v.path()?;
             let dest = v.path()?;
@@ -518,369 +527,387 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(Privileges, "--seccomp", [FD], "Install the seccomp program read from FD",
-        "A classic BPF program as the kernel takes it, at most 4096 instructions. It is installed \
-         last, in COMMAND and in PID 1.",
+        "FD contains a classic BPF program in the kernel's format, with at most 4096 \
+         instructions. It is installed last, and applies to COMMAND and PID 1.",
         |p, v| p.seccomp(v)),
-    row!(Privileges, "--add-seccomp-fd", [FD], "Like --seccomp, and repeatable",
-        "Programs are installed in the order given: a later one is run first, and the strictest \
-         answer counts. Not together with --seccomp.",
+    row!(Privileges, "--add-seccomp-fd", [FD], "Like --seccomp, but can be repeated",
+        "Programs are installed in the given order. The kernel runs later ones first, and the \
+         strictest result applies. Cannot be combined with --seccomp.",
         |p, v| p.add_seccomp(v)),
-    row!(Monitoring, "--block-fd", [FD], "Wait for FD to be readable before COMMAND starts",
-        "One byte is read, or the end of the file.",
+    row!(Monitoring, "--block-fd", [FD], "Wait until FD is readable before running COMMAND",
+        "bwrap reads one byte, or the end of the file.",
         |p, v| v.last_wins(&mut p.config.fds.block, Values::fd)),
-    row!(Monitoring, "--userns-block-fd", [FD], "Wait for FD while someone else writes the id maps",
-        "For newuidmap(1) and newgidmap(1): read the child's pid from --info-fd, write the maps, \
-         then write a byte to FD. Needs --unshare-user and --info-fd.",
+    row!(Monitoring, "--userns-block-fd", [FD],
+        "Wait for FD while another process writes the ID maps",
+        "Intended for newuidmap(1) and newgidmap(1): read the child's PID from --info-fd, write \
+         the maps, then write a byte to FD. Requires --unshare-user and --info-fd.",
         |p, v| v.last_wins(&mut p.config.fds.userns_block, Values::fd)),
-    row!(Monitoring, "--info-fd", [FD], "Write the sandbox's pid and namespaces to FD",
-        "One JSON object with child-pid and the inode numbers of the new namespaces; then FD is \
-         closed.",
+    row!(Monitoring, "--info-fd", [FD], "Write the sandbox's PID and namespaces to FD as JSON",
+        "Writes one JSON object with child-pid and the inode numbers of the new namespaces, then \
+         closes FD; see STATUS DOCUMENTS below.",
         |p, v| v.last_wins(&mut p.config.fds.info, Values::fd)),
-    row!(Monitoring, "--json-status-fd", [FD], "Write what happens to the sandbox to FD",
-        "One JSON object a line: first child-pid and namespaces; at the end exit-code, if COMMAND \
-         was executed at all.",
+    row!(Monitoring, "--json-status-fd", [FD], "Write the sandbox's status to FD as JSON",
+        "Writes one JSON object per line: first child-pid and the namespaces and, at the end, \
+         exit-code if COMMAND was executed; see STATUS DOCUMENTS below.",
         |p, v| v.last_wins(&mut p.config.fds.json_status, Values::fd)),
     row!(Lifecycle, "--new-session", [], "Start a new terminal session",
-        "COMMAND has no controlling terminal and so cannot push input into the caller's \
-         (CVE-2017-5226). Use it, or refuse TIOCSTI by seccomp.",
+        "COMMAND has no controlling terminal, so it cannot push input into the caller's terminal \
+         (CVE-2017-5226). Use this option, or refuse TIOCSTI with a seccomp filter.",
         |p, _| { p.config.switches.new_session = true; Ok(()) }),
     row!(Lifecycle, "--die-with-parent", [], "Kill COMMAND when bwrap or its parent dies",
-        "By SIGKILL. The parent is the process that has started bwrap, whichever of its threads did, \
-         and whatever it executes later; in bubblewrap it is the thread. (Where pidfd_open(2) is \
-         refused, or the parent is in another pid namespace, it is the thread here too.) What \
-         COMMAND has started dies with it if it is in a pid namespace of its own (--unshare-pid), \
-         then also while bwrap is stopped, and may live on without. Without one, or with \
-         --as-pid-1, so does a COMMAND that resets its parent-death signal when bwrap is killed; the \
-         kernel resets it where --exec-label or --apparmor change its label. A parent that dies \
-         before bwrap has begun to run cannot be noticed.",
+        "The signal is SIGKILL. The parent is the process that started bwrap, whichever of its \
+         threads did so and whatever program it executes later. In bubblewrap it is the thread, \
+         and here too if pidfd_open(2) is refused or the parent is in another PID namespace. With \
+         --unshare-pid, everything that COMMAND has started dies with it, even while bwrap is \
+         stopped; without, it can survive. Without --unshare-pid, or with --as-pid-1, COMMAND \
+         itself survives a killed bwrap if it resets its parent-death signal. The kernel resets \
+         that signal when --exec-label or --apparmor changes COMMAND's label. bwrap cannot notice \
+         a parent that dies before bwrap begins to run.",
         |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
-    row!(Lifecycle, "--as-pid-1", [], "Run COMMAND itself as PID 1",
-        "It has to reap orphans and gets the special treatment of signals of pid_namespaces(7). \
-         Needs --unshare-pid.",
+    row!(Lifecycle, "--as-pid-1", [], "Run COMMAND as PID 1",
+        "COMMAND must reap orphans, and signals to it are treated as pid_namespaces(7) describes \
+         for PID 1. Requires --unshare-pid.",
         |p, _| { p.config.switches.as_pid_1 = true; Ok(()) }),
     row!(Privileges, "--cap-add", [("CAP", Kind::Capability)],
         "Give COMMAND the capability CAP, or ALL",
-        "In a new user namespace it counts only for what belongs to that namespace. Names in any \
-         case, or numbers; in order with --cap-drop.",
+        "In a new user namespace a capability applies only to resources of that namespace. CAP is \
+         a name in any case, or a number. --cap-add and --cap-drop are applied in order.",
         |p, v| { let edit = CapEdit::add(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Privileges, "--cap-drop", [("CAP", Kind::Capability)],
         "Take the capability CAP, or ALL, from COMMAND",
-        "Without these options root without a user namespace keeps what it has, and everybody else \
+        "By default root without a user namespace keeps its capabilities, and everybody else \
          starts with none.",
         |p, v| { let edit = CapEdit::drop(v.text())?; p.edit_caps(edit); Ok(()) }),
-    row!(Filesystem, "--perms", [OCTAL], "Set the mode for the next file-making option",
-        "At most 07777. It serves --dir, --tmpfs, --file, --bind-data and --ro-bind-data.",
+    row!(Filesystem, "--perms", [OCTAL], "Set the mode for the next option that creates a file",
+        "OCTAL is at most 07777. Applies to --dir, --tmpfs, --file, --bind-data and \
+         --ro-bind-data, and to the first --tar of a destination.",
         Perms, |p, v| p.set_perms(v)),
-    row!(Filesystem, "--size", [("BYTES", Kind::Text)], "Set the size limit of the next --tmpfs",
-        "Hexadecimal after 0x, octal after 0. For --tmpfs both --size and --perms may be given, in \
-         either order.",
+    row!(Filesystem, "--size", [("BYTES", Kind::Text)],
+        "Set the size limit of the next --tmpfs or --tar",
+        "BYTES is hexadecimal after 0x and octal after 0. --size and --perms can both be given, \
+         in either order.",
         Size, |p, v| p.set_size(v)),
     row!(Filesystem, "--chmod", [OCTAL, ("PATH", Kind::Dest)],
         "Change the mode of PATH in the sandbox",
-        "PATH has to exist.",
+        "PATH must exist.",
         |p, v| {
             let perms = v.octal()?;
             let path = v.path()?;
             p.push(Op::Chmod { perms, path });
             Ok(())
         }),
-    row!(General, "--not-a-security-boundary", [], "Go on when a mount's flags cannot be set",
-        "Where the kernel has no mount_setattr(2), a mount below a bind that cannot be made \
-         read-only, nosuid or nodev is a warning instead of an error. Only for sandboxes that are \
-         there for convenience.",
+    row!(General, "--not-a-security-boundary", [], "Continue if a mount's flags cannot be set",
+        "If the kernel lacks mount_setattr(2), a mount below a bind that cannot be made \
+         read-only, nosuid or nodev causes a warning instead of an error. Use this only for \
+         sandboxes that exist for convenience.",
         |p, _| { p.config.switches.not_a_security_boundary = true; Ok(()) }),
-    row!(Beyond, Anywhere, "--seccomp-default", [], "Filter COMMAND's system calls by the built-in policy",
-        "It refuses what a desktop program or a build never needs, and what the kernel's holes are \
-         mostly in; see SECCOMP POLICIES below.",
+    row!(Beyond, Anywhere, "--seccomp-default", [],
+        "Filter COMMAND's system calls with the built-in policy",
+        "The policy refuses what desktop programs and builds never need, such as new namespaces, \
+         mounts, keyrings, BPF and io_uring; see SECCOMP POLICIES below.",
         |p, _| {
             if !p.config.policies.contains(&Policy::BuiltIn) { p.config.policies.push(Policy::BuiltIn); }
             Ok(())
         }),
     row!(Beyond, Anywhere, "--seccomp-policy", [("FILE", Kind::HostPath)],
-        "Filter COMMAND's system calls by the policy in FILE",
-        "FILE is a seccomp profile in JSON, as Docker and Podman take it with --security-opt \
-         seccomp=FILE and as the OCI runtime specification has it; see SECCOMP POLICIES below. It \
-         may be repeated, and combined with the other options for filters; what any of them \
-         refuses is refused.",
+        "Filter COMMAND's system calls with the policy in FILE",
+        "FILE is a seccomp profile in the JSON format of the OCI runtime specification, which \
+         Docker and Podman accept with --security-opt seccomp=FILE; see SECCOMP POLICIES below. \
+         Can be repeated, and combined with the other filter options. A call is refused if any \
+         filter refuses it.",
         |p, v| { let file = p.profiles.beside(v.path()?); p.config.policies.push(Policy::File(file)); Ok(()) }),
     row!(Beyond, Anywhere, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)],
         "Limit a resource of COMMAND",
-        "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, \
-         rss, rtprio, rttime, sigpending and stack, in any case: the limits of setrlimit(2), in \
-         its units. VALUE is the soft limit and the hard one with a colon between them, or one \
-         number for both. The word unlimited stands for no limit. It may be repeated; of several \
-         for the same limit the last one counts, for both values. Raising a hard limit takes \
-         CAP_SYS_RESOURCE in the initial user namespace.",
+        "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, \
+         nproc, rss, rtprio, rttime, sigpending and stack, in any case. These are the limits of \
+         setrlimit(2), in its units. VALUE is the soft and the hard limit separated by a colon, or \
+         one number for both. The word unlimited means no limit. Can be repeated; for the same \
+         limit, the last option sets both values. Raising a hard limit requires CAP_SYS_RESOURCE \
+         in the initial user namespace.",
         |p, v| { Limit::parse(v.text(), v.text())?.add_to(&mut p.config.limits); Ok(()) }),
     row!(Beyond, Anywhere, "--cgroup", [("KEY", Kind::Text), ("VALUE", Kind::Text)],
-        "Limit what the whole sandbox uses",
-        "The sandbox gets a control group of its own, and VALUE is written to its file KEY before \
-         anything runs in it: a limit on all of its processes together. KEY is a file of cgroup \
-         version 2 such as memory.max, memory.swap.max, pids.max, cpu.max, cpu.weight, io.max or \
-         cpuset.cpus. The option may be repeated, and values are written in order. The group that \
-         bwrap is started in has to be delegated to the user; how, and what the values mean, is \
-         told below, in the part about control groups.",
+        "Limit the resources of the whole sandbox",
+        "bwrap creates a control group for the sandbox and writes VALUE to its file KEY before \
+         anything runs in it. The limit applies to all processes of the sandbox together. KEY is a \
+         file of cgroup version 2 such as memory.max, memory.swap.max, pids.max, cpu.max, \
+         cpu.weight, io.max or cpuset.cpus. Can be repeated; values are written in order. The \
+         group that bwrap starts in must be delegated to the user. CONTROL GROUPS below describes \
+         delegation and the values.",
         |p, v| {
             let setting = Setting::parse(v.text(), v.text())?;
             p.config.cgroup.push(setting);
             Ok(())
         }),
     row!(Beyond, Anywhere, "--apparmor", [("PROFILE", Kind::Text)],
-        "Run COMMAND under the AppArmor profile PROFILE",
-        "PROFILE is the name of one that is loaded, see apparmor(7). If the caller is confined \
-         itself COMMAND has both profiles, and may do what both allow; the caller's needs a \
-         change_profile rule for that. The paths in PROFILE are those of the sandbox. It counts \
-         from COMMAND's first instruction on, and not for PID 1 of the sandbox.",
+        "Run COMMAND under AppArmor profile PROFILE",
+        "PROFILE is the name of a loaded profile; see apparmor(7). If the caller is confined, \
+         COMMAND runs under both profiles and can do only what both allow; this requires a \
+         change_profile rule in the caller's profile. Paths in PROFILE are those of the sandbox. \
+         PROFILE applies from COMMAND's first instruction on, but not to the sandbox's PID 1.",
         |p, v| v.last_wins(&mut p.config.apparmor, |v| Profile::parse(v.text()))),
-    row!(Beyond, Anywhere, "--scope-signals", [], "Let no signal leave the sandbox",
-        "Neither kill(2) nor its relatives reach a process outside, also where the pid namespace \
-         is shared. By Landlock, which needs Linux 6.12.",
+    row!(Beyond, Anywhere, "--scope-signals", [],
+        "Prevent signals to processes outside the sandbox",
+        "Neither kill(2) nor related calls reach a process outside, even if the PID namespace is \
+         shared. Uses Landlock and requires Linux 6.12.",
         |p, _| { p.config.landlock.signals = true; Ok(()) }),
-    row!(Beyond, Anywhere, "--scope-abstract-unix", [], "Let nothing connect to abstract sockets outside",
-        "Abstract unix(7) sockets belong to the network namespace, so --unshare-net does the same \
-         and more. By Landlock, which needs Linux 6.12.",
+    row!(Beyond, Anywhere, "--scope-abstract-unix", [],
+        "Prevent connections to abstract sockets outside",
+        "Abstract unix(7) sockets belong to the network namespace, so --unshare-net has the same \
+         effect and more. Uses Landlock and requires Linux 6.12.",
         |p, _| { p.config.landlock.abstract_unix = true; Ok(()) }),
     row!(Beyond, Anywhere, "--tcp-connect", [("PORT", Kind::Text)],
-        "Let TCP connect to PORT and no other; UDP is not limited",
-        "Once it or --tcp-bind is given, connecting to and binding every port that is not named is \
-         EACCES, over IPv4 and IPv6, whatever the address. Both may be repeated. This is not a \
-         firewall: UDP is not limited. listen(2) without bind(2) still gets a port that the kernel \
-         chooses. A socket or an io_uring that COMMAND inherits, or receives over another socket, \
-         may be connected already or speak another protocol; and other processes, such as a proxy \
-         behind a unix(7) socket, may connect for it. With --unshare-net there is no network at \
-         all. By Landlock, which needs Linux 6.7, and by a filter of system calls that closes the \
-         ways around it. The filter is for COMMAND and not for PID 1. Of sockets it leaves TCP, \
-         datagrams of IPv4 and IPv6, unix(7) and netlink(7), and so refuses MPTCP, SMC, SCTP, raw \
-         and packet sockets and all other families. It refuses MSG_FASTOPEN, TCP_ULP (and so TLS \
-         in the kernel), io_uring, and system calls in the manner of another architecture.",
+        "Allow TCP connections only to PORT; UDP is not limited",
+        "Once this option or --tcp-bind is given, connecting to or binding any port that is not \
+         named fails with EACCES, over IPv4 and IPv6 and for every address. Both can be repeated. \
+         This is not a firewall: UDP is not limited. listen(2) without bind(2) still gets a port \
+         chosen by the kernel. A socket or io_uring that COMMAND inherits or receives over another \
+         socket may already be connected or speak another protocol. Other processes, such as a \
+         proxy behind a unix(7) socket, can connect on COMMAND's behalf. Use --unshare-net to \
+         remove the network altogether. Uses Landlock, which requires Linux 6.7, and a system call \
+         filter that closes the ways around it. The filter applies to COMMAND but not to PID 1. It \
+         allows TCP, datagram sockets of IPv4 and IPv6, unix(7) and netlink(7) sockets, and so \
+         refuses MPTCP, SMC, SCTP, raw and packet sockets and all other families. It also refuses \
+         MSG_FASTOPEN, TCP_ULP (and with it TLS in the kernel), io_uring, and system calls of \
+         other architectures.",
         |p, v| { let port = v.port()?; p.config.landlock.connect.push(port); Ok(()) }),
     row!(Beyond, Anywhere, "--tcp-bind", [("PORT", Kind::Text)],
-        "Let TCP bind PORT only; UDP and unbound listeners are free",
-        "Otherwise like --tcp-connect. Port 0 stands for one that the kernel chooses. Programs \
-         that try MPTCP first, as those in Go do, listen by TCP.",
+        "Allow TCP to bind only PORT; unbound listeners are not limited",
+        "Otherwise like --tcp-connect. Port 0 means a port chosen by the kernel. Programs that \
+         try MPTCP first, such as those written in Go, fall back to TCP to listen.",
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
-    row!(Beyond, Anywhere, "--mask", [("PATH", Kind::Dest)], "Hide PATH, if it is there",
-        "What PATH leads to in the sandbox at this point of the command line is covered by an empty \
-         directory or file that nobody can write to or, without CAP_DAC_OVERRIDE, read. A symbolic \
-         link stays, and what it leads to is hidden. If there is nothing, nothing is created. The \
-         host does not notice. See MASKS below for what this is worth.",
+    row!(Beyond, Anywhere, "--mask", [("PATH", Kind::Dest)], "Hide PATH if it exists",
+        "Whatever PATH leads to in the sandbox at this point of the command line is covered by an \
+         empty directory or file that nobody can write to or, without CAP_DAC_OVERRIDE, read. A \
+         symbolic link stays visible, and its target is hidden. If PATH does not exist, nothing is \
+         created. The host is not changed. MASKS below describes the limits of this protection.",
         |p, v| p.mask(v)),
-    row!(Beyond, Anywhere, "--mask-glob", [("PATTERN", Kind::Text)], "Hide all that matches PATTERN",
-        "Like --mask, for every file and directory in the sandbox whose path matches, at this point of \
-         the command line; see MASKS below for the patterns. Patterns that follow each other are \
-         looked for in one walk. More than 100000 matches are an error.",
+    row!(Beyond, Anywhere, "--mask-glob", [("PATTERN", Kind::Text)],
+        "Hide everything that matches PATTERN",
+        "Like --mask, for every file and directory in the sandbox whose path matches at this \
+         point of the command line. MASKS below describes the patterns. Consecutive patterns share \
+         a single walk of the file system. More than 100000 matches are an error.",
         |p, v| p.mask_glob(v)),
-    row!(Beyond, Anywhere, "--noexec", [], "Let nothing on the next mount be executed",
-        "It serves binds, --tmpfs, overlays, --bind-data and --ro-bind-data, and counts for every \
-         mount below a bind too. The kernel refuses execve(2) and executable mappings of files \
-         there. An interpreter that is elsewhere still reads them: sh FILE runs the script FILE. \
-         Nothing in the sandbox can take the flag off, unless COMMAND has CAP_SYS_ADMIN in the \
-         user namespace that owns the sandbox's mounts.",
+    row!(Beyond, Anywhere, "--noexec", [], "Forbid the execution of files on the next mount",
+        "Applies to binds, --tmpfs, overlays, --bind-data and --ro-bind-data, and to every mount \
+         below a bind. The kernel refuses execve(2) and executable mappings of files there. An \
+         interpreter located elsewhere can still read them: sh FILE runs the script FILE. Nothing \
+         in the sandbox can clear the flag, unless COMMAND has CAP_SYS_ADMIN in the user namespace \
+         that owns the sandbox's mounts.",
         Flag, |p, v| p.set_noexec(v)),
-    row!(Beyond, Anywhere, "--nosymfollow", [], "Follow no symbolic link on the next mount",
-        "It serves the same options as --noexec, and both may be given, in either order. Links can \
+    row!(Beyond, Anywhere, "--nosymfollow", [], "Do not follow symbolic links on the next mount",
+        "Applies to the same options as --noexec; both can be given, in either order. Links can \
          still be created and read, but a path that leads through one fails with ELOOP. Unlike the \
-         other flags, the kernel lets this one be taken off in a new mount namespace, so it stops a \
-         COMMAND that tries to get around it only with --disable-userns and without CAP_SYS_ADMIN.",
+         other flags, this one can be cleared in a new mount namespace. A COMMAND that tries to \
+         circumvent it is stopped only with --disable-userns and without CAP_SYS_ADMIN.",
         Flag, |p, v| p.set_nosymfollow(v)),
     row!(Beyond, Anywhere, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
-        "Map user ids of the sandbox to ids outside",
-        "One line of uid_map, see user_namespaces(7): the COUNT ids from INSIDE on stand for those \
-         from OUTSIDE on. It may be repeated for more ranges. Needs --unshare-user, and root; an \
-         ordinary user may map only the own id, which is what --uid does. COMMAND runs as the id \
-         of --uid, else as what the caller's own id is mapped to, else as the first id INSIDE; \
-         where other ids than the own one are mapped, without supplementary groups. The set-up \
-         runs with the same ids: sources have to be reachable for them. See ID RANGES below.",
+        "Map user IDs in the sandbox to IDs outside",
+        "One line of uid_map, see user_namespaces(7): COUNT IDs starting at INSIDE map to those \
+         starting at OUTSIDE. Can be repeated for more ranges. Requires --unshare-user and root; \
+         an ordinary user can map only their own ID, which is what --uid does. COMMAND runs as the \
+         ID of --uid, otherwise as the ID that the caller's own ID maps to, otherwise as the first \
+         INSIDE. If any ID other than the caller's own is mapped, COMMAND has no supplementary \
+         groups. The set-up runs with the same IDs, which must therefore be able to reach the \
+         sources. See ID RANGES below.",
         |p, v| { let range = v.range()?; p.config.maps.uid.push(range); Ok(()) }),
     row!(Beyond, Anywhere, "--gid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
-        "Map group ids of the sandbox to ids outside",
-        "Like --uid-map. Without it there is only one group.",
+        "Map group IDs in the sandbox to IDs outside",
+        "Like --uid-map. Without this option only one group is mapped.",
         |p, v| { let range = v.range()?; p.config.maps.gid.push(range); Ok(()) }),
-    row!(Beyond, Anywhere, "--forward-signals", [], "Pass signals on to COMMAND",
-        "What bwrap is sent of HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH goes on to \
-         COMMAND, and bwrap ends when COMMAND does, with its exit status. What COMMAND hears from \
-         the terminal by itself is not sent twice. timeout(1) and many CI runners send signals to \
-         a whole process group, and COMMAND then gets them twice, once by itself and once from \
-         bwrap. Use --new-session there: it takes COMMAND out of that group. What comes before \
-         COMMAND is executed does to bwrap what it does to any program, and if that ends bwrap \
-         COMMAND is not run. With --as-pid-1 the kernel keeps signals from COMMAND for which it \
-         has no handler.",
+    row!(Beyond, Anywhere, "--forward-signals", [], "Forward signals to COMMAND",
+        "bwrap forwards HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH to COMMAND. bwrap ends \
+         when COMMAND does, with its exit status. A signal that COMMAND receives directly from the \
+         terminal is not sent twice. timeout(1) and many CI runners signal a whole process group, \
+         and COMMAND then receives the signal twice: directly and from bwrap. Use --new-session \
+         there, which takes COMMAND out of that group. Before COMMAND is executed, signals have \
+         their usual effect on bwrap; if one ends bwrap, COMMAND is not run. With --as-pid-1 the \
+         kernel discards signals for which COMMAND has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
-    row!(Beyond, CommandLine, "--netns", [FD], "Join the network namespace FD",
-        "FD is an open /proc/PID/ns/net. Root may join any. An ordinary user may join one that \
-         belongs to a user namespace of the user's own, such as one by unshare(1) or pasta(1): \
-         bwrap joins that first, which has to map the caller's ids, and makes the sandbox's \
-         namespaces below it. Not together with --unshare-net; after --unshare-all give --share-net. \
-         With --userns the network namespace has to belong to FD's user namespace, unless it is \
-         root who calls. Who has CAP_SYS_PTRACE in the user namespace that is joined, and sees its \
-         processes, may take the set-up over.",
+    row!(Beyond, CommandLine, "--netns", [FD], "Join network namespace FD",
+        "FD is an open /proc/PID/ns/net. Root can join any. An ordinary user can join one that \
+         belongs to a user namespace of their own, such as one created by unshare(1) or pasta(1): \
+         bwrap first joins that user namespace, which must map the caller's IDs, and creates the \
+         sandbox's namespaces below it. Cannot be combined with --unshare-net; after \
+         --unshare-all, give --share-net. With --userns the network namespace must belong to the \
+         user namespace named there, unless root calls. A process that has CAP_SYS_PTRACE in the \
+         joined user namespace, and sees its processes, can take over the set-up.",
         |p, v| v.last_wins(&mut p.config.fds.netns, Values::fd)),
     row!(Beyond, Anywhere, "--address-families", [("LIST", Kind::Text)],
-        "Let socket(2) make sockets of the families in LIST only",
-        "LIST is names of address families or numbers with commas in between: unix, inet, inet6, \
-         netlink, packet, vsock and so on, as the kernel has them after AF_, in lower case; or the \
-         word none. The option may be repeated for more. Any other family is EAFNOSUPPORT, as \
-         where the kernel lacks it. Without unix a socketpair(2) of streams or of packets in \
-         sequence stays, but one of datagrams, whose ends could be connected to other sockets, is \
-         refused; without packet SOCK_PACKET is. io_uring is refused, and system calls in the \
-         manner of another architecture are. Sockets that COMMAND inherits, or receives over \
-         another socket, may be of any family, and inet6 reaches IPv4 by mapped addresses. By a filter of \
-         system calls, on every kernel; the filter is for COMMAND and not for PID 1.",
+        "Allow socket(2) to create only sockets of the families in LIST",
+        "LIST is a comma-separated list of address families, by name or number, or the word none. \
+         Names are the kernel's after AF_, in lower case: unix, inet, inet6, netlink, packet, \
+         vsock and so on. Can be repeated to add more. Any other family fails with EAFNOSUPPORT, \
+         as if the kernel lacked it. Without unix, socketpair(2) still creates stream and \
+         seqpacket pairs but not datagram pairs, whose ends could be connected to other sockets. \
+         Without packet, SOCK_PACKET is refused. io_uring and system calls of other architectures \
+         are refused. Sockets that COMMAND inherits or receives over another socket can be of any \
+         family, and inet6 reaches IPv4 through mapped addresses. Works on every kernel, by a \
+         system call filter that applies to COMMAND but not to PID 1.",
         |p, v| p.config.families.get_or_insert_default().add(v.text())),
     row!(Beyond, Anywhere, "--unix-connect", [("PATH", Kind::Dest)],
-        "Of unix sockets outside, connect only to PATH, or below it",
-        "PATH is a socket or a directory in the sandbox, and no symbolic link, that is there when \
-         COMMAND starts; the option may be repeated. Connecting and sending to any other unix(7) \
-         socket in the file system that was made outside the sandbox is EACCES, and to any abstract \
-         one EPERM, as with --scope-abstract-unix. Those that are made inside stay usable. A socket \
-         that is made anew at its place is another one: name its directory then. Sockets that \
-         COMMAND inherits, or receives over another socket, may be connected to anything, and other \
-         processes, such as those that it may connect to, may connect for it. COMMAND can mount \
-         nothing any more, so that no bwrap works inside. By Landlock, which needs Linux 7.1, and \
-         by a filter of system calls that refuses io_uring, and system calls in the manner of \
-         another architecture; the filter is for COMMAND and not for PID 1.",
+        "Allow connections to outside unix sockets only at or below PATH",
+        "PATH is a socket or a directory in the sandbox, not a symbolic link, and must exist when \
+         COMMAND starts. Can be repeated. Connecting or sending to any other unix(7) socket in the \
+         file system that was created outside the sandbox fails with EACCES, and to any abstract \
+         one with EPERM, as with --scope-abstract-unix. Sockets created inside stay usable. A \
+         socket that is recreated at the same path is a different one: name its directory instead. \
+         Sockets that COMMAND inherits or receives over another socket may be connected to \
+         anything, and other processes, including those that it can connect to, can connect on its \
+         behalf. COMMAND can no longer mount anything, so bwrap does not work inside. Uses \
+         Landlock, which requires Linux 7.1, and a system call filter that refuses io_uring and \
+         system calls of other architectures. The filter applies to COMMAND but not to PID 1.",
         |p, v| { let path = v.path()?; p.config.landlock.unix.push(path); Ok(()) }),
     row!(Beyond, Anywhere, "--udp-connect", [("PORT", Kind::Text)],
-        "Let UDP connect and send to PORT and no other",
-        "Once it or --udp-bind is given, connecting and sending to, and binding, every port that is \
-         not named is EACCES, over IPv4 and IPv6, whatever the address and whether the socket is \
-         connected or not. Both may be repeated. With --udp-connect a socket may also be bound to \
-         port 0, which stands for one that the kernel chooses: who sends has one. TCP is not \
-         limited. A socket or an io_uring that COMMAND inherits, or receives over another socket, \
-         may be connected already or speak another protocol; other processes, such as a resolver \
-         behind a unix(7) socket, may send for it; and so may the kernel for a COMMAND that has \
-         CAP_NET_ADMIN over the network namespace. By Landlock, which needs Linux 7.2, and by a filter of \
-         system calls that closes the ways around it. The filter is for COMMAND and not for PID 1. \
-         Of sockets it leaves UDP, pings, TCP, MPTCP, unix(7) and netlink(7), and so refuses \
-         UDP-Lite, SCTP (which can travel in UDP), SMC, raw and packet sockets, vsock(7) and all other \
-         families. It refuses io_uring, and system calls in the manner of another architecture.",
+        "Allow UDP to connect and send only to PORT",
+        "Once this option or --udp-bind is given, connecting to, sending to or binding any port \
+         that is not named fails with EACCES, over IPv4 and IPv6, for every address and whether or \
+         not the socket is connected. Both can be repeated. With --udp-connect a socket can also \
+         be bound to port 0, which means a port chosen by the kernel, because every sender needs \
+         one. TCP is not limited. A socket or io_uring that COMMAND inherits or receives over \
+         another socket may already be connected or speak another protocol. Other processes, such \
+         as a resolver behind a unix(7) socket, can send on COMMAND's behalf, and so can the \
+         kernel if COMMAND has CAP_NET_ADMIN over the network namespace. Uses Landlock, which \
+         requires Linux 7.2, and a system call filter that closes the ways around it. The filter \
+         applies to COMMAND but not to PID 1. It allows UDP, ping, TCP, MPTCP, unix(7) and \
+         netlink(7) sockets, and so refuses UDP-Lite, SCTP (which can be carried in UDP), SMC, raw \
+         and packet sockets, vsock(7) and all other families. It also refuses io_uring and system \
+         calls of other architectures.",
         |p, v| { let port = v.port()?; p.config.landlock.udp_connect.push(port); Ok(()) }),
-    row!(Beyond, Anywhere, "--udp-bind", [("PORT", Kind::Text)],
-        "Let UDP bind PORT and no other",
-        "Otherwise like --udp-connect. Port 0 stands for one that the kernel chooses.",
+    row!(Beyond, Anywhere, "--udp-bind", [("PORT", Kind::Text)], "Allow UDP to bind only PORT",
+        "Otherwise like --udp-connect. Port 0 means a port chosen by the kernel.",
         |p, v| { let port = v.port()?; p.config.landlock.udp_bind.push(port); Ok(()) }),
-    row!(Beyond, Anywhere, "--proc-pid", [DEST], "Mount a procfs at DEST that shows processes and nothing else",
-        "Otherwise like --proc: of the kernel's settings and facts there is nothing in it (the \
-         option subset=pid of proc(5)). From Linux 7.1 on it may be mounted also where the procfs \
-         around is partly hidden, as in a container, in which --proc is refused. Needs --unshare-pid \
-         or --pidns, and Linux 5.8.",
+    row!(Beyond, Anywhere, "--proc-pid", [DEST], "Mount a procfs at DEST that shows only processes",
+        "Like --proc, but without the kernel's settings and information (the option subset=pid of \
+         proc(5)). From Linux 7.1 on it can also be mounted where the surrounding procfs is partly \
+         hidden, as in a container, where --proc is refused. Requires --unshare-pid or --pidns, \
+         and Linux 5.8.",
         |p, v| { let dest = v.path()?; p.push(Op::ProcPid(dest)); Ok(()) }),
-    row!(Beyond, Anywhere, "--timeout", [("SECONDS", Kind::Text)], "End the sandbox SECONDS after COMMAND has started",
-        "COMMAND is sent SIGTERM and SIGCONT then. If it has not ended 10 seconds later, everything \
-         in the sandbox is killed; SECONDS followed by a colon and another number says how much \
-         later. The exit status, also the one that --json-status-fd tells, is 124 in either case, \
-         whatever COMMAND makes of SIGTERM (timeout(1) exits with 137 after it has killed). The \
-         numbers are decimal, such as 2.5. They count while COMMAND is stopped, but not while the \
-         machine is suspended. When COMMAND ends, in time or not, whatever it has started is killed: \
-         so --unshare-pid or --cgroup is required. The sandbox dies with bwrap, as with \
-         --die-with-parent. With --cgroup and no pid namespace COMMAND may be able to stop or kill \
-         bwrap, and what it has started then lives on: use --unshare-pid against that. With \
-         --as-pid-1 the kernel keeps SIGTERM from a COMMAND that has no handler for it.",
+    row!(Beyond, Anywhere, "--timeout", [("SECONDS", Kind::Text)],
+        "End the sandbox SECONDS after COMMAND has started",
+        "When the time is up, COMMAND is sent SIGTERM and SIGCONT. If it has not ended 10 seconds \
+         later, everything in the sandbox is killed. A colon and another number after SECONDS \
+         change this delay. The exit status, also in --json-status-fd, is 124 in either case, \
+         however COMMAND reacts to SIGTERM (timeout(1) exits with 137 after killing). The numbers \
+         are decimal, such as 2.5. The time counts while COMMAND is stopped, but not while the \
+         machine is suspended. When COMMAND ends, in time or not, everything that it has started \
+         is killed, so --unshare-pid or --cgroup is required. The sandbox dies with bwrap, as with \
+         --die-with-parent. With --cgroup and no PID namespace, COMMAND may be able to stop or \
+         kill bwrap, and what it has started then survives: use --unshare-pid to prevent that. \
+         With --as-pid-1 the kernel discards SIGTERM if COMMAND has no handler for it.",
         |p, v| v.last_wins(&mut p.config.timeout, |v| Timeout::parse(v.text()))),
     row!(Beyond, Anywhere, "--tar", [FD, DEST], "Unpack the tar archive FD at DEST, in memory",
-        "The first --tar of a DEST mounts a tmpfs there, with the size of a --size before it, else at \
-         most half of the memory, and the mode of a --perms before it, else that of the archive or \
-         0755. Each further one is a layer of an image on top of what is there already: what has the \
-         same name is replaced, and whiteouts and opaque directories, as the OCI image specification \
-         has them, remove what earlier layers have brought. No archive writes to a mount that is not \
-         its own tmpfs, and a mount that is there before and is not empty is an error. FD is read \
-         once; it holds a plain archive of GNU tar, pax or ustar, sparse files included. For a \
-         compressed one, let another program unpack it: --tar 11 / 11< <(zcat LAYER). Paths lead to \
-         what they would with DEST as /, links in an archive included; one with .. in it is an error, \
-         as is an archive that ends too early, has more than 1048576 entries, or 65536 bytes of \
-         headers for one of them. Owners that are not mapped become the user who the sandbox runs as. \
-         Devices and extended attributes are left out, with a warning that counts them.",
+        "The first --tar of a DEST mounts a tmpfs there. Its size limit is that of a preceding \
+         --size, otherwise half of the memory at most. Its mode is that of a preceding --perms, \
+         otherwise that in the archive, otherwise 0755. Each further --tar is a layer of an image \
+         on top of the existing content: it replaces what has the same name, and whiteouts and \
+         opaque directories, as the OCI image specification defines them, remove what earlier \
+         layers have added. An archive writes only to its own tmpfs, and an existing mount at DEST \
+         that is not empty is an error. FD is read once. It holds an uncompressed archive of GNU \
+         tar, pax or ustar, sparse files included. Let another program decompress it: --tar 11 / \
+         11< <(zcat LAYER). Paths, including those in links, are resolved with DEST as /. A path \
+         that contains .. is an error, and so is an archive that is truncated, has more than \
+         1048576 entries, or has more than 65536 bytes of headers for one entry. Files whose \
+         owners are not mapped belong to the user that the sandbox runs as. Devices and extended \
+         attributes are left out, with a warning that counts them.",
         |p, v| p.tar(v)),
-    row!(Beyond, CommandLine, "--check-host", [], "Show what this machine lets a sandbox have",
-        "Sandboxes are made with one thing after the other, and what fails is shown with the reason \
-         and what helps: namespaces, a new /proc and /dev, overlays, filters of system calls, \
-         Landlock, control groups, AppArmor and SELinux. Nothing is changed, and the options after it \
-         are not read. The exit status is 0 if a plain sandbox works. With --error-fd the same goes \
-         to that file as one JSON object with the members version, kernel, works and checks, the last \
-         of which has name and available for each, and where they apply detail, reason and cure.",
+    row!(Beyond, CommandLine, "--check-host", [], "Show what this machine allows a sandbox to do",
+        "bwrap creates sandboxes that use one feature after the other, and shows what fails, why, \
+         and what helps: namespaces, a new /proc and /dev, overlays, system call filters, \
+         Landlock, control groups, AppArmor and SELinux. Nothing is changed, and options after \
+         this one are not read. The exit status is 0 if a plain sandbox works. With --error-fd the \
+         same is written to that file as one JSON object with the members version, kernel, works \
+         and checks. Each element of checks has name and available and, where they apply, detail, \
+         reason and cure.",
         |p, _| { p.request(Request::CheckHost); Ok(()) }),
     row!(Beyond, CommandLine, "--dry-run", [], "Show what would be done, and do nothing",
-        "A text for people on standard output: namespaces, ids, capabilities, limits, filters, the \
-         names in policies that are no system call's here, and the file system as a tree. Sources \
-         are looked for, and what is missing is said; nothing else is touched, and COMMAND is not \
-         run. What would fail is marked, as far as that can be told: sources and destinations, \
-         COMMAND, its interpreter and the links that lead to them in the sandbox, --chdir, files that \
-         are not open, limits, and what the kernel lacks. Then the exit status is 1, or that of \
-         --setup-status, and otherwise 0. Notes at the end, which do not change the status, say \
-         what such a sandbox lets through or lacks: sockets of the host, variables that look like \
-         secrets, and the like. Of the files that options name by number only that of --args is \
-         read, and where it can be sought in, it is left as it was.",
+        "Prints a description for people to standard output: namespaces, IDs, capabilities, \
+         limits, filters, names in policies that are not system calls on this machine, and the \
+         file system as a tree. bwrap looks for sources and reports missing ones. It touches \
+         nothing else and does not run COMMAND. Whatever would fail is marked, as far as this can \
+         be known: sources and destinations, COMMAND, its interpreter and the links that lead to \
+         them in the sandbox, --chdir, files that are not open, limits, and what the kernel lacks. \
+         The exit status is then 1, or that of --setup-status, and otherwise 0. Notes at the end, \
+         which do not change the status, say what the sandbox lets through or lacks: sockets of \
+         the host, variables that look like secrets, and the like. Of the files that options name \
+         by number, only that of --args is read, and its position is restored if it is seekable.",
         |p, _| { p.config.switches.dry_run = true; Ok(()) }),
-    row!(Beyond, CommandLine, "--dry-run-json", [FD], "Write what would be done as JSON to FD, and do nothing",
-        "The same as one JSON document. Members may be added; readers should ignore what they do \
-         not know.",
+    row!(Beyond, CommandLine, "--dry-run-json", [FD],
+        "Write what would be done to FD as JSON, and do nothing",
+        "Otherwise like --dry-run. The output is one JSON document. Members may be added; readers \
+         should ignore those that they do not know.",
         |p, v| v.last_wins(&mut p.config.fds.dry_run_json, Values::fd)),
-    row!(Beyond, Anywhere, "--same", [PATH], "Show the host's PATH at the same place, writable",
-        "PATH is absolute. Each symbolic link on the way to it, at most 40, is created as the link \
-         that it is on the host, and what PATH leads to in the end is bound where it is, as by \
-         --bind. A link that the sandbox has already is fine if its text is the same. Where a link \
-         leads to /proc, as /etc/mtab does, the link is all: what it leads to is another file in \
-         each sandbox, see --proc.",
+    row!(Beyond, Anywhere, "--same", [PATH],
+        "Bind mount the host's PATH at the same place, writable",
+        "PATH must be absolute. Each symbolic link on the way to it, at most 40, is recreated in \
+         the sandbox, and the final target is bind mounted at its own path, as by --bind. A link \
+         that already exists in the sandbox is accepted if its target is the same. If a link leads \
+         to /proc, as /etc/mtab does, only the link is created, because its target is a different \
+         file in each sandbox; see --proc.",
         |p, v| p.same(v, Access::ReadWrite, Missing::Fatal)),
-    row!(Beyond, Anywhere, "--ro-same", [PATH], "Show the host's PATH at the same place, read-only",
-        "Like --same; what is bound is read-only, as by --ro-bind.",
+    row!(Beyond, Anywhere, "--ro-same", [PATH],
+        "Bind mount the host's PATH at the same place, read-only",
+        "Like --same, but the target is bind mounted read-only, as by --ro-bind.",
         |p, v| p.same(v, Access::ReadOnly, Missing::Fatal)),
-    row!(Beyond, Anywhere, "--same-try", [PATH], "Like --same, but nothing if PATH does not exist",
-        "A link that leads nowhere counts as missing, and is not created either.",
+    row!(Beyond, Anywhere, "--same-try", [PATH], "Like --same, but ignore a missing PATH",
+        "A dangling link counts as missing and is not created either.",
         |p, v| p.same(v, Access::ReadWrite, Missing::Skip)),
-    row!(Beyond, Anywhere, "--ro-same-try", [PATH], "Like --ro-same, but nothing if PATH does not exist",
+    row!(Beyond, Anywhere, "--ro-same-try", [PATH], "Like --ro-same, but ignore a missing PATH",
         "",
         |p, v| p.same(v, Access::ReadOnly, Missing::Skip)),
-    row!(Beyond, CommandLine, "--error-fd", [FD], "Report failures of bwrap to FD as JSON",
-        "One JSON object a line for each failure that keeps COMMAND from running, beside the line \
-         on standard error; see FAILURE REPORTS below. FD is closed once COMMAND is executed, and \
-         COMMAND does not inherit it. It takes effect before the command line is read, so mistakes \
-         after it are reported too. An FD that cannot be written to is ignored.",
+    row!(Beyond, CommandLine, "--error-fd", [FD], "Report bwrap's failures to FD as JSON",
+        "Writes one JSON object per line for each failure that keeps COMMAND from running, in \
+         addition to the line on standard error; see FAILURE REPORTS below. FD is closed when \
+         COMMAND is executed, and COMMAND does not inherit it. The option takes effect before the \
+         command line is parsed, so mistakes after it are reported too. An FD that cannot be \
+         written to is ignored.",
         |p, v| v.last_wins(&mut p.config.fds.error, Values::fd)),
     row!(Beyond, CommandLine, "--setup-status", [("N", Kind::Text)],
         "Exit with status N if COMMAND cannot be run",
-        "N is a number from 1 to 255; the default is 1, which COMMAND may exit with as well. It \
-         covers every failure of bwrap, mistakes on the command line and a COMMAND that is not \
-         found included, and a set-up that is killed.",
+        "N is a number from 1 to 255. The default is 1, which COMMAND can exit with as well. The \
+         status covers every failure of bwrap, including mistakes on the command line, a COMMAND \
+         that is not found, and a set-up that is killed.",
         |p, v| v.last_wins(&mut p.config.setup_status, Values::status)),
-    row!(Beyond, Anywhere, "--profile", [("FILE", Kind::Profile)], "Read options from the profile FILE, or a built-in @NAME",
-        "The options are used at this point of the command line. FILE is a text with one option a \
-         line, which COMMAND does not follow; see PROFILES below. A name that begins with @ is that \
-         of a built-in profile: --profile @list shows them. The option may be repeated. Words in \
-         profiles do not count for the 9000 that there may be.",
+    row!(Beyond, Anywhere, "--profile", [("FILE", Kind::Profile)],
+        "Read options from the profile FILE, or a built-in @NAME",
+        "The options apply at this point of the command line. FILE is a text file with one option \
+         per line and without COMMAND; see PROFILES below. A name that begins with @ is that of a \
+         built-in profile: --profile @list shows them. Can be repeated. Words in profiles do not \
+         count towards the limit of 9000.",
         |p, v| p.profile(v)),
     row!(Beyond, CommandLine, "--learn", [("FILE", Kind::HostPath)],
         "Record what COMMAND uses, and write a profile to FILE",
-        "COMMAND runs in the sandbox that the other options describe, and what it uses of that is \
-         recorded: files, programs, devices, sockets, the network. When it has ended FILE is \
-         written, a profile for --profile: the same sandbox with only what was used. Programs and \
-         libraries are given as whole directories, and so is a directory of which more than 16 \
-         files were used, but never HOME, XDG_RUNTIME_DIR, /etc, /run, /tmp, /var or a directory \
-         with keys. What COMMAND wanted to create there is a comment. A later run adds to FILE. \
-         Values of --setenv and open files are not written down. Recording lasts for 5 seconds \
-         after COMMAND has ended; with --unshare-pid, whatever is left of it is ended then. FILE \
-         must not lie where COMMAND can write. io_uring and system calls of 32-bit programs are \
-         refused while recording. Needs Linux 5.6; before Linux 5.19, signals may interrupt calls \
-         that are recorded.",
+        "COMMAND runs in the sandbox that the other options describe, and bwrap records what it \
+         uses there: files, programs, devices, sockets and the network. When COMMAND has ended, \
+         bwrap writes a profile for --profile to FILE: the same sandbox with only what was used. \
+         The profile contains programs and libraries as whole directories, and any directory of \
+         which more than 16 files were used, but never HOME, XDG_RUNTIME_DIR, /etc, /run, /tmp, \
+         /var or a directory with keys. What COMMAND tried to create there appears as a comment. A \
+         later run adds to FILE. Values of --setenv and open files are not recorded. Recording \
+         continues for 5 seconds after COMMAND has ended; with --unshare-pid, whatever is left of \
+         the sandbox is then killed. FILE must not be where COMMAND can write. While recording, \
+         io_uring and system calls of 32-bit programs are refused. Requires Linux 5.6; before \
+         Linux 5.19, signals can interrupt recorded calls.",
         |p, v| v.last_wins(&mut p.config.record.learn, Values::path)),
-    row!(Beyond, CommandLine, "--learn-exact", [], "With --learn, give each file that was used by itself",
-        "No directory is given for the files in it, unless COMMAND could write to it.",
+    row!(Beyond, CommandLine, "--learn-exact", [],
+        "With --learn, list each file that was used by itself",
+        "No directory stands for the files in it, unless COMMAND could write to it.",
         |p, _| { p.config.record.exact = true; Ok(()) }),
     row!(Beyond, CommandLine, "--learn-seccomp", [("FILE", Kind::HostPath)],
         "Record COMMAND's system calls, and write a policy to FILE",
-        "FILE is written when COMMAND has ended, a policy for --seccomp-policy: it allows the \
-         system calls that COMMAND has made and those that nearly every program makes. A later run \
-         adds to it. The profile of a --learn beside it names it. While recording, every other \
-         system call takes several times as long.",
+        "When COMMAND has ended, bwrap writes a policy for --seccomp-policy to FILE. It allows \
+         the system calls that COMMAND has made and those that nearly every program makes. A later \
+         run adds to it. A profile that --learn writes in the same run names it. While recording, \
+         every other system call takes several times as long.",
         |p, v| v.last_wins(&mut p.config.record.seccomp, Values::path)),
-    row!(Beyond, CommandLine, "--explain", [], "Say what COMMAND looked for and the sandbox lacks",
-        "When COMMAND has ended, at most 12 lines on standard error say what it looked for that the \
-         host has and the sandbox does not, as options to add, each with the reason as a comment: \
-         files, devices, /proc, /tmp, sockets, the network. They also say what it was refused: \
-         places that are read-only, ports, and system calls by --seccomp-policy and \
-         --seccomp-default. What most programs look for and do without is left out. Files that may \
-         hold keys, and sockets that give power, are comments only. Read every line before you add \
-         it: COMMAND decides what it looks for, and so what is suggested. With --error-fd each \
-         line is a document too. COMMAND is recorded as by --learn, with the same needs.",
+    row!(Beyond, CommandLine, "--explain", [], "Say what COMMAND looked for that the sandbox lacks",
+        "When COMMAND has ended, bwrap prints at most 12 lines to standard error that say what \
+         COMMAND looked for that the host has and the sandbox lacks: files, devices, /proc, /tmp, \
+         sockets and the network. Each line is an option to add, with the reason as a comment. The \
+         lines also say what COMMAND was refused: writing to read-only places, ports, and system \
+         calls by --seccomp-policy and --seccomp-default. What most programs look for and do \
+         without is left out. Files that may hold keys, and sockets that give power, appear only \
+         as comments. Read every line before you add it: COMMAND decides what it looks for, and so \
+         what is suggested. With --error-fd each line is also reported as a document. COMMAND is \
+         recorded as by --learn, with the same requirements.",
         |p, _| { p.config.record.explain = true; Ok(()) }),
 ];
