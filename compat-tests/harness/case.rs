@@ -1,8 +1,9 @@
 //! One case as data: what is run, in what surroundings, and what is claimed about the outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -305,13 +306,13 @@ impl Case {
         self
     }
 
-    /// Whether a word stands anywhere in what is given to `bwrap`.
-    pub(crate) fn mentions(&self, word: &str) -> bool {
-        let in_bytes = |bytes: &[u8]| bytes.split(|b| *b == 0 || b.is_ascii_whitespace()).any(|w| w == word.as_bytes());
-        let in_program = match &self.program {
-            Program::Bwrap { options, command } => options.iter().chain(command).any(|w| w == word),
-            Program::Script(text) => in_bytes(text.as_bytes()),
-        };
-        in_program || self.fds.values().any(|fd| fd.content().is_some_and(in_bytes))
+    /// Adds every word of what is given to `bwrap`.
+    pub(crate) fn add_words<'a>(&'a self, words: &mut HashSet<&'a [u8]>) {
+        let split = |bytes: &'a [u8]| bytes.split(|b| *b == 0 || b.is_ascii_whitespace());
+        match &self.program {
+            Program::Bwrap { options, command } => words.extend(options.iter().chain(command).map(|w| w.as_bytes())),
+            Program::Script(text) => words.extend(split(text.as_bytes())),
+        }
+        words.extend(self.fds.values().filter_map(Fd::content).flat_map(split));
     }
 }
