@@ -11,7 +11,7 @@
 //! BENCH_RUNS=1000 cargo bench                           more rounds than 200; slow scenarios take a share of them
 //! ```
 //!
-//! `target/binds.svg` is the time against the number of binds, as it stands in the README.
+//! `target/binds.svg` is the time against the number of binds, as README.md here shows it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table on standard output is what this program is for")]
 
 mod common;

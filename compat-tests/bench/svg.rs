@@ -1,4 +1,4 @@
-//! The picture of the README: time against the number of binds.
+//! The picture in README.md here: time against the number of binds.
 
 use std::fmt::Write as _;
 

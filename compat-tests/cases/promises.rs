@@ -139,9 +139,9 @@ const SECTIONS: [(&str, &[&str]); 3] =
 /// What cannot be shown by a test, for it says what is left to others.
 const NOT_TESTED: [&str; 4] = [
     "- **The kernel.**",
-    "- **A bwrap that the user may write to.**",
-    "- **Namespaces that are joined.**",
-    "- **Hiding that there is a sandbox**",
+    "- **A bwrap that the user can write to.**",
+    "- **Joined namespaces.**",
+    "- **Hiding the sandbox from COMMAND**",
 ];
 
 /// The trial that each thing the page says names its tests.

@@ -92,7 +92,7 @@ def mount(source, target, kind=None, flags=0, data=None):
 def block(wanted):
     """The README's first shell block with these words."""
     with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
-        return next(text for text in re.findall(r"^```sh\n(.*?)^```$", file.read(), re.M | re.S) if wanted in text)
+        return next(text for text in re.findall(r"^```(?:ba)?sh\n(.*?)^```$", file.read(), re.M | re.S) if wanted in text)
 
 
 def loopback_up():
