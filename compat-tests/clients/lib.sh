@@ -6,6 +6,7 @@
 #   REFERENCE  the original, or nothing
 #   WORK       a directory of this run alone, whose `home` is HOME and whose `tmp` is TMPDIR; removed at the end
 #   HERE       a copy of the directory of the scripts
+#   README     a copy of the README
 #
 # and of the caller's environment only REQUIRED and CLIENTS_LONG. From outside BWRAP says which binary is tested (default:
 # the release build of this repository), BWRAP_REFERENCE where the original is (default: what `compat-tests/reference` made). Root
@@ -55,7 +56,7 @@ client_clean() {
 client_fill() {
     mkdir "$1/home" "$1/tmp" && client_copy "$2" "$1/bin" || return
     [ -z "$3" ] || client_copy "$3" "$1/reference" || return
-    cp -r "$HERE" "$1/clients" || return # this tree may be closed to others
+    cp -r "$HERE" "$1/clients" && cp "$HERE/../../README.md" "$1/" || return # this tree may be closed to others
     [ -z "${CLIENT_FILES-}" ] || [ ! -e "$4/$CLIENT_FILES" ] || cp -r "$4/$CLIENT_FILES" "$1"
 }
 
@@ -133,6 +134,12 @@ check() {
     fi
 }
 
+# block TEXT: the shell block of the README with this text in it.
+block() {
+    awk -v wanted="$1" '/^```(ba)?sh$/ { text = ""; inside = 1; next }
+        /^```$/ { if (inside && index(text, wanted)) { printf "%s", text; exit } inside = 0 } inside { text = text $0 "\n" }' "$README"
+}
+
 # same NAME: what the original has shown, in $WORK/wanted, and what ours has, in $WORK/got, are the same.
 same() {
     diff "$WORK/wanted" "$WORK/got" > "$WORK/difference" && return
@@ -151,3 +158,4 @@ wrong() {
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 [ -n "${CLIENT_INSIDE-}" ] || client_start "$@"
+README=$WORK/README.md

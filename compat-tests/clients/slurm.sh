@@ -74,17 +74,23 @@ done
 check 'both nodes are up' 0 '^2$' sinfo -h -t idle -o %D
 [ $failed = 0 ] || { tail -n 20 "$slurm"/*.log "$slurm"/*out; exit 1; }
 
-sandbox=(bwrap --unshare-all --die-with-parent --ro-bind / / --dev /dev --proc /proc --bind "$WORK/tmp" "$WORK/tmp")
-# shellcheck disable=SC2016 # for the shell in the sandbox
-check 'a sandbox on each of two nodes' 0 '^n1 lo 2'$'\n''n2 lo 2$' \
-    sh -c 'srun --quiet -N2 -n2 "$@" | sort' srun "${sandbox[@]}" sh -c \
-    'echo $SLURMD_NODENAME $(sed "1,2d; s/:.*//" /proc/net/dev) $(ls -d /proc/[0-9]* | head -n 2 | wc -l)'
-check 'the status of COMMAND' 7 'exit code 7' srun "${sandbox[@]}" sh -c 'exit 7'
+# The README's commands, in a directory where `step` is what each task does.
+cd "$WORK/tmp" || exit 1
+cat > step << 'STEP'
+#!/bin/sh
+if [ -n "$SLURM_ARRAY_TASK_ID" ]; then echo "$SLURM_ARRAY_TASK_ID" > "$SLURM_ARRAY_TASK_ID"; exit; fi
+echo $SLURMD_NODENAME $(sed "1,2d; s/:.*//" /proc/net/dev) $(ls -d /proc/[0-9]* | head -n 2 | wc -l)
+STEP
+printf '#!/bin/sh\nexit 7\n' > seven
+chmod 755 step seven
+on_nodes=$(block 'srun -N2')
+check 'a sandbox on each of two nodes' 0 '^n1 lo 2'$'\n''n2 lo 2$' sh -c "${on_nodes/srun/srun --quiet} | sort"
+check 'the status of COMMAND' 7 'exit code 7' sh -c "${on_nodes/.\/step/.\/seven}"
+[ "$BWRAP" != "$WORK/bin/bwrap" ] || [ -e "$WORK/bin/bwrap.real" ] || check 'a control group that is not delegated' 1 'bwrap: .*cgroup' sh -c "${on_nodes/--unshare-all/--unshare-all --cgroup pids.max 10}"
 
 # array: 200 sandboxes, each of which writes its number.
-# shellcheck disable=SC2016
-printf '#!/bin/sh\nexec %s sh -c %s\n' "${sandbox[*]}" "'echo \$SLURM_ARRAY_TASK_ID > $WORK/tmp/\$SLURM_ARRAY_TASK_ID'" > "$slurm/array"
-said=$(timeout -k 5 240 sbatch --wait --array=1-200 --output="$slurm/array.%a" "$slurm/array" 2>&1)
+array=$(block 'sbatch --array')
+said=$(timeout -k 5 240 sh -c "${array/sbatch/sbatch --wait --output=$slurm/array.%a}" 2>&1)
 status=$?
 if [ $status != 0 ] || [ "$(cat "$WORK"/tmp/[0-9]* | sort -n | tr '\n' ' ')" != "$(seq -s ' ' 200) " ]; then
     echo "FAIL  an array of 200 sandboxes (status $status): $said; $(find "$WORK/tmp" -type f | wc -l) have run"
@@ -94,7 +100,8 @@ fi
 
 # A cancelled job leaves nothing: neither what COMMAND has started nor what no longer belongs to its session.
 # shellcheck disable=SC2016
-printf '#!/bin/sh\n%s sh -c %s\n' "${sandbox[*]}" "'setsid sleep 4321 & touch $WORK/tmp/runs; sleep 4321'" > "$slurm/cancelled"
+sandbox=${on_nodes#srun -N2 }
+printf '#!/bin/sh\n%s sh -c %s\n' "${sandbox% ./step*}" "'setsid sleep 4321 & touch $WORK/tmp/runs; sleep 4321'" > "$slurm/cancelled"
 job=$(sbatch --parsable --output="$slurm/cancelled.out" "$slurm/cancelled")
 for _ in {1..300}; do [ ! -e "$WORK/tmp/runs" ] || break; sleep 0.1; done
 [ -e "$WORK/tmp/runs" ] || { echo 'FAIL  the job that is to be cancelled does not run'; failed=1; }
