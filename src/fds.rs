@@ -14,14 +14,17 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 
-use crate::config::Config;
 use crate::config::op::Op;
+use crate::config::{Config, FdOption};
 use crate::error::errno;
 use crate::kernel::sys::{self, SysResult};
 
-/// The caller's fds that options name and that were open at the start.
+/// The caller's fds that options name. There is one of these from the start, and each number is
+/// handed out once.
 #[derive(Debug, Default)]
-pub(crate) struct Fds {
+pub(crate) struct Inherited {
+    /// Those that options had while they were read: these numbers are none of the caller's any more.
+    gone: Vec<RawFd>,
     unused: Vec<(RawFd, OwnedFd)>,
     used: Vec<RawFd>,
     /// The process that started this one, with `--die-with-parent`.
@@ -30,32 +33,48 @@ pub(crate) struct Fds {
     pub(crate) open: Option<Vec<RawFd>>,
 }
 
-impl Fds {
+impl Inherited {
+    /// Hands one out while options are still read, to an option that reads its fd at once.
+    pub(crate) fn take_now(&mut self, fd: RawFd) -> SysResult<OwnedFd> {
+        if self.gone.contains(&fd) {
+            return Err(Errno::EBADF);
+        }
+        let owned = sys::inherited(fd)?;
+        self.gone.push(fd);
+        Ok(owned)
+    }
+
+    /// Hands one out that is open until the process ends. It is closed on exec, unless it is one
+    /// of the standard ones.
+    pub(crate) fn take_for_good(&mut self, fd: RawFd) -> SysResult<OwnedFd> {
+        let owned = self.take_now(fd)?;
+        if fd > 2 {
+            fcntl(&owned, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        }
+        Ok(owned)
+    }
+
     /// Takes over every fd that the command line names. None of them reaches COMMAND by accident:
     /// they are close-on-exec from now on.
-    pub(crate) fn adopt(config: &Config) -> Self {
-        let mut fds = Self::default();
+    pub(crate) fn claim_all(&mut self, config: &Config) {
         let options = &config.fds;
         // Both documents on one fd is an error as in the reference, where the first one closes it.
         let is_twice = options.json_status == options.info;
-        let each =
-            options.each().into_iter().filter(|(name, ..)| !is_twice || *name != "json-status-fd");
-        let sync: BTreeSet<_> = options.sync.iter().copied().collect();
-        let mut repeated = Vec::new();
-        for fd in each.filter_map(|(_, fd, _)| fd).chain(sync) {
-            if !fds.claim(fd) {
+        let (mut known, mut repeated) = (BTreeSet::new(), Vec::new());
+        for FdOption { name, fd, .. } in options.each().filter(|option| option.moment.is_later()) {
+            let is_same = is_twice && name == "json-status-fd" || !known.insert((name, fd));
+            if !is_same && !self.claim(fd) {
                 repeated.push(fd);
             }
         }
         for fd in config.ops.iter().filter_map(Op::fd) {
-            fds.claim(fd);
+            self.claim(fd);
         }
         // What waits, informs or is joined may well be one and the same fd; content is read once.
         // Only now: a copy must not become a number that another option names.
         for fd in repeated {
-            fds.copy(fd);
+            self.copy(fd);
         }
-        fds
     }
 
     /// Takes over an fd, if it is open; the result is whether that number is a new one.
@@ -63,8 +82,9 @@ impl Fds {
         if self.unused.iter().any(|(known, _)| *known == fd) {
             return false;
         }
-        if sys::is_open(fd) {
-            let owned = sys::adopt(fd);
+        if !self.gone.contains(&fd)
+            && let Ok(owned) = sys::inherited(fd)
+        {
             _ = fcntl(owned.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
             self.unused.push((fd, owned));
         }
@@ -96,11 +116,6 @@ impl Fds {
     /// The same for an option that may not have been given.
     pub(crate) fn take_optional(&mut self, fd: Option<RawFd>) -> SysResult<Option<OwnedFd>> {
         fd.map(|fd| self.take(fd)).transpose()
-    }
-
-    /// Closes what the sandbox has no use for: those fds are the monitor's.
-    pub(crate) fn drop_optional(&mut self, fd: Option<RawFd>) {
-        _ = self.take_optional(fd);
     }
 }
 

@@ -32,6 +32,7 @@ use std::io::{self, Write as _};
 
 use cli::record::Request;
 use cli::{options, parse};
+use fds::Inherited;
 use profile::built_in;
 use word::Word;
 
@@ -52,13 +53,14 @@ fn run(mut argv: impl ExactSizeIterator<Item = Word> + Clone) -> i32 {
     if kernel::environment::get(c"BWRAP_HINTS") == Some(c"1") {
         error::use_hints();
     }
-    parse::foresee(argv.clone().map(CStr::to_bytes));
-    let result = host::start().and_then(|start| match parse::parse(argv)? {
+    let mut inherited = Inherited::default();
+    parse::foresee(argv.clone().map(CStr::to_bytes), &mut inherited);
+    let result = host::start().and_then(|start| match parse::parse(argv, inherited)? {
         Request::Help => Ok(print(&options::usage(program))),
         Request::Version => Ok(print(VERSION)),
         Request::CheckHost => explain::check_host::check_host(),
         Request::Profiles => Ok(print(built_in::list().as_bytes())),
-        Request::Run(config) => launch::launch(*config, start),
+        Request::Run(config, inherited) => launch::launch(*config, start, inherited),
     });
     result.unwrap_or_else(|error| {
         if error.wants_usage() {

@@ -14,13 +14,17 @@ use crate::cli::record::{Pending, Recorder, Request};
 use crate::cli::values::{Values, fd_number, status_number};
 use crate::config::Origin;
 use crate::error::{Error, Result};
-use crate::kernel::sys;
+use crate::fds::Inherited;
 use crate::report;
 use crate::word::{self, Word};
 
 /// Reads a whole command line, without the program's own name.
-pub(crate) fn parse(words: impl ExactSizeIterator<Item = Word> + Clone) -> Result<Request> {
+pub(crate) fn parse(
+    words: impl ExactSizeIterator<Item = Word> + Clone,
+    inherited: Inherited,
+) -> Result<Request> {
     let mut recorder = Recorder::default();
+    recorder.inherited = inherited;
     recorder.is_dry = is_dry(words.clone().map(CStr::to_bytes));
     recorder.count(words.len())?;
     let mut words = Parser::from_args(words.map(|word| word::unread(word.to_bytes())));
@@ -30,7 +34,10 @@ pub(crate) fn parse(words: impl ExactSizeIterator<Item = Word> + Clone) -> Resul
 
 /// Finds out where and how failures are to be told, before any can happen. The words are read as
 /// options, so that neither an option's value nor COMMAND's arguments count.
-pub(crate) fn foresee<'a>(words: impl Iterator<Item = &'a [u8]> + Clone) {
+pub(crate) fn foresee<'a>(
+    words: impl Iterator<Item = &'a [u8]> + Clone,
+    inherited: &mut Inherited,
+) {
     const WANTED: [&[u8]; 2] = [b"--error-fd", b"--setup-status"];
     if !words.clone().any(|word| WANTED.contains(&word)) {
         return;
@@ -47,7 +54,9 @@ pub(crate) fn foresee<'a>(words: impl Iterator<Item = &'a [u8]> + Clone) {
         report::use_status(status);
     }
     // One that is not open, or not for writing, changes nothing else.
-    if let Some(file) = fd.filter(|_| report::file().is_none()).and_then(sys::keep_for_us) {
+    if let Some(fd) = fd.filter(|_| report::file().is_none())
+        && let Ok(file) = inherited.take_for_good(fd)
+    {
         report::use_file(file);
     }
 }
@@ -87,7 +96,7 @@ fn read_options(recorder: &mut Recorder, words: &mut Parser) -> Result<()> {
         recorder.read_file(|recorder, words| {
             let unread = raw(words)?;
             let unread = unread.as_slice().iter().map(|word| word.as_bytes());
-            foresee(unread.clone());
+            foresee(unread.clone(), &mut recorder.inherited);
             recorder.is_dry |= is_dry(unread);
             read_options(recorder, words)
         })?;

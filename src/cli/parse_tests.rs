@@ -16,8 +16,8 @@ fn word(text: &str) -> Word {
 }
 
 fn config(words: &[&str]) -> Result<Box<Config>> {
-    match parse(words.iter().copied().map(word))? {
-        Request::Run(config) => Ok(config),
+    match parse(words.iter().copied().map(word), Inherited::default())? {
+        Request::Run(config, _) => Ok(config),
         other => Err(Error::new(format!("{other:?}"))),
     }
 }

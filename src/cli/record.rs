@@ -4,9 +4,10 @@
 //! their fd when they are met.
 
 use std::ffi::OsString;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, RawFd};
 
 use lexopt::Parser;
+use nix::unistd::{Whence, lseek};
 
 use crate::cli::profiles::Profiles;
 use crate::cli::values::Values;
@@ -18,7 +19,8 @@ use crate::config::{Config, EnvEdit};
 use crate::confine::caps::CapEdit;
 use crate::confine::seccomp;
 use crate::error::{Context, Error, Result, join};
-use crate::kernel::sys;
+use crate::fds::Inherited;
+use crate::kernel::files;
 use crate::word::{self, Word};
 
 /// How many words there may be in all, those of `--args` counted.
@@ -38,8 +40,8 @@ pub(crate) enum Request {
     CheckHost,
     /// `--profile @list`
     Profiles,
-    /// A sandbox.
-    Run(Box<Config>),
+    /// A sandbox, with the fds that the options name.
+    Run(Box<Config>, Inherited),
 }
 
 /// The kinds of option that matter to the modifiers.
@@ -62,6 +64,8 @@ pub(crate) enum Pending {
 pub(crate) struct Recorder {
     /// What was recorded so far.
     pub(crate) config: Config,
+    /// The caller's fds.
+    pub(crate) inherited: Inherited,
     /// A `--perms` that waits for the option it serves.
     perms: Option<u32>,
     /// A `--size` that waits for its `--tmpfs`.
@@ -95,7 +99,7 @@ impl Recorder {
         self.check_overlay_is_used()?;
         self.check_flags_are_used()?;
         self.config.command = command;
-        Ok(Request::Run(Box::new(self.config)))
+        Ok(Request::Run(Box::new(self.config), self.inherited))
     }
 
     /// A modifier has to be followed by the option it modifies, or by another modifier of the same.
@@ -149,11 +153,15 @@ impl Recorder {
         if self.in_file {
             return Err(Error::new("--args not supported in arguments file"));
         }
-        let data = sys::read_all(fd, usize::MAX).context("Can't read --args data")?;
-        if self.is_dry {
-            sys::unread(fd, data.len());
+        let failure = "Can't read --args data";
+        let file = self.inherited.take_now(fd).context(failure)?;
+        let data = files::read_all(file.as_fd(), usize::MAX).context(failure)?;
+        if self.is_dry
+            && let Ok(length) = i64::try_from(data.len())
+        {
+            // Where that is possible, nothing of it was read.
+            _ = lseek(file, -length, Whence::SeekCur);
         }
-        sys::close(fd);
         // The last word may do without its NUL byte.
         let words = data.split_inclusive(|&byte| byte == 0).take(MAX_ARGS + 1);
         let words: Vec<OsString> =
@@ -342,7 +350,7 @@ impl Recorder {
 
     /// `--seccomp FD`, whose program is read just before COMMAND.
     pub(crate) fn seccomp(&mut self, values: &mut Values<'_>) -> Result<()> {
-        if !self.config.seccomp_programs.is_empty() || !self.config.unread_programs.is_empty() {
+        if !self.config.seccomp_programs.is_empty() || !self.config.fds.unread.is_empty() {
             return Err(Error::new("--seccomp cannot be combined with --add-seccomp-fd"));
         }
         values.last_wins(&mut self.config.fds.seccomp, Values::fd)
@@ -355,11 +363,11 @@ impl Recorder {
         }
         let fd = values.fd()?;
         if self.is_dry {
-            self.config.unread_programs.push(fd);
+            self.config.fds.unread.push(fd);
             return Ok(());
         }
-        let program = seccomp::read(fd)?;
-        sys::close(fd);
+        let file = self.inherited.take_now(fd).context("Can't read seccomp data")?;
+        let program = seccomp::read(file.as_fd())?;
         self.config.seccomp_programs.push(program);
         Ok(())
     }

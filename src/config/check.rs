@@ -98,9 +98,8 @@ impl Config {
     /// options before an `--args` that names it have not been told so yet.
     fn check_error_fd(&self) -> Result<()> {
         let Some(error) = self.fds.error else { return Ok(()) };
-        let mut others = self.fds.each().into_iter().filter_map(|(_, fd, _)| fd);
-        let is_used = others.any(|fd| fd == error)
-            || self.fds.sync.contains(&error)
+        let mut others = self.fds.each().filter(|option| option.moment.is_later());
+        let is_used = others.any(|option| option.fd == error)
             || self.ops.iter().any(|op| op.fd() == Some(error));
         if is_used {
             return Err(Error::new(format!(

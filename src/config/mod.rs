@@ -110,7 +110,8 @@ pub(crate) struct Switches {
     pub(crate) not_a_security_boundary: bool,
 }
 
-/// The numbers of the fds that options name. They become owned when the set-up begins, see `Fds`.
+/// The numbers of the fds that options name. They become owned when the set-up begins, see
+/// `Inherited`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FdOptions {
     /// `--userns FD`
@@ -137,6 +138,19 @@ pub(crate) struct FdOptions {
     pub(crate) dry_run_json: Option<RawFd>,
     /// `--error-fd FD`, which is taken care of before anything else, see `report`.
     pub(crate) error: Option<RawFd>,
+    /// `--add-seccomp-fd FD`, every one of them, with `--dry-run`, which does not read them.
+    pub(crate) unread: Vec<RawFd>,
+}
+
+/// An option with the number of an open file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FdOption {
+    /// The option, without its hyphens.
+    pub(crate) name: &'static str,
+    /// The number.
+    pub(crate) fd: RawFd,
+    /// Who uses it up, and when.
+    pub(crate) moment: Use,
 }
 
 /// Who uses up the fd of an option, and when.
@@ -150,12 +164,24 @@ pub(crate) enum Use {
     Late,
     /// `--dry-run-json`, instead of a sandbox.
     Plan,
+    /// Whoever fails, until COMMAND is executed.
+    Report,
+    /// The parser, which leaves it to nobody else.
+    Parser,
+}
+
+impl Use {
+    /// Whether the fd is the set-up's: once options are read, it still has to be open.
+    pub(crate) const fn is_later(self) -> bool {
+        !matches!(self, Self::Report | Self::Parser)
+    }
 }
 
 impl FdOptions {
-    /// The options that take one fd, without their hyphens.
-    pub(crate) const fn each(&self) -> [(&'static str, Option<RawFd>, Use); 10] {
-        [
+    /// Every option here that is given, as often as it is. Those of the file system are in
+    /// [`Op::fd`].
+    pub(crate) fn each(&self) -> impl Iterator<Item = FdOption> {
+        let one = [
             ("userns", self.userns, Use::Early),
             ("netns", self.netns, Use::Early),
             ("userns2", self.userns2, Use::Late),
@@ -166,14 +192,22 @@ impl FdOptions {
             ("info-fd", self.info, Use::Monitor),
             ("json-status-fd", self.json_status, Use::Monitor),
             ("dry-run-json", self.dry_run_json, Use::Plan),
-        ]
+        ];
+        let error = [("error-fd", self.error, Use::Report)];
+        let all = |name, fds: &[RawFd], moment| {
+            fds.iter().map(move |&fd| (name, Some(fd), moment)).collect::<Vec<_>>()
+        };
+        one.into_iter()
+            .chain(all("sync-fd", &self.sync, Use::Late))
+            .chain(error)
+            .chain(all("add-seccomp-fd", &self.unread, Use::Parser))
+            .filter_map(|(name, fd, moment)| fd.map(|fd| FdOption { name, fd, moment }))
     }
 
     /// The numbers that are used up before the first operation.
     pub(crate) fn used_early(&self) -> Vec<RawFd> {
-        let each = self.each().into_iter();
-        let early = each.filter(|(.., moment)| matches!(moment, Use::Monitor | Use::Early));
-        early.filter_map(|(_, fd, _)| fd).collect()
+        let early = |option: &FdOption| matches!(option.moment, Use::Monitor | Use::Early);
+        self.each().filter(early).map(|option| option.fd).collect()
     }
 }
 
@@ -243,8 +277,6 @@ pub(crate) struct Config {
     pub(crate) file_label: Option<Word>,
     /// The programs of `--add-seccomp-fd`, read while parsing.
     pub(crate) seccomp_programs: Vec<Program>,
-    /// The fds of `--add-seccomp-fd`, with `--dry-run`, which reads none.
-    pub(crate) unread_programs: Vec<RawFd>,
     /// `--seccomp-policy` and `--seccomp-default`, in order.
     pub(crate) policies: Vec<Policy>,
     /// `--cap-add` and `--cap-drop`, in order.

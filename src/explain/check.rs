@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use nix::unistd::getcwd;
 
 use crate::config::settle::Settled;
-use crate::config::{Use, Want};
+use crate::config::{FdOption, Use, Want};
 use crate::confine::cgroup::leaf;
 use crate::confine::{apparmor, caps};
 use crate::error::Error;
@@ -80,14 +80,11 @@ fn restrictions(config: &Settled, proc: BorrowedFd<'_>) -> Vec<Problem> {
 
 /// Options that name files which are not open.
 fn open_files(config: &Settled) -> Vec<Problem> {
-    let fds = &config.fds;
-    let each = fds.each().into_iter().filter(|(.., moment)| *moment != Use::Plan);
-    let one = each.filter_map(|(option, fd, _)| fd.map(|fd| (option, fd)));
-    let all = one.chain(fds.sync.iter().map(|&fd| ("sync-fd", fd)));
-    let unread = config.unread_programs.iter().map(|&fd| ("add-seccomp-fd", fd));
-    let all = all.chain(unread);
-    all.filter(|&(_, fd)| !sys::is_open(fd))
-        .map(|(option, fd)| Problem::new(Part::Files, None, format!("{option} {fd} is not open")))
+    let used = config.fds.each().filter(|option| !matches!(option.moment, Use::Plan | Use::Report));
+    used.filter(|option| !sys::is_open(option.fd))
+        .map(|FdOption { name, fd, .. }| {
+            Problem::new(Part::Files, None, format!("{name} {fd} is not open"))
+        })
         .collect()
 }
 

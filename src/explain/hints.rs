@@ -18,7 +18,7 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::config::op::{Access, Op, Source, components};
 use crate::config::{Config, Want};
-use crate::fds::Fds;
+use crate::fds::Inherited;
 use crate::kernel::program::found;
 use crate::kernel::sys;
 
@@ -104,7 +104,7 @@ pub(crate) fn namespaces(config: &Config, errno: Option<Errno>) -> Option<String
 }
 
 /// What may be wrong with the source of an operation.
-pub(crate) fn source(op: &Op, fds: &Fds, errno: Option<Errno>) -> Option<String> {
+pub(crate) fn source(op: &Op, fds: &Inherited, errno: Option<Errno>) -> Option<String> {
     if let Some(fd) = op.fd() {
         return fds
             .is_used(fd)

@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use crate::config::glob::Pattern;
 use crate::config::op::{Access, Devices, Extra, Missing, Op, Source, Upper, components};
 use crate::config::settle::Settled;
-use crate::config::{Config, EnvEdit, Origin, Use, Want};
+use crate::config::{Config, EnvEdit, FdOption, Origin, Use, Want};
 use crate::confine::apparmor::Profile;
 use crate::confine::caps;
 use crate::confine::families::Families;
@@ -277,7 +277,7 @@ fn maps(config: &Settled) -> (Lines, Lines) {
 
 fn filters(config: &Settled) -> Vec<String> {
     let fd = config.fds.seccomp.map(|fd| format!("the program from fd {fd}"));
-    let unread = config.unread_programs.iter().map(|fd| format!("the program from fd {fd}"));
+    let unread = config.fds.unread.iter().map(|fd| format!("the program from fd {fd}"));
     let names = config.filters.iter().map(|filter| filter.name.clone());
     fd.into_iter()
         .chain(unread)
@@ -367,12 +367,9 @@ fn variable(edit: &EnvEdit) -> Variable<'_> {
 }
 
 fn files(config: &Config) -> Vec<OpenFile> {
-    let fds = &config.fds;
-    let each = fds.each().into_iter().filter(|(.., moment)| *moment != Use::Plan);
-    let one = each.filter_map(|(option, fd, _)| fd.map(|fd| OpenFile { option, fd }));
-    let sync = fds.sync.iter().map(|&fd| OpenFile { option: "sync-fd", fd });
-    let error = fds.error.map(|fd| OpenFile { option: "error-fd", fd });
-    one.chain(sync).chain(error).collect()
+    let shown = |option: &FdOption| !matches!(option.moment, Use::Plan | Use::Parser);
+    let shown = config.fds.each().filter(shown);
+    shown.map(|option| OpenFile { option: option.name, fd: option.fd }).collect()
 }
 
 fn filesystem(config: &Config) -> Vec<Entry<'_>> {

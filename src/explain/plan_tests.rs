@@ -15,6 +15,7 @@ use crate::cli::options::{Kind, OPTIONS};
 use crate::cli::parse;
 use crate::cli::record::Request;
 use crate::explain::render::render;
+use crate::fds::Inherited;
 use crate::host::{Caller, Host};
 
 /// Command lines of several options.
@@ -103,7 +104,8 @@ fn shown(line: &str) -> String {
     let words: Vec<&'static CStr> = words
         .map(|word| &*Box::leak(CString::new(word).expect("no NUL").into_boxed_c_str()))
         .collect();
-    let Ok(Request::Run(config)) = parse::parse(words.iter().copied()) else {
+    let Ok(Request::Run(config, _)) = parse::parse(words.iter().copied(), Inherited::default())
+    else {
         return format!("refused: {line}\n");
     };
     // Ranges are root's.
@@ -175,7 +177,8 @@ fn the_document_is_json() {
         .chain(["true"])
         .map(|word| &*Box::leak(CString::new(word).expect("no NUL").into_boxed_c_str()))
         .collect();
-    let Ok(Request::Run(config)) = parse::parse(words.iter().copied()) else {
+    let Ok(Request::Run(config, _)) = parse::parse(words.iter().copied(), Inherited::default())
+    else {
         panic!("it is a command line")
     };
     let host = Host {

@@ -1,15 +1,15 @@
 //! Whole files and whole writes, with errnos for what goes wrong.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag};
-use nix::unistd::write;
+use nix::unistd::{read, write};
 
-use crate::kernel::sys::{SysResult, read_all, uninterrupted};
+use crate::kernel::sys::{SysResult, uninterrupted};
 
 /// What kind of file it is: one of the `S_IF…` of inode(7).
 pub(crate) const fn file_type(status: &FileStat) -> SFlag {
@@ -30,7 +30,23 @@ pub(crate) fn read_file(
     limit: usize,
 ) -> SysResult<Vec<u8>> {
     let file = openat(dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    read_all(file.as_raw_fd(), limit)
+    read_all(file.as_fd(), limit)
+}
+
+/// Reads a file to its end. More than `limit` bytes are EFBIG.
+pub(crate) fn read_all(file: BorrowedFd<'_>, limit: usize) -> SysResult<Vec<u8>> {
+    let mut data = Vec::new();
+    let mut buffer = [0_u8; 16 * 1024];
+    loop {
+        let count = uninterrupted(|| read(file, &mut buffer))?;
+        if count == 0 {
+            return Ok(data);
+        }
+        data.extend(buffer.iter().take(count));
+        if data.len() > limit {
+            return Err(Errno::EFBIG);
+        }
+    }
 }
 
 /// What stands behind a name at the beginning of a line, as in many files of /proc.

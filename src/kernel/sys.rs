@@ -16,6 +16,7 @@ use std::time::Duration;
 use libc::{c_long, c_short};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::socket::ControlMessageOwned;
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
@@ -395,51 +396,21 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
     unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
 }
 
-/// Makes an fd ours that the caller left open or that was sent to us.
-pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
-    // SAFETY: `Fds` adopts each number once, right after parsing and before we open anything, and
-    // what a message brings is new, so nobody else owns it.
-    unsafe { OwnedFd::from_raw_fd(fd) }
-}
-
-/// Takes over an fd that is ours alone until the process ends, if it is open. It is closed on exec,
-/// unless it is one of the standard ones.
-pub(crate) fn keep_for_us(fd: RawFd) -> Option<OwnedFd> {
-    let is_standard = (0..=2).contains(&fd);
-    // SAFETY: F_SETFD only sets a flag, and F_GETFD only looks.
-    let result = unsafe {
-        libc::fcntl(fd, if is_standard { libc::F_GETFD } else { libc::F_SETFD }, libc::FD_CLOEXEC)
-    };
-    (result != -1).then(|| adopt(fd))
-}
-
-/// Takes back that so many bytes were read, where that is possible.
-pub(crate) fn unread(fd: RawFd, count: usize) {
-    if let Ok(count) = libc::off_t::try_from(count) {
-        // SAFETY: integers only.
-        _ = unsafe { libc::lseek(fd, -count, libc::SEEK_CUR) };
+/// Makes an fd ours that the caller has left open. It is for `Inherited` alone.
+pub(crate) fn inherited(fd: RawFd) -> SysResult<OwnedFd> {
+    if !is_open(fd) {
+        return Err(Errno::EBADF);
     }
+    // SAFETY: it is open, and `Inherited` asks for each number once and before we keep anything
+    // open, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Reads an fd by number to its end. More than `limit` bytes are EFBIG.
-pub(crate) fn read_all(fd: RawFd, limit: usize) -> SysResult<Vec<u8>> {
-    let mut data = Vec::new();
-    let mut buffer = [0_u8; 16 * 1024];
-    loop {
-        // SAFETY: the buffer is as long as said and is ours.
-        let count = unsafe { libc::read(fd, buffer.as_mut_ptr().cast::<c_void>(), buffer.len()) };
-        match check(count as c_long) {
-            Ok(0) => return Ok(data),
-            Ok(count) => {
-                data.extend(buffer.iter().take(usize::try_from(count).unwrap_or(0)));
-                if data.len() > limit {
-                    return Err(Errno::EFBIG);
-                }
-            }
-            Err(Errno::EINTR) => {}
-            Err(other) => return Err(other),
-        }
-    }
+/// The fds that came with a message.
+pub(crate) fn received(part: ControlMessageOwned) -> Vec<OwnedFd> {
+    let ControlMessageOwned::ScmRights(numbers) = part else { return Vec::new() };
+    // SAFETY: they are new, so nobody else owns them.
+    numbers.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).collect()
 }
 
 /// `clone(2)` with a null stack: fork's semantics, plus namespaces. `None` in the child.

@@ -12,10 +12,10 @@ use crate::confine::cgroup::fork_failure;
 use crate::confine::cgroup::leaf::Leaf;
 use crate::error::{Context, Error, Result};
 use crate::explain::hints;
-use crate::fds::Fds;
+use crate::fds::Inherited;
 use crate::kernel::sys::{self, End};
 
-pub(crate) fn join_user_namespace(fds: &mut Fds, number: i32) -> Result<()> {
+pub(crate) fn join_user_namespace(fds: &mut Inherited, number: i32) -> Result<()> {
     match fds.take(number).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)) {
         Err(Errno::EINVAL) => Err(Error::new(
             "Joining the specified user namespace failed, it might not be a descendant of the current user namespace.",

@@ -23,7 +23,7 @@ use crate::explain::hints;
 use crate::explain::notes;
 use crate::explain::plan::Plan;
 use crate::explain::render;
-use crate::fds::{Fds, beyond_standard};
+use crate::fds::{Inherited, beyond_standard};
 use crate::host::{Host, terminal, userns_offered};
 use crate::kernel::process::hold_parent;
 use crate::kernel::sys;
@@ -38,7 +38,7 @@ use crate::report::{self, Step};
 use crate::sandbox;
 
 /// Sets the sandbox up and runs COMMAND in it; the result is the exit status.
-pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
+pub(crate) fn launch(config: Config, mut host: Host, mut fds: Inherited) -> Result<i32> {
     let config = config.check(host.caller, userns_offered)?;
     Step::System.begin();
     if !config.is_dry() {
@@ -50,7 +50,7 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
     let colour = config.switches.dry_run && render::wants_colour();
     let places = (config.records() && !config.is_dry()).then(Places::of_environment);
     edit_environment(&config.environment);
-    let mut fds = Fds::adopt(&config);
+    fds.claim_all(&config);
     let proc = openat(AT_FDCWD, c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
     let proc = proc.and_then(beyond_standard).context("Can't open /proc")?;
     if config.apparmor.is_some() && !config.is_dry() {
@@ -124,7 +124,7 @@ pub(crate) fn launch(config: Config, mut host: Host) -> Result<i32> {
 }
 
 /// Says what would be done. The status says whether it could be.
-fn show_plan(plan: &Plan<'_>, config: &Settled, fds: &mut Fds, colour: bool) -> Result<i32> {
+fn show_plan(plan: &Plan<'_>, config: &Settled, fds: &mut Inherited, colour: bool) -> Result<i32> {
     if let Some(fd) = fds.take_optional(config.fds.dry_run_json).context("Can't write the plan")? {
         let mut text = serde_json::to_vec_pretty(plan)
             .map_err(|error| Error::new(format!("Can't write the plan: {error}")))?;

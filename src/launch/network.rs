@@ -13,7 +13,7 @@ use nix::unistd::{Gid, Uid};
 use crate::config::Want;
 use crate::config::settle::Settled;
 use crate::error::{Context, Error, Result};
-use crate::fds::Fds;
+use crate::fds::Inherited;
 use crate::kernel::sys;
 use crate::launch::clone::join_user_namespace;
 
@@ -21,7 +21,7 @@ const FAILURE: &str = "Joining the specified network namespace failed";
 
 /// Joins the user namespace of `--userns` and the network namespace of `--netns`, as far as they
 /// are given.
-pub(crate) fn join_namespaces(config: &mut Settled, fds: &mut Fds) -> Result<()> {
+pub(crate) fn join_namespaces(config: &mut Settled, fds: &mut Inherited) -> Result<()> {
     let of_network = |error: Error| error.of("--netns");
     let mut network = fds.take_optional(config.fds.netns).context(FAILURE).map_err(of_network)?;
     // With the caller's own privileges, while they are there.

@@ -18,7 +18,7 @@ use crate::confine::caps;
 use crate::confine::cgroup::leaf::Leaf;
 use crate::error::{Context, Error, Result};
 use crate::explain;
-use crate::fds::Fds;
+use crate::fds::Inherited;
 use crate::kernel::process::{become_undumpable, die_with, exit_code};
 use crate::kernel::sys;
 use crate::launch::monitor::Monitor;
@@ -36,7 +36,7 @@ pub(crate) struct Given<'a> {
     /// The host's /proc.
     pub(crate) proc: OwnedFd,
     /// The caller's fds.
-    pub(crate) fds: Fds,
+    pub(crate) fds: Inherited,
     /// Its ends of the links.
     pub(crate) outer: Ends,
     /// The sandbox's control group.
@@ -145,13 +145,17 @@ fn look_up(
 }
 
 /// The fd for a document.
-fn take(fds: &mut Fds, number: Option<RawFd>, option: &'static str) -> Result<Option<OwnedFd>> {
+fn take(
+    fds: &mut Inherited,
+    number: Option<RawFd>,
+    option: &'static str,
+) -> Result<Option<OwnedFd>> {
     let taken = fds.take_optional(number).context("Write to info_fd");
     taken.map_err(|error| error.of(option))
 }
 
 /// Writes the first documents, and returns the fd for the last one.
-fn write_info(config: &Config, fds: &mut Fds, info: &Info) -> Result<Option<OwnedFd>> {
+fn write_info(config: &Config, fds: &mut Inherited, info: &Info) -> Result<Option<OwnedFd>> {
     if let Some(fd) = take(fds, config.fds.info, "--info-fd")? {
         info.write_document(fd.as_fd()).map_err(|error| error.of("--info-fd"))?;
     }

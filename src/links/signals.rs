@@ -177,7 +177,9 @@ fn receive(link: &Link) -> SysResult<Option<Command>> {
     let (mut handle, mut pid) = (None, None);
     for part in message.cmsgs()? {
         match part {
-            ControlMessageOwned::ScmRights(fds) => handle = fds.into_iter().map(sys::adopt).next(),
+            rights @ ControlMessageOwned::ScmRights(_) => {
+                handle = sys::received(rights).into_iter().next();
+            }
             ControlMessageOwned::ScmCredentials(sender) => pid = Some(Pid::from_raw(sender.pid())),
             _ => {}
         }

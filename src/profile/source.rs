@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, OsString};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 
 use nix::errno::Errno;
@@ -10,8 +10,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
 
 use crate::error::{Context, Error, Result, join};
-use crate::kernel::files::file_type;
-use crate::kernel::sys;
+use crate::kernel::files::{file_type, read_all};
 use crate::profile::built_in;
 use crate::word::{self, Word};
 
@@ -62,7 +61,7 @@ impl Source {
         let file = open(name, flags, Mode::empty()).at(what, name)?;
         let status = fstat(&file).at(what, name)?;
         regular(&status, name)?;
-        let text = match sys::read_all(file.as_raw_fd(), LONGEST) {
+        let text = match read_all(file.as_fd(), LONGEST) {
             Err(Errno::EFBIG) => {
                 let mut what = join("Profile", name);
                 what.extend_from_slice(b" is longer than 1 MiB");

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::socket::{MsgFlags, recvmsg};
 use nix::sys::stat::Mode;
 use nix::unistd::getcwd;
 
@@ -129,9 +129,7 @@ pub(crate) fn receive(wire: &Wire) -> Option<HandedOver> {
             Ok(message) => {
                 let mut fds = Vec::new();
                 for part in message.cmsgs().ok()? {
-                    if let ControlMessageOwned::ScmRights(numbers) = part {
-                        fds.extend(numbers.into_iter().map(sys::adopt));
-                    }
+                    fds.extend(sys::received(part));
                 }
                 break (message.bytes, fds);
             }

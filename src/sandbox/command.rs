@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
@@ -20,7 +20,7 @@ use crate::confine::seccomp::elf;
 use crate::confine::seccomp::{self, Filter};
 use crate::error::{Context, Error, Result, join, wants_hints};
 use crate::explain::command::refused;
-use crate::fds::Fds;
+use crate::fds::Inherited;
 use crate::kernel::environment;
 use crate::kernel::process::{
     self, become_dumpable, become_undumpable, die_with, set_death_signal,
@@ -80,11 +80,11 @@ fn leaves_first_free(config: &Settled) -> bool {
 }
 
 /// COMMAND's filters, with the program of `--seccomp`, which is read only now.
-pub(crate) fn seccomp_filters(config: &Settled, fds: &mut Fds) -> Result<Vec<Filter>> {
+pub(crate) fn seccomp_filters(config: &Settled, fds: &mut Inherited) -> Result<Vec<Filter>> {
     Step::Confinement.begin();
     let mut filters = config.filters.clone();
     if let Some(fd) = fds.take_optional(config.fds.seccomp).context("Can't read seccomp data")? {
-        filters.insert(0, Filter::own(seccomp::read(fd.as_raw_fd())?));
+        filters.insert(0, Filter::own(seccomp::read(fd.as_fd())?));
         filters = seccomp::arrange(filters)?;
     }
     seccomp::check_own(&filters)?;
@@ -120,7 +120,7 @@ pub(crate) struct Command {
 pub(crate) fn become_command(
     config: Box<Settled>,
     command: Command,
-    mut fds: Fds,
+    mut fds: Inherited,
     mut links: Ends,
 ) -> Result<i32> {
     let numbers: BTreeSet<_> = config.fds.sync.iter().copied().collect();
@@ -203,7 +203,7 @@ fn keep_open(fds: Vec<OwnedFd>) -> Result<()> {
 }
 
 /// Executes COMMAND.
-fn exec(config: Box<Settled>, command: Command, fds: Fds, mut links: Ends) -> Result<i32> {
+fn exec(config: Box<Settled>, command: Command, fds: Inherited, mut links: Ends) -> Result<i32> {
     if let Some(link) = &links.signals {
         signals::introduce(link)?;
     }

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::config::op::{Access, Devices, Extra, Missing, Op, Source, Upper};
 use crate::error::{Context, Error, Result, join};
 use crate::explain::hints;
-use crate::fds::Fds;
+use crate::fds::Inherited;
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Node};
 use crate::kernel::sys::SysResult;
 use crate::kernel::way::Way;
@@ -54,7 +54,7 @@ pub(crate) struct Gatherer<'a> {
     /// The host's /proc.
     pub(crate) proc: BorrowedFd<'a>,
     /// The caller's fds.
-    pub(crate) fds: &'a mut Fds,
+    pub(crate) fds: &'a mut Inherited,
     /// The terminal on standard output, if there is one.
     pub(crate) tty: Option<&'a CStr>,
     /// From which number on fds are running out.

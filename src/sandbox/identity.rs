@@ -12,7 +12,7 @@ use crate::config::Want;
 use crate::config::settle::Settled;
 use crate::confine::caps;
 use crate::error::{Context, Error, Result};
-use crate::fds::Fds;
+use crate::fds::Inherited;
 use crate::kernel::idmap::{self, Groups, Maps, Range};
 use crate::kernel::sys::{self, End};
 use crate::links::Link;
@@ -48,7 +48,7 @@ pub(crate) fn map(config: &Settled, proc: BorrowedFd<'_>) -> Result<Option<MapWr
 pub(crate) fn nest(
     config: &Settled,
     proc: BorrowedFd<'_>,
-    fds: &mut Fds,
+    fds: &mut Inherited,
     writer: Option<MapWriter>,
 ) -> Result<()> {
     if config.switches.disable_userns {

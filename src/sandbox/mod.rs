@@ -32,7 +32,7 @@ use crate::confine::cgroup::leaf;
 use crate::confine::selinux;
 use crate::error::{Context, Error, Result, join};
 use crate::explain::hints;
-use crate::fds::Fds;
+use crate::fds::Inherited;
 use crate::kernel::loopback;
 use crate::kernel::process::set_death_signal;
 use crate::kernel::sys::{self, End};
@@ -50,7 +50,7 @@ use crate::sandbox::root::Root;
 pub(crate) fn enter(
     settled: Box<Settled>,
     old_proc: OwnedFd,
-    mut fds: Fds,
+    mut fds: Inherited,
     mut links: Ends,
     entrance: Option<OwnedFd>,
 ) -> Result<i32> {
@@ -72,10 +72,8 @@ pub(crate) fn enter(
     if let Some(socket) = links.pid.take() {
         introduce::show(config, proc, &socket)?;
     }
-    for (_, monitors, _) in
-        config.fds.each().into_iter().filter(|(.., moment)| *moment == Use::Monitor)
-    {
-        fds.drop_optional(monitors);
+    for monitors in config.fds.each().filter(|option| option.moment == Use::Monitor) {
+        drop(fds.take(monitors.fd));
     }
     if config.has_gate() {
         links.pass_gate()?;
@@ -183,7 +181,7 @@ fn set_host_name(config: &Config) -> Result<()> {
 }
 
 /// `--block-fd`
-fn wait_for_caller(config: &Config, fds: &mut Fds) -> Result<()> {
+fn wait_for_caller(config: &Config, fds: &mut Inherited) -> Result<()> {
     Step::Processes.begin();
     if let Some(fd) = fds.take_optional(config.fds.block).context("Can't read block-fd")? {
         wait_for_byte(&fd).context("Can't read block-fd")?;
@@ -202,7 +200,7 @@ enum Role {
 
 /// setns(2) into a pid namespace is for children only, and a new pid namespace below it is made
 /// from inside: one or two more clones, all of them the monitor's children.
-fn enter_pid_namespace(config: &Config, fds: &mut Fds, number: i32) -> Result<Role> {
+fn enter_pid_namespace(config: &Config, fds: &mut Inherited, number: i32) -> Result<Role> {
     fds.take(number)
         .and_then(|fd| setns(fd, CloneFlags::CLONE_NEWPID))
         .context("Setting pidns failed")

@@ -26,6 +26,8 @@ mod config;
 mod confine;
 #[path = "../../../src/error.rs"]
 mod error;
+#[path = "../../../src/fds.rs"]
+mod fds;
 mod globs;
 #[path = "../../../src/host.rs"]
 mod host;
@@ -46,13 +48,16 @@ mod word;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
+use std::os::fd::AsFd;
 
 use archive::fault::Fault;
 use archive::header::What;
 use archive::read::Archive;
+use cli::options::{OPTIONS, Section};
 use cli::parse;
 use cli::record::{Pending, Recorder, Request};
 use confine::seccomp::{self, policy};
+use fds::Inherited;
 use kernel::sys;
 use profile::text;
 use word::Word;
@@ -80,42 +85,15 @@ pub fn args(input: &[u8]) {
     compare(&words.map(|word| word.as_bytes().to_vec()), &files);
 }
 
-/// How the options begin that bubblewrap does not have. The second parser does not know them.
-const BEYOND: &[&[u8]] = &[
-    b"--apparmor",
-    b"--cgroup",
-    b"--check-host",
-    b"--dry-run",
-    b"--forward-signals",
-    b"--timeout",
-    b"--address-families",
-    b"--netns",
-    b"--proc-pid",
-    b"--udp-",
-    b"--unix-connect",
-    b"--gid-map",
-    b"--mask",
-    b"--noexec",
-    b"--nosymfollow",
-    b"--profile",
-    b"--rlimit",
-    b"--ro-same",
-    b"--same",
-    b"--scope-",
-    b"--seccomp-",
-    b"--tar",
-    b"--tcp-",
-    b"--uid-map",
-];
-
 /// The name of an option, for whoever makes inputs.
 pub fn option(number: usize) -> &'static [u8] {
     model::OPTIONS.get(number).map_or(b"--no-such", |(name, _)| name.as_bytes())
 }
 
-/// Whether bubblewrap does not have an option of this name, or one that begins like it.
+/// Whether it names an option that bubblewrap does not have. The second parser does not know them.
 fn is_beyond(text: &[u8]) -> bool {
-    BEYOND.iter().any(|start| text.windows(start.len()).any(|part| part == *start))
+    let mut beyond = OPTIONS.iter().filter(|row| row.section == Section::Beyond);
+    beyond.any(|row| text.windows(row.name.len()).any(|part| part == row.name.as_bytes()))
 }
 
 /// Parses by both parsers.
@@ -126,8 +104,8 @@ fn compare(words: &[Vec<u8>], files: &[(i32, Vec<u8>)]) {
         return;
     }
     sys::open(files);
-    let ours = match parse::parse(words.iter().map(|word| kept(word))) {
-        Ok(Request::Run(config)) => table::of_config(&config),
+    let ours = match parse::parse(words.iter().map(|word| kept(word)), Inherited::default()) {
+        Ok(Request::Run(config, _)) => table::of_config(&config),
         Ok(Request::Help) => "help".to_owned(),
         Ok(Request::Version) => "version".to_owned(),
         Ok(Request::Profiles) => "profiles".to_owned(),
@@ -157,7 +135,8 @@ fn kept(word: &[u8]) -> Word {
 /// A seccomp program: taken as it is or refused, never cut.
 pub fn seccomp(input: &[u8]) {
     sys::open(&[(9, input.to_vec())]);
-    let program = seccomp::read(9);
+    let program = sys::inherited(9).map(|file| seccomp::read(file.as_fd()));
+    let program = program.unwrap_or_else(|errno| panic!("{errno}"));
     assert_eq!(
         program.is_ok(),
         input.len() % 8 == 0 && input.len() / 8 <= 4096,
@@ -223,7 +202,7 @@ pub fn profile(input: &[u8]) {
     }
     let options = options.and_then(|()| recorder.check_pending(Pending::None));
     let ours = match options.and_then(|()| recorder.finish(vec![c"command"])) {
-        Ok(Request::Run(config)) => table::of_config(&config),
+        Ok(Request::Run(config, _)) => table::of_config(&config),
         Ok(_) => "something else".to_owned(),
         Err(error) => format!("error: {error}"),
     };

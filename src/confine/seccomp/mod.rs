@@ -12,7 +12,7 @@ pub(crate) mod json;
 pub(crate) mod policy;
 pub(crate) mod program;
 
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 
 use libc::sock_filter;
 use nix::errno::Errno;
@@ -20,7 +20,7 @@ use nix::errno::Errno;
 use crate::confine::seccomp::cbpf::Call;
 use crate::confine::seccomp::program::{MAX_INSTRUCTIONS, Program};
 use crate::error::{Context, Error, Result};
-use crate::kernel::sys;
+use crate::kernel::{files, sys};
 
 /// A filter of COMMAND's, and what it is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,14 +171,14 @@ fn failure(errno: Errno) -> Error {
 /// The size of `struct sock_filter`.
 const INSTRUCTION: usize = 8;
 
-/// Reads a program to the end of the fd.
+/// Reads a program to the end of the file.
 ///
 /// One that is too long is an error here, because its length is a `u16` further on and would be
 /// cut.
-pub(crate) fn read(fd: RawFd) -> Result<Program> {
+pub(crate) fn read(file: BorrowedFd<'_>) -> Result<Program> {
     let too_long =
         || Error::new(format!("Invalid seccomp data, more than {MAX_INSTRUCTIONS} instructions"));
-    let data = match sys::read_all(fd, MAX_INSTRUCTIONS * INSTRUCTION) {
+    let data = match files::read_all(file, MAX_INSTRUCTIONS * INSTRUCTION) {
         Err(Errno::EFBIG) => return Err(too_long()),
         other => other.context("Can't read seccomp data")?,
     };

@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::fmt;
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::str::FromStr;
 
@@ -33,7 +33,7 @@ use crate::confine::seccomp::bpf::{self, Rule, Rules, UNAVAILABLE};
 use crate::confine::seccomp::json::{Object, Text};
 use crate::confine::seccomp::program::{MAX_INSTRUCTIONS, Program};
 use crate::error::{Context, Error, Result, join, on_one_line};
-use crate::kernel::files::file_type;
+use crate::kernel::files::{file_type, read_all};
 use crate::kernel::sys;
 use crate::word::Word;
 
@@ -138,7 +138,7 @@ fn read(name: &CStr) -> Result<Vec<u8>> {
     let failure = "Can't read seccomp policy";
     let file = open(name, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, Mode::empty())
         .at(failure, name)?;
-    match sys::read_all(file.as_raw_fd(), MAX_SIZE) {
+    match read_all(file.as_fd(), MAX_SIZE) {
         Err(Errno::EFBIG) => Err(Error::about(
             &format!("A seccomp policy has at most {MAX_SIZE} bytes, unlike"),
             name,

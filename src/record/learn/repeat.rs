@@ -141,11 +141,10 @@ fn absolute(file: &CStr) -> Vec<u8> {
 
 /// The options that name fds, but for those that tell the caller about this one run.
 pub(crate) fn of_fds(config: &Config) -> Vec<String> {
-    let told = ["info-fd", "json-status-fd", "block-fd", "userns-block-fd", "dry-run-json"];
-    let each = config.fds.each().into_iter();
-    let given = each.filter(|(name, fd, _)| fd.is_some() && !told.contains(name));
-    let mut lines: Vec<_> = given.map(|(name, ..)| needs(&format!("--{name} FD"))).collect();
-    lines.extend(config.fds.sync.iter().map(|_| needs("--sync-fd FD")));
+    let told =
+        ["info-fd", "json-status-fd", "block-fd", "userns-block-fd", "dry-run-json", "error-fd"];
+    let given = config.fds.each().filter(|option| !told.contains(&option.name));
+    let mut lines: Vec<_> = given.map(|option| needs(&format!("--{} FD", option.name))).collect();
     lines.extend(config.seccomp_programs.iter().map(|_| needs("--add-seccomp-fd FD")));
     lines
 }

@@ -5,7 +5,7 @@
 //! its place is followed. What COMMAND could write to is refused: it would be its own judge.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat, renameat};
@@ -13,7 +13,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, fsync, linkat, unlinkat};
 
 use crate::error::{Context, Error, Result, join};
-use crate::kernel::files::{file_type, write_all};
+use crate::kernel::files::{file_type, read_all, write_all};
 use crate::kernel::sys;
 use crate::record::mounts::{Host, names};
 use crate::word::Word;
@@ -113,7 +113,7 @@ impl Target {
         if !self.is_still(&status) {
             return Err(Error::about("Another bwrap has just written", self.path));
         }
-        self.text = match sys::read_all(file.as_raw_fd(), MAX_SIZE) {
+        self.text = match read_all(file.as_fd(), MAX_SIZE) {
             Err(Errno::EFBIG) => {
                 return Err(Error::about(
                     &format!("{option} takes a file of at most 1 MiB, unlike"),
