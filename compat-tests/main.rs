@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     }
     harness::run(cases::all(), differences::DIFFERENCES, |lab, cases| {
         let trials = cases::trials(cases).into_iter().chain(differential::trials(lab));
-        trials.chain(delegated::trials(lab)).chain([order::trial(), differences::trial()]).collect()
+        let trials = trials.chain(delegated::trials(lab)).chain(order::trials());
+        trials.chain([differences::trial()]).collect()
     })
 }

@@ -1,4 +1,5 @@
-//! The order of the files: who may import whom. A trial reads the sources and holds them to it.
+//! The order of the files, here and in `src`: who may import whom. Trials read the sources and hold
+//! them to it.
 //!
 //! A path through a `mod.rs` or `main.rs` counts as an import of the file that the name comes from.
 
@@ -10,93 +11,156 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use crate::harness::left_out;
 
-/// The files and folders, from the ground up. Each imports only itself and what comes before it, and
-/// no two files import each other, not even by way of others.
-const ORDER: [&str; 13] = [
-    "sys.rs",
-    "text.rs",
-    "probe",
-    "harness",
-    "differences.rs",
-    "cases",
-    "delegated",
-    "differential",
-    "order.rs",
-    "main.rs",
-    "faults",
-    "load",
-    "bench",
-];
+/// A folder with its own order.
+struct House {
+    top: &'static str,
+    /// The files and folders, from the ground up. Each imports only itself and what comes before it,
+    /// and no two files import each other, not even by way of others.
+    order: &'static [&'static str],
+    /// The programs, by the file that they begin with.
+    programs: &'static [&'static str],
+    /// Whether a file imports the modules that it declares. In `src` their declarations stand in
+    /// files that hold more, and that is all that these have to do with them.
+    declares: bool,
+    /// Some of its imports. If they were not found, everything would seem to be in order.
+    known: &'static [(&'static str, &'static str)],
+}
 
-/// The programs, by the file that they begin with.
-const PROGRAMS: [&str; 4] = ["main.rs", "faults/main.rs", "load/main.rs", "bench/main.rs"];
+const TESTS: House = House {
+    top: "compat-tests",
+    order: &[
+        "sys.rs",
+        "text.rs",
+        "probe",
+        "harness",
+        "differences.rs",
+        "cases",
+        "delegated",
+        "differential",
+        "order.rs",
+        "main.rs",
+        "faults",
+        "load",
+        "bench",
+    ],
+    programs: &["main.rs", "faults/main.rs", "load/main.rs", "bench/main.rs"],
+    declares: true,
+    known: &[("cases/mod.rs", "harness/case.rs"), ("harness/side.rs", "sys.rs"), ("faults/campaign.rs", "harness/side.rs")],
+};
+
+const PROGRAM: House = House {
+    top: "src",
+    order: &[
+        "word.rs",
+        "report.rs",
+        "error.rs",
+        "archive",
+        "kernel",
+        "profile",
+        "host.rs",
+        "links",
+        "confine",
+        "config",
+        "fds.rs",
+        "cli",
+        "record",
+        "explain",
+        "sandbox",
+        "launch",
+        "main.rs",
+    ],
+    programs: &["main.rs"],
+    declares: false,
+    known: &[
+        ("main.rs", "cli/record.rs"),
+        ("sandbox/mod.rs", "sandbox/root.rs"),
+        ("config/settle.rs", "confine/seccomp/policy.rs"),
+    ],
+};
+
+/// The only file of the program that may have unsafe code.
+const UNSAFE: &str = "kernel/sys.rs";
 
 /// A path in a source, as `["crate", "harness", "Case"]`, with the name that it has there.
 type Import = (Vec<String>, String);
 
 /// One file of a program.
 struct File {
-    /// Below `compat-tests`.
+    /// Below the top.
     name: String,
     imports: Vec<Import>,
+    has_unsafe: bool,
 }
 
 /// A program's files by the paths of their modules.
 type Program = BTreeMap<Vec<String>, File>;
 
-/// The trial.
-pub(crate) fn trial() -> Trial {
-    Trial::ignorable_test("coverage::imports_go_one_way", || {
-        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-tests");
+/// The trials.
+pub(crate) fn trials() -> Vec<Trial> {
+    let trial = |name: &str, house: &'static House| {
+        Trial::ignorable_test(format!("coverage::imports_go_one_way_in_{name}"), || house.check())
+    };
+    vec![trial("tests", &TESTS), trial("src", &PROGRAM)]
+}
+
+impl House {
+    fn check(&self) -> Result<Completion, Failed> {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.top);
         if !top.join("main.rs").exists() {
             return Ok(left_out("needs the sources"));
         }
         let mut edges = BTreeSet::new();
-        for main in PROGRAMS {
+        let mut troubles = vec![];
+        for main in self.programs {
             let mut program = Program::new();
-            read(&top, Path::new(main), vec![], &mut program)?;
+            self.read(&top, Path::new(main), vec![], &mut program)?;
             edges.extend(program.iter().flat_map(|(path, file)| imports_of(&program, path, file)));
+            let elsewhere = program.values().filter(|file| file.has_unsafe && self.top == PROGRAM.top && file.name != UNSAFE);
+            troubles.extend(elsewhere.map(|file| format!("{} has unsafe code, which {UNSAFE} alone may have", file.name)));
         }
-        let mut troubles = troubles(&edges);
-        // Imports that are not found would seem to be in order.
-        let needed =
-            [("cases/mod.rs", "harness/case.rs"), ("harness/side.rs", "sys.rs"), ("faults/campaign.rs", "harness/side.rs")];
-        troubles.extend(
-            needed
-                .iter()
-                .filter(|(from, to)| !edges.contains(&((*from).to_owned(), (*to).to_owned())))
-                .map(|edge| format!("the import of {} by {} was not found", edge.1, edge.0)),
-        );
+        troubles.extend(self.troubles(&edges));
+        let is_lost = |(from, to): &&(&str, &str)| !edges.contains(&((*from).to_owned(), (*to).to_owned()));
+        let lost = self.known.iter().filter(is_lost);
+        troubles.extend(lost.map(|(from, to)| format!("the import of {to} by {from} was not found")));
         if troubles.is_empty() { Ok(Completion::Completed) } else { Err(Failed::from(troubles.join("\n"))) }
-    })
-}
-
-/// Reads a file and the modules that it declares.
-fn read(top: &Path, name: &Path, module: Vec<String>, program: &mut Program) -> Result<(), Failed> {
-    let text = fs::read_to_string(top.join(name)).map_err(|e| format!("{}: {e}", name.display()))?;
-    let text = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-    let parent = name.parent().unwrap_or(Path::new(""));
-    let is_top = ["mod.rs", "main.rs"].iter().any(|end| name.ends_with(end));
-    let folder = if is_top { parent.to_owned() } else { name.with_extension("") };
-    let mut imports = paths(&text);
-    let mut placed = None;
-    for line in text.lines() {
-        if let Some(path) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
-            placed = Some(path);
-        }
-        let Some(child) = line.strip_suffix(';').and_then(|line| line.split_once("mod ")).map(|(_, child)| child) else {
-            continue;
-        };
-        let file = match placed.take() {
-            Some(path) => without_dots(&parent.join(path)),
-            None if top.join(&folder).join(format!("{child}.rs")).exists() => folder.join(format!("{child}.rs")),
-            None => folder.join(child).join("mod.rs"),
-        };
-        imports.push((vec!["self".to_owned(), child.to_owned()], child.to_owned()));
-        read(top, &file, [module.as_slice(), &[child.to_owned()]].concat(), program)?;
     }
-    program.insert(module, File { name: name.to_string_lossy().into_owned(), imports });
-    Ok(())
+
+    /// Reads a file and the modules that it declares, without what is for unit tests.
+    fn read(&self, top: &Path, name: &Path, module: Vec<String>, program: &mut Program) -> Result<(), Failed> {
+        let text = fs::read_to_string(top.join(name)).map_err(|e| format!("{}: {e}", name.display()))?;
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let text = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        let parent = name.parent().unwrap_or(Path::new(""));
+        let is_top = ["mod.rs", "main.rs"].iter().any(|end| name.ends_with(end));
+        let folder = if is_top { parent.to_owned() } else { name.with_extension("") };
+        let mut imports = paths(&text);
+        let (mut placed, mut is_tested) = (None, false);
+        for line in text.lines() {
+            let is_unit = is_tested;
+            is_tested = line == "#[cfg(test)]" || is_tested && line.starts_with("#[");
+            if let Some(path) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
+                placed = Some(path);
+            }
+            let declared = line.split_once("mod ").filter(|(before, _)| before.is_empty() || before.starts_with("pub"));
+            let Some(child) = declared.and_then(|(_, rest)| rest.strip_suffix(';')) else { continue };
+            if is_unit {
+                placed = None;
+                continue;
+            }
+            let file = match placed.take() {
+                Some(path) => without_dots(&parent.join(path)),
+                None if top.join(&folder).join(format!("{child}.rs")).exists() => folder.join(format!("{child}.rs")),
+                None => folder.join(child).join("mod.rs"),
+            };
+            if self.declares {
+                imports.push((vec!["self".to_owned(), child.to_owned()], child.to_owned()));
+            }
+            self.read(top, &file, [module.as_slice(), &[child.to_owned()]].concat(), program)?;
+        }
+        let has_unsafe = text.contains("unsafe ");
+        program.insert(module, File { name: name.to_string_lossy().into_owned(), imports, has_unsafe });
+        Ok(())
+    }
 }
 
 fn without_dots(path: &Path) -> PathBuf {
@@ -210,33 +274,31 @@ fn target(program: &Program, module: &[String], path: &[String], depth: usize) -
     program.get(&here).filter(|_| is_ours).map(|file| file.name.clone())
 }
 
-/// The imports that go up, and those that come back to where they began.
-fn troubles(edges: &BTreeSet<(String, String)>) -> Vec<String> {
-    let mut troubles = vec![];
-    for (from, to) in edges {
-        match (place(from), place(to)) {
-            (Some(of), Some(other)) if of < other => troubles.push(format!("{from} imports {to}, which stands above it")),
-            (Some(_), Some(_)) if comes_back(edges, from, to) => troubles.push(format!("{from} imports {to}, which imports it")),
-            (Some(_), Some(_)) => {}
-            _ => troubles.push(format!("{from} or {to} has no place in the order")),
+impl House {
+    /// The imports that go up, and those within a folder that come back to where they began.
+    fn troubles(&self, edges: &BTreeSet<(String, String)>) -> Vec<String> {
+        let place = |name: &str| self.order.iter().position(|room| name.split('/').next() == Some(*room));
+        let mut inside: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (from, to) in edges.iter().filter(|(from, to)| place(from) == place(to)) {
+            inside.entry(from).or_default().push(to);
         }
+        let trouble = |(from, to): &(String, String)| match (place(from), place(to)) {
+            (Some(of), Some(other)) if of < other => Some(format!("{from} imports {to}, which stands above it")),
+            (Some(_), Some(_)) => comes_back(&inside, from, to).then(|| format!("{from} imports {to}, which imports it")),
+            _ => Some(format!("{from} or {to} has no place in the order")),
+        };
+        edges.iter().filter_map(trouble).collect()
     }
-    troubles
 }
 
-fn place(name: &str) -> Option<usize> {
-    ORDER.iter().position(|room| name.split('/').next() == Some(*room))
-}
-
-fn comes_back(edges: &BTreeSet<(String, String)>, from: &str, to: &str) -> bool {
+fn comes_back(next: &BTreeMap<&str, Vec<&str>>, from: &str, to: &str) -> bool {
     let mut seen = BTreeSet::from([to]);
     let mut left = vec![to];
     while let Some(file) = left.pop() {
         if file == from {
             return true;
         }
-        let next = edges.iter().filter(|(start, _)| start == file).map(|(_, end)| end.as_str());
-        left.extend(next.filter(|end| seen.insert(end)));
+        left.extend(next.get(file).into_iter().flatten().filter(|end| seen.insert(**end)));
     }
     false
 }

@@ -16,8 +16,6 @@ mod error;
 mod explain;
 mod fds;
 mod host;
-#[cfg(test)]
-mod house;
 mod kernel;
 mod launch;
 mod links;
