@@ -11,6 +11,7 @@ pub(crate) mod elf;
 pub(crate) mod json;
 pub(crate) mod policy;
 pub(crate) mod program;
+pub(crate) mod values;
 
 use std::os::fd::BorrowedFd;
 

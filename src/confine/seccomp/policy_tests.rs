@@ -2,7 +2,8 @@
 
 use super::*;
 
-use crate::confine::seccomp::policy::{ARCHITECTURE, BUILT_IN, Facts};
+use crate::confine::seccomp::policy::{BUILT_IN, Facts};
+use crate::confine::seccomp::values::ARCHITECTURE;
 
 const FACTS: Facts = Facts { caps: 1 << 21, kernel: (6, 1) };
 
