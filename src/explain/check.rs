@@ -9,7 +9,7 @@ use nix::unistd::getcwd;
 
 use crate::config::settle::Settled;
 use crate::config::{FdOption, Use, Want};
-use crate::confine::cgroup::leaf;
+use crate::confine::cgroup::place;
 use crate::confine::{apparmor, caps};
 use crate::error::Error;
 use crate::explain::command::{forbidden, lacks, not_in_path};
@@ -66,7 +66,7 @@ fn restrictions(config: &Settled, proc: BorrowedFd<'_>) -> Vec<Problem> {
         demand(Part::Restrictions, "--apparmor", apparmor::check(proc));
     }
     if !config.cgroup.is_empty() {
-        let possible = leaf::check(&config.cgroup, proc, config.host.caller);
+        let possible = place::check(&config.cgroup, proc, config.host.caller);
         demand(Part::Restrictions, "--cgroup", possible);
     }
     let privileges = &config.privileges;

@@ -10,47 +10,30 @@
 //! monitor's, and the leaf is removed by whoever comes next. And each has `supervisor`'s, shared:
 //! who gets that for itself alone may put things back as they were.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use libc::c_int;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::fcntl::{OFlag, openat};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpid, write};
 
 use crate::confine::caps;
 use crate::confine::cgroup::dir::{Dir, PROCS, SUBTREE};
-use crate::confine::cgroup::{Setting, controllers, own_path};
+use crate::confine::cgroup::place::{Place, SUPERVISOR, crowded, unsuitable};
+use crate::confine::cgroup::{Setting, controllers};
 use crate::error::{Context, Error, Result, describe, join, warn};
 use crate::host::Caller;
-use crate::kernel::files::read_file;
 use crate::kernel::sys::{self, End, SysResult};
-
-/// The name of the group for ourselves.
-const SUPERVISOR: &CStr = c"supervisor";
 
 /// How the names of leaves begin.
 const LEAF: &str = "bwrap-";
 
 /// How long killed processes may take to end before their group is left behind.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where the leaf is going to be, found out without changing anything.
-struct Place {
-    /// The root of the hierarchy, as far as it is shown to us.
-    root: Dir,
-    /// Our own group.
-    own: Dir,
-    /// The group that the leaf is made in: our own, or the one above.
-    base: Dir,
-    /// Its path, for messages.
-    path: CString,
-    /// Whether our own group is a `supervisor` below it.
-    seated: bool,
-}
 
 /// The sandbox's group and what it stands on. The end of the monitor's one is the end of the group.
 #[derive(Debug)]
@@ -69,37 +52,6 @@ pub(crate) struct Leaf {
     ours: bool,
 }
 
-/// The command line that works, for whoever was started where nothing can be arranged.
-fn advice(uid: u32) -> &'static [u8] {
-    if uid == 0 {
-        b"; use: systemd-run --scope -p Delegate=yes -- bwrap ..."
-    } else {
-        b"; use: systemd-run --user --scope -p Delegate=yes -- bwrap ..."
-    }
-}
-
-/// An error about a group, with what to do instead.
-fn unsuitable(before: &str, path: &CStr, after: &str, uid: u32) -> Error {
-    Error::new([&join(before, path), after.as_bytes(), advice(uid)].concat())
-}
-
-/// An error about processes that would have to leave a group.
-fn crowded(path: &CStr, uid: u32) -> Error {
-    unsuitable("--cgroup: other processes live in the control group", path, "", uid)
-}
-
-/// Finds out whether there could be a group with these settings, and does nothing.
-pub(crate) fn check(settings: &[Setting], proc: BorrowedFd<'_>, caller: Caller) -> Result<()> {
-    Place::find(proc, caller.uid)?.check(settings)
-}
-
-/// A path from the root as one that is relative to its directory.
-fn relative(path: &[u8]) -> Result<CString> {
-    let path = path.strip_prefix(b"/").unwrap_or(path);
-    CString::new(if path.is_empty() { b"." } else { path })
-        .map_err(|_| Error::new("Can't understand /proc/self/cgroup"))
-}
-
 /// Tries again for a second what others are in the way of for a moment.
 fn patiently<T>(transient: &[Errno], mut attempt: impl FnMut() -> SysResult<T>) -> SysResult<T> {
     let mut result = attempt();
@@ -111,141 +63,6 @@ fn patiently<T>(transient: &[Errno], mut attempt: impl FnMut() -> SysResult<T>) 
         result = attempt();
     }
     result
-}
-
-impl Place {
-    fn find(proc: BorrowedFd<'_>, uid: u32) -> Result<Self> {
-        let open = |dir: &Dir, path: &CStr| {
-            Dir::open(dir.as_fd(), path).at("Can't open the control group", path)
-        };
-        let root = Dir::open(AT_FDCWD, c"/sys/fs/cgroup")
-            .context("--cgroup needs cgroup v2: Can't open /sys/fs/cgroup")?;
-        if !root.is_version_2().context("Can't look at /sys/fs/cgroup")? {
-            let what = "--cgroup needs cgroup v2, and /sys/fs/cgroup is cgroup v1 or hybrid here";
-            return Err(Error::new(format!(
-                "{what} (boot with systemd.unified_cgroup_hierarchy=1)"
-            )));
-        }
-        let text =
-            read_file(proc, c"self/cgroup", 64 << 10).context("Can't read /proc/self/cgroup")?;
-        let path =
-            own_path(&text).ok_or_else(|| Error::new("Can't understand /proc/self/cgroup"))?;
-        let path =
-            CString::new(path).map_err(|_| Error::new("Can't understand /proc/self/cgroup"))?;
-        let own = open(&root, &relative(path.to_bytes())?)?;
-        let processes =
-            own.processes().at("Can't look for processes in the control group", &path)?;
-        // Another part of the hierarchy may be mounted than the one that the path begins at.
-        if !processes.contains(&getpid()) {
-            return Err(unsuitable(
-                "--cgroup: the control group",
-                &path,
-                " is not the one of this name in /sys/fs/cgroup",
-                uid,
-            ));
-        }
-        let above = path
-            .to_bytes()
-            .strip_suffix(SUPERVISOR.to_bytes())
-            .and_then(|above| above.strip_suffix(b"/"));
-        if let Some(above) = above {
-            let base = open(&root, &relative(above)?)?;
-            if base.is_delegated() {
-                let path =
-                    CString::new(if above.is_empty() { b"/" } else { above }).unwrap_or_default();
-                return Self { root, own, base, path, seated: true }.without_others(&[], uid);
-            }
-        }
-        if !own.is_delegated() {
-            return Err(unsuitable(
-                "--cgroup: the control group",
-                &path,
-                " is not delegated to this user",
-                uid,
-            ));
-        }
-        let base = own.child(c".").at("Can't open the control group", &path)?;
-        Self { root, own, base, path, seated: false }.without_others(&[getpid()], uid)
-    }
-
-    /// Checks that nobody lives where the leaf is to be made who would have to move.
-    fn without_others(self, known: &[Pid], uid: u32) -> Result<Self> {
-        let processes = self
-            .base
-            .processes()
-            .at("Can't look for processes in the control group", &self.path)?;
-        if processes.iter().all(|pid| known.contains(pid)) {
-            Ok(self)
-        } else {
-            Err(crowded(&self.path, uid))
-        }
-    }
-
-    /// Checks that the controllers can be had.
-    fn check(&self, settings: &[Setting]) -> Result<()> {
-        let list = |dir: &Dir| {
-            dir.words(c"cgroup.controllers").at("Can't read the controllers of", &self.path)
-        };
-        let (here, all) = (list(&self.base)?, list(&self.root)?);
-        let missing = |setting: &&Setting| {
-            setting.controller().is_some_and(|name| here.iter().all(|known| known != name))
-        };
-        let Some((key, name)) =
-            settings.iter().find(missing).map(|setting| (setting.name(), setting.controller()))
-        else {
-            return Ok(());
-        };
-        let name = name.unwrap_or_default();
-        if all.iter().any(|known| known == name) {
-            let file = "/etc/systemd/system/user@.service.d/delegate.conf";
-            return Err(Error::new(format!(
-                "--cgroup {key}: the controller {name} is not delegated to this user; root can do so by the lines [Service] and \
-                 Delegate=cpu cpuset io memory pids in {file}"
-            )));
-        }
-        Err(Error::new(format!(
-            "--cgroup {key}: this system has no controller {name} (it has: {})",
-            all.join(" ")
-        )))
-    }
-
-    /// Moves into `supervisor`, unless we are in one, and keeps that from going away.
-    fn sit(self, caps: u64) -> Result<Leaf> {
-        let Self { own, base, path, seated, .. } = self;
-        let failed = "Can't use the control group supervisor in";
-        let taken = [Errno::EWOULDBLOCK, Errno::ENOENT];
-        let supervisor = if seated {
-            patiently(&taken, || own.lock(false)).at(failed, &path)?;
-            own
-        } else {
-            let occupy = || {
-                match base.make(SUPERVISOR) {
-                    Err(Errno::EEXIST) | Ok(()) => {}
-                    Err(other) => return Err(other),
-                }
-                let supervisor = base.child(SUPERVISOR)?;
-                supervisor.lock(false)?;
-                // Who has left may have removed it in between.
-                if supervisor.is_there() { Ok(supervisor) } else { Err(Errno::ENOENT) }
-            };
-            patiently(&taken, occupy)
-                .inspect_err(|_| _ = base.remove_if_empty(SUPERVISOR))
-                .at(failed, &path)?
-        };
-        let moved = (!seated).then(Vec::new);
-        let leaf = Leaf { base, supervisor, group: None, moved, entrance: None, caps, ours: true };
-        if leaf.moved.is_some() {
-            // What is still enabled was left by one who was killed: as long as something lives
-            // below, nobody can be put in here.
-            let left =
-                leaf.base.words(SUBTREE).at("Can't read the enabled controllers of", &path)?;
-            leaf.switch('-', &left).at("Can't disable the controllers in", &path)?;
-            leaf.supervisor
-                .write(PROCS, b"0")
-                .at("Can't move into the control group supervisor in", &path)?;
-        }
-        Ok(leaf)
-    }
 }
 
 impl Leaf {
@@ -274,7 +91,7 @@ impl Leaf {
                 caller.uid,
             ));
         }
-        let mut leaf = place.sit(caps)?;
+        let mut leaf = Self::sit(place, caps)?;
         leaf.sweep();
         leaf.enable(settings).map_err(|errno| match errno {
             Errno::EBUSY => crowded(&path, caller.uid),
@@ -283,6 +100,44 @@ impl Leaf {
         leaf.add().at("Can't make a control group in", &path)?;
         leaf.limit(settings)?;
         Ok(Some(leaf))
+    }
+
+    /// Moves into `supervisor`, unless we are in one, and keeps that from going away.
+    fn sit(place: Place, caps: u64) -> Result<Self> {
+        let Place { own, base, path, seated, .. } = place;
+        let failed = "Can't use the control group supervisor in";
+        let taken = [Errno::EWOULDBLOCK, Errno::ENOENT];
+        let supervisor = if seated {
+            patiently(&taken, || own.lock(false)).at(failed, &path)?;
+            own
+        } else {
+            let occupy = || {
+                match base.make(SUPERVISOR) {
+                    Err(Errno::EEXIST) | Ok(()) => {}
+                    Err(other) => return Err(other),
+                }
+                let supervisor = base.child(SUPERVISOR)?;
+                supervisor.lock(false)?;
+                // Who has left may have removed it in between.
+                if supervisor.is_there() { Ok(supervisor) } else { Err(Errno::ENOENT) }
+            };
+            patiently(&taken, occupy)
+                .inspect_err(|_| _ = base.remove_if_empty(SUPERVISOR))
+                .at(failed, &path)?
+        };
+        let moved = (!seated).then(Vec::new);
+        let leaf = Self { base, supervisor, group: None, moved, entrance: None, caps, ours: true };
+        if leaf.moved.is_some() {
+            // What is still enabled was left by one who was killed: as long as something lives
+            // below, nobody can be put in here.
+            let left =
+                leaf.base.words(SUBTREE).at("Can't read the enabled controllers of", &path)?;
+            leaf.switch('-', &left).at("Can't disable the controllers in", &path)?;
+            leaf.supervisor
+                .write(PROCS, b"0")
+                .at("Can't move into the control group supervisor in", &path)?;
+        }
+        Ok(leaf)
     }
 
     /// Has the groups below get the controllers that they need: all with one write, because that is

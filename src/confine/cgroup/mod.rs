@@ -1,8 +1,10 @@
 //! `--cgroup`: what is asked for, file by file of a control group, see cgroups(7).
-//! [`crate::confine::cgroup::leaf`] makes the group.
+//! [`crate::confine::cgroup::place`] finds a place for the group, and
+//! [`crate::confine::cgroup::leaf`] makes it.
 
 pub(crate) mod dir;
 pub(crate) mod leaf;
+pub(crate) mod place;
 
 use std::ffi::CStr;
 
