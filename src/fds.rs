@@ -23,7 +23,7 @@ use crate::kernel::sys::{self, SysResult};
 /// handed out once.
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
-    /// Those that options had while they were read: these numbers are none of the caller's any more.
+    /// The numbers that options had while they were read, which are no longer the caller's.
     gone: Vec<RawFd>,
     unused: Vec<(RawFd, OwnedFd)>,
     used: Vec<RawFd>,

@@ -1,4 +1,4 @@
-//! The single values in a seccomp profile: actions, operators, flags, and what is given by its name.
+//! The single values in a seccomp profile: actions, operators, flags, and what is given by name.
 //! Each is what it says on this machine, or an error.
 
 use std::fmt;
