@@ -79,8 +79,18 @@ endif
 # The pages with the files that they link to, so that their links lead somewhere, and the licences of the packages that are linked in.
 install-doc:
 	$(INSTALL) -D -m 0644 -t "$(DESTDIR)$(DOCDIR)" $(PAGES) LICENSE-MIT LICENSE-APACHE
-	grep -ohE '\]\([[:alnum:].][[:alnum:]_./-]*' $(PAGES) | sed 's/^](//; /^https*$$/d' | LC_ALL=C sort -u | \
-	    xargs -I '{}' find '{}' -type f | xargs -I '{}' $(INSTALL) -D -m 0644 '{}' "$(DESTDIR)$(DOCDIR)/{}"
+	@set -e; pages='$(PAGES)'; installed=' $(PAGES) '; while [ -n "$$pages" ]; do \
+	    linked=; for page in $$pages; do \
+	        for link in $$(grep -ohE '\]\([[:alnum:].][[:alnum:]_./-]*' $$page | sed 's/^](//; /^https*$$/d'); do \
+	            case $$page in */*) link=$${page%/*}/$$link ;; esac; \
+	            for file in $$(find "$$link" -type f); do \
+	                case $$installed in *" $$file "*) continue ;; esac; \
+	                $(INSTALL) -D -m 0644 "$$file" "$(DESTDIR)$(DOCDIR)/$$file"; \
+	                installed="$$installed$$file "; case $$file in *.md) linked="$$linked $$file" ;; esac; \
+	            done; \
+	        done; \
+	    done; pages=$$linked; \
+	done
 	@set -e; packages=$$($(CARGO) tree --locked --edges normal,no-proc-macro --prefix none); \
 	for package in $$(echo "$$packages" | sed -n 's/^\([^ ]*\) v\([^ ]*\).*/\1-\2/p' | grep -vx '$(NAME)'); do \
 	    for file in "$(CARGO_HOME)"/registry/src/*/$$package/LICEN[CS]E*; do \
