@@ -87,7 +87,11 @@ fn failing_places() -> Vec<Case> {
             "it cannot be made, because /srv is remounted read-only",
         ),
         ("not_ours", "--bind / / --dir /usr/none/x true", "it cannot be made, because /usr is the host's: Permission denied"),
-        ("on_a_link", "--tmpfs / --symlink usr /x --tmpfs /x true", "it is a symbolic link to usr: name that instead"),
+        (
+            "on_a_link",
+            "--tmpfs / --symlink usr /x --tmpfs /x true",
+            "it is a symbolic link to usr: name that instead, or put --follow-symlinks before this option",
+        ),
         ("file_on_directory", "--ro-bind / / --ro-bind {dir}/file /usr true", "it is a directory, and what comes there is none"),
         (
             "directory_on_file",

@@ -265,7 +265,7 @@ fn readers() -> Vec<Case> {
     vec![
         case("nobody").fails(line),
         case("environment_asks").env("BWRAP_HINTS", "1").status(1).claim(move |o| {
-            let expected = format!("{line}\nbwrap: hint: it is a symbolic link to usr: name that instead\n");
+            let expected = format!("{line}\nbwrap: hint: it is a symbolic link to usr: name that instead, or put --follow-symlinks before this option\n");
             o.expect(o.stderr == expected, "not both lines")
         }),
         case("environment_asks_not").env("BWRAP_HINTS", "0").fails(line),
@@ -273,7 +273,7 @@ fn readers() -> Vec<Case> {
         case("command_asks").options(["--setenv", "BWRAP_HINTS", "1"]).fails(line),
         case("a_terminal").script("exec {bwrap} --symlink usr /x --tmpfs /x true 2>&1").terminal().status(1).claim(move |o| {
             let text = o.stdout.replace('\r', "");
-            let expected = format!("{line}\nbwrap: hint: it is a symbolic link to usr: name that instead\n");
+            let expected = format!("{line}\nbwrap: hint: it is a symbolic link to usr: name that instead, or put --follow-symlinks before this option\n");
             o.expect(text == expected, "not both lines")
         }),
     ]

@@ -32,6 +32,7 @@ mod escapes;
 mod explain;
 mod filesystem;
 mod filters;
+mod follow;
 mod hints;
 mod history;
 mod id_maps;
@@ -104,6 +105,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("explain", explain::cases()),
         ("filesystem", filesystem::cases()),
         ("filters", filters::cases()),
+        ("follow", follow::cases()),
         ("hints", hints::cases()),
         ("id_maps", id_maps::cases()),
         ("identity", identity::cases()),

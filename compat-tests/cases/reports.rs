@@ -263,7 +263,11 @@ fn members() -> Vec<Case> {
         reported(
             "hint",
             &["--symlink", "usr", "/x", "--tmpfs", "/x"],
-            &[("option", "--tmpfs"), ("path", "/x"), ("hint", "it is a symbolic link to usr: name that instead")],
+            &[
+                ("option", "--tmpfs"),
+                ("path", "/x"),
+                ("hint", "it is a symbolic link to usr: name that instead, or put --follow-symlinks before this option"),
+            ],
         )
         .run(["true"])
         .stderr("bwrap: Can't mount on symlink destination /x\n"),

@@ -44,6 +44,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "id_ranges", share: 3, case: |_| Ok(id_ranges()) },
     Scenario { name: "few_files", share: 3, case: |_| Ok(few_files()) },
     Scenario { name: "tar", share: 3, case: |_| archives() },
+    Scenario { name: "follow", share: 3, case: |_| Ok(followed("follow")) },
+    Scenario { name: "refused_follow", share: 5, case: |_| Ok(refused(followed("refused_follow"))) },
     Scenario { name: "maps_by_others", share: 3, case: |owner| Ok(maps_by_others(owner)) },
 ];
 
@@ -132,6 +134,36 @@ fn same() -> Case {
         .dir("d")
         .symlink("two", "one")
         .symlink("{dir}/d/../f", "two")
+}
+
+/// Every kind of destination that may be a link, on mounts where links count.
+fn followed(name: &str) -> Case {
+    seen(name)
+        .on_host()
+        .options(["--tmpfs", "/tmp", "--dir", "/tmp/d", "--file", "20", "/tmp/f", "--ro-bind", "{dir}/box", "/tmp/box"])
+        .options(BIND_PROBE)
+        .options(["--symlink", "d", "/tmp/to-d", "--symlink", "/tmp/box/../f", "/tmp/to-f", "--follow-symlinks"])
+        .options([
+            "--ro-bind",
+            "{dir}/box",
+            "/tmp/box/l",
+            "--dir",
+            "/tmp/to-d",
+            "--chmod",
+            "0711",
+            "/tmp/to-d",
+            "--tmpfs",
+            "/tmp/to-d",
+        ])
+        .options(["--remount-ro", "/tmp/to-d", "--file", "21", "/tmp/to-f", "--ro-bind-data", "22", "/tmp/to-f"])
+        .file("box/d/x", "x")
+        .symlink("d", "box/l")
+        .fd(20, Fd::memfd("old"))
+        .fd(21, Fd::memfd("new"))
+        .fd(22, Fd::memfd("last"))
+        .run(BOUND_PROBE)
+        .run(VIEWS)
+        .run(["tree:/tmp"])
 }
 
 /// What mounts can have that bubblewrap does not.

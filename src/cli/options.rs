@@ -687,6 +687,21 @@ pub(crate) const OPTIONS: &[Row] = &[
          point of the command line. MASKS below describes the patterns. Consecutive patterns share \
          a single walk of the file system. More than 100000 matches are an error.",
         |p, v| p.mask_glob(v)),
+    row!(Beyond, Anywhere, "--follow-symlinks", [], "Follow symbolic links that are destinations, from here on",
+        "Without this option a DEST that is a symbolic link is an error. Links before the last \
+         component of a DEST are always followed. With it, later binds, --tmpfs, overlays, --dir, \
+         --file, --bind-data, --ro-bind-data, --chmod and --remount-ro act on what the link leads to in \
+         the sandbox; --symlink and all other options do not. The link, and each link that it leads \
+         through, must lie on a read-only mount or on a file system that belongs to the sandbox \
+         alone: the empty root, --tmpfs, --tar, --dev and --tmp-overlay. Anyone who can write to \
+         another mount, such as an earlier COMMAND, could redirect a link there, and a mount would \
+         protect the wrong place. With --file and --chmod, what the link leads to must belong to the \
+         sandbox alone as well. A link that leads nowhere, to / or into a procfs, more than 40 \
+         links, and links on a mount with nosymfollow are errors. COMMAND can replace a link on a \
+         tmpfs that it can write to, but not what is mounted at its target: to protect a place, name \
+         the place itself or use --remount-ro. In a profile, the option also applies to what follows \
+         the profile.",
+        |p, _| { p.follow_symlinks(); Ok(()) }),
     row!(Beyond, Anywhere, "--noexec", [], "Forbid the execution of files on the next mount",
         "Applies to binds, --tmpfs, overlays, --bind-data and --ro-bind-data, and to every mount \
          below a bind. The kernel refuses execve(2) and executable mappings of files there. An \

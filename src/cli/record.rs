@@ -273,6 +273,11 @@ impl Recorder {
         Ok(())
     }
 
+    /// `--follow-symlinks`
+    pub(crate) fn follow_symlinks(&mut self) {
+        self.config.follow_from.get_or_insert(self.config.ops.len());
+    }
+
     /// `--perms`
     pub(crate) fn set_perms(&mut self, values: &mut Values<'_>) -> Result<()> {
         values.once(&mut self.perms, Values::octal)

@@ -267,6 +267,8 @@ pub(crate) struct Config {
     pub(crate) lock_files: Vec<Word>,
     /// The file-system operations, in order.
     pub(crate) ops: Vec<Op>,
+    /// `--follow-symlinks`: from which operation on links are followed.
+    pub(crate) follow_from: Option<usize>,
     /// Which of them stand in profiles, and where; as long as that list.
     pub(crate) origins: Vec<Option<Origin>>,
     /// The profiles that were read, as they were named.
@@ -301,6 +303,11 @@ impl Config {
     /// Whether nothing is done, and only shown.
     pub(crate) const fn is_dry(&self) -> bool {
         self.switches.dry_run || self.fds.dry_run_json.is_some()
+    }
+
+    /// Whether an operation comes after `--follow-symlinks`.
+    pub(crate) fn follows_at(&self, index: usize) -> bool {
+        self.follow_from.is_some_and(|first| index >= first)
     }
 
     /// Whether there are id maps that only the monitor can write.

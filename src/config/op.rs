@@ -208,6 +208,33 @@ impl Op {
         )
     }
 
+    /// Whether `--follow-symlinks` is about its destination.
+    pub(crate) const fn may_follow(&self) -> bool {
+        matches!(
+            self,
+            Self::Bind { .. }
+                | Self::Overlay { .. }
+                | Self::Tmpfs { .. }
+                | Self::Data { .. }
+                | Self::Dir { .. }
+                | Self::File { .. }
+                | Self::Chmod { .. }
+                | Self::RemountRo(_)
+        )
+    }
+
+    /// Whether what it mounts is the sandbox's own: nobody else sees what is written there.
+    pub(crate) const fn mounts_own(&self) -> bool {
+        matches!(
+            self,
+            Self::Tmpfs { .. }
+                | Self::Tar { .. }
+                | Self::Dev(_)
+                | Self::Data { .. }
+                | Self::Overlay { upper: Upper::Tmp, .. }
+        )
+    }
+
     /// Whether it hides something.
     pub(crate) const fn is_mask(&self) -> bool {
         matches!(self, Self::Mask(_) | Self::MaskGlob(_))

@@ -231,6 +231,7 @@ pub(crate) fn on_host(file: &CStr) -> Option<CString> {
 }
 
 /// Where a destination leads that is a symbolic link.
-pub(crate) fn link(target: Option<&std::ffi::OsStr>) -> Option<String> {
-    target.map(|target| format!("it is a symbolic link to {}: name that instead", target.display()))
+pub(crate) fn link(target: &std::ffi::OsStr, may_follow: bool) -> String {
+    let option = if may_follow { ", or put --follow-symlinks before this option" } else { "" };
+    format!("it is a symbolic link to {}: name that instead{option}", target.display())
 }

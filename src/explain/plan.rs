@@ -393,6 +393,9 @@ fn filesystem(config: &Config) -> Vec<Entry<'_>> {
             }
             _ => Entry::of(index + 1, op, config),
         };
+        if config.follows_at(index) && op.may_follow() {
+            entry = entry.flags(["links followed"]);
+        }
         if let Some(fd) = op.fd() {
             if used.contains(&fd) {
                 entry.problem = Some(format!("an option before this one has used fd {fd}"));

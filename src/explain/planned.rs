@@ -1,13 +1,16 @@
 //! The sandbox as its options describe it, looked at from the host before anything is done.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt as _;
 
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, stat};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access};
 
 use crate::config::op::{Access, Op, Source, Upper, components};
 use crate::error::describe;
+use crate::explain::hints;
 use crate::explain::inside::{Node, View, walk};
 use crate::kernel::files::file_type;
 use crate::kernel::way::{Stop, Way};
@@ -44,6 +47,8 @@ struct Placed {
     content: Content,
     /// What `--remount-ro` has made of it.
     read_only: bool,
+    /// Whether it is the sandbox's own.
+    is_own: bool,
 }
 
 /// The sandbox, operation by operation.
@@ -125,6 +130,22 @@ impl Content {
     }
 }
 
+impl Placed {
+    /// Whether it is known that somebody could write to it.
+    fn is_writable(&self) -> bool {
+        let sources = match &self.content {
+            Content::Tree(source, Access::ReadWrite) => std::slice::from_ref(source),
+            Content::Layers(layers, Access::ReadWrite) => layers.get(..1).unwrap_or_default(),
+            _ => return false,
+        };
+        let is_read_only = |source: &CString| {
+            let path = if source.is_empty() { c"/" } else { source.as_c_str() };
+            statvfs(path).is_ok_and(|file_system| file_system.flags().contains(FsFlags::ST_RDONLY))
+        };
+        !self.read_only && !sources.iter().all(is_read_only)
+    }
+}
+
 impl View for Planned {
     fn look(&self, path: &[u8]) -> Node {
         let mut is_parent = path == b"/";
@@ -148,11 +169,14 @@ impl View for Planned {
 impl Planned {
     /// What an operation comes to on top of those before it; the result is why it cannot be done,
     /// as far as that can be told.
-    pub(crate) fn add(&mut self, op: &Op) -> Option<String> {
+    pub(crate) fn add(&mut self, op: &Op, follows: bool) -> Option<String> {
         match op {
             Op::Same { path, access, .. } => return self.add_same(path, *access),
             Op::RemountRo(dest) => {
-                let at = self.place(dest);
+                let at = match self.destination(dest, follows) {
+                    Ok(at) => at,
+                    Err(why) => return Some(why),
+                };
                 if self.look(&at) == Node::Missing {
                     return Some("there is no such file".to_owned());
                 }
@@ -170,19 +194,33 @@ impl Planned {
                     Node::File(_) => Content::File(true),
                     Node::Unknown => Content::Unknown,
                 };
-                self.placed.push(Placed { at: found.path, content, read_only: true });
+                self.placed.push(Placed { at: found.path, content, read_only: true, is_own: true });
                 return None;
             }
             Op::Chmod { path, .. } => {
+                let at = match self.change(path, follows) {
+                    Ok(at) => at,
+                    Err(why) => return Some(why),
+                };
+                if let Node::Link(text) = self.look(&at) {
+                    return Some(hints::link(OsStr::from_bytes(&text), true));
+                }
                 let is_missing = walk(self, &absolute(path)).node == Node::Missing;
                 return is_missing.then(|| "there is no such file".to_owned());
             }
             _ => {}
         }
         let content = content(op);
-        let at = self.place(op.dest());
-        let problem = self.misfit(&at, &content);
-        self.placed.push(Placed { at, content, read_only: false });
+        let at = match op {
+            Op::File { dest, .. } => self.change(dest, follows),
+            _ => self.destination(op.dest(), follows),
+        };
+        let at = match at {
+            Ok(at) => at,
+            Err(why) => return Some(why),
+        };
+        let problem = self.misfit(&at, &content, op.may_follow());
+        self.placed.push(Placed { at, content, read_only: false, is_own: op.mounts_own() });
         problem
     }
 
@@ -195,17 +233,65 @@ impl Planned {
                 Stop::Link { text, at } => (at, Content::Link(text.to_bytes().to_vec())),
                 Stop::Directory(at) => (at, Content::Directory),
             };
-            problem = problem.or(self.misfit(at.to_bytes(), &content));
+            problem = problem.or(self.misfit(at.to_bytes(), &content, false));
             let at = at.to_bytes().to_vec();
-            self.placed.push(Placed { at, content, read_only: false });
+            self.placed.push(Placed { at, content, read_only: false, is_own: false });
         }
         if let Some(end) = way.end {
             let content = Content::Tree(end.to_owned(), access);
-            problem = problem.or(self.misfit(end.to_bytes(), &content));
+            problem = problem.or(self.misfit(end.to_bytes(), &content, false));
             let at = end.to_bytes().to_vec();
-            self.placed.push(Placed { at, content, read_only: false });
+            self.placed.push(Placed { at, content, read_only: false, is_own: false });
         }
         problem
+    }
+
+    /// Where a destination is; if links are followed, what its last component leads to, or why that
+    /// would be refused.
+    fn destination(&self, dest: &CStr, follows: bool) -> Result<Vec<u8>, String> {
+        let at = self.place(dest);
+        if !follows || !matches!(self.look(&at), Node::Link(_)) {
+            return Ok(at);
+        }
+        let found = walk(self, &at);
+        if let Some(why) = found.why_missing("") {
+            return Err(format!("it {why}"));
+        }
+        if found.path == b"/" {
+            return Err("it leads to /".to_owned());
+        }
+        if let Some(Placed { content: Content::Proc, .. }) = self.around(&found.path) {
+            return Err("it leads into a procfs".to_owned());
+        }
+        let exposed = |(link, _): &&(Vec<u8>, Vec<u8>)| {
+            self.around(link).is_some_and(|placed| !placed.is_own && placed.is_writable())
+        };
+        match found.links.iter().find(exposed) {
+            Some((link, _)) => Err(format!(
+                "the link at {} lies on a mount of the host's that is writable: bind that read-only, or name what the link leads to",
+                String::from_utf8_lossy(link)
+            )),
+            None => Ok(found.path),
+        }
+    }
+
+    /// The same for what is changed, and not just mounted on.
+    fn change(&self, dest: &CStr, follows: bool) -> Result<Vec<u8>, String> {
+        let at = self.destination(dest, follows)?;
+        let is_led = at != self.place(dest);
+        match self.around(&at) {
+            Some(placed) if is_led && !placed.is_own => {
+                Err("what it leads to is the host's".to_owned())
+            }
+            _ => Ok(at),
+        }
+    }
+
+    /// What has brought the mount that a place is on, unless that is the root.
+    fn around(&self, path: &[u8]) -> Option<&Placed> {
+        let covers =
+            |placed: &&Placed| placed.content.covers() && below(path, &placed.at).is_some();
+        self.placed.iter().rfind(covers)
     }
 
     /// Where a destination is, once the links on its way are followed. Its last component is not.
@@ -224,7 +310,7 @@ impl Planned {
     }
 
     /// Why something cannot be put at a place.
-    fn misfit(&self, at: &[u8], content: &Content) -> Option<String> {
+    fn misfit(&self, at: &[u8], content: &Content, may_follow: bool) -> Option<String> {
         if matches!(content, Content::Unknown | Content::Open(Node::Unknown)) {
             return None;
         }
@@ -238,10 +324,7 @@ impl Planned {
             (Node::Directory | Node::File(_), Content::Link(_)) => {
                 Some("there is something else already".to_owned())
             }
-            (Node::Link(text), _) if content.covers() => {
-                let text = String::from_utf8_lossy(&text);
-                Some(format!("it is a symbolic link to {text}: name that instead"))
-            }
+            (Node::Link(text), _) => Some(hints::link(OsStr::from_bytes(&text), may_follow)),
             (Node::Directory, _) if content.covers() && !is_directory => {
                 Some("it is a directory, and what comes there is none".to_owned())
             }
@@ -259,9 +342,7 @@ impl Planned {
             let end = parent.iter().rposition(|&byte| byte == b'/')?;
             parent = if end == 0 { b"/" } else { parent.get(..end)? };
         }
-        let around =
-            |placed: &&Placed| placed.content.covers() && below(parent, &placed.at).is_some();
-        let placed = self.placed.iter().rfind(around)?;
+        let placed = self.around(parent)?;
         let rest = below(parent, &placed.at).unwrap_or_default();
         // A directory that was made there can be made in as well.
         if placed.content.look(rest) != Node::Directory {
@@ -282,9 +363,7 @@ impl Planned {
         match self.look(path) {
             Node::File(path) => path,
             Node::Directory => {
-                let around =
-                    |placed: &&Placed| placed.content.covers() && below(path, &placed.at).is_some();
-                let placed = self.placed.iter().rfind(around)?;
+                let placed = self.around(path)?;
                 match &placed.content {
                     Content::Tree(source, _) => {
                         let rest = below(path, &placed.at)?;

@@ -5,19 +5,20 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
+use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, mkdirat, mknodat};
-use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, symlinkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 
-use crate::config::op::{Access, Devices};
+use crate::config::op::{Access, Devices, Op};
 use crate::error::{Context, Error, Result, describe, join, warn};
 use crate::fds::{close_all, open_numbers};
 use crate::kernel::idmap::Maps;
 use crate::kernel::mount::{self, Attributes, Depth, Explain, Node};
 use crate::kernel::remount;
 use crate::kernel::way::Stop;
+use crate::sandbox::follow::{self, Follow};
 use crate::sandbox::mask::{self, Covers};
-use crate::sandbox::root::{self, Inside, Root};
+use crate::sandbox::root::{self, Root};
 use crate::sandbox::search::Search;
 use crate::sandbox::shelf::Shelf;
 use crate::sandbox::tar::{self, Job};
@@ -49,15 +50,9 @@ pub(crate) struct Builder<'a> {
     pub(crate) nested: Option<&'a Maps>,
     /// The mounts that archives were unpacked into.
     pub(crate) unpacked: Vec<u64>,
+    /// What `--follow-symlinks` needs to know.
+    pub(crate) follow: Follow,
 }
-
-/// The parts of procfs that steer the kernel.
-const STEERING: [&CStr; 4] = [c"sys", c"sysrq-trigger", c"irq", c"bus"];
-
-/// Where devices, file systems and debugging have files by which the host's root steers them
-/// without any capability. Which of these there are depends on the kernel and its modules.
-const STEERING_DRIVERS: [&CStr; 6] =
-    [c"acpi", c"asound", c"driver", c"dynamic_debug", c"fs", c"scsi"];
 
 /// The symbolic links of a `--dev`.
 const DEV_LINKS: [(&CStr, &CStr); 5] = [
@@ -82,18 +77,21 @@ impl Builder<'_> {
     }
 
     /// Leaves the host for the first root.
-    pub(crate) fn start_with(&mut self, base: Tree) -> Result<()> {
+    pub(crate) fn start_with(&mut self, base: Tree, is_bound: bool) -> Result<()> {
         match &self.shelf {
             Some(below) => below.start_with(base.fd.as_fd())?,
             None => self.root.replace(base.fd.as_fd())?,
         }
         self.set_flags(&base, Depth::Recursive, c"/")?;
+        if !is_bound {
+            self.follow.note(self.proc, base.fd.as_fd())?;
+        }
         self.keep(base.fd);
         Ok(())
     }
 
     /// What was put onto the shelf is opened again.
-    fn open(&self, mount: Mount) -> Result<Tree> {
+    pub(crate) fn open(&self, mount: Mount) -> Result<Tree> {
         match (mount, &self.shelf) {
             (Mount::Open(tree), _) => Ok(tree),
             (Mount::Shelved(shelved), Some(below)) => below.take(shelved),
@@ -102,10 +100,37 @@ impl Builder<'_> {
     }
 
     /// Leaves an fd to be closed at the end, while there are enough of them.
-    fn keep(&mut self, fd: OwnedFd) {
+    pub(crate) fn keep(&mut self, fd: OwnedFd) {
         if fd.as_raw_fd() < self.room {
             self.used.push(fd);
         }
+    }
+
+    /// Prepares for an operation, which comes after `--follow-symlinks` or not.
+    pub(crate) fn begin(&mut self, op: &Op, is_after: bool) {
+        self.root.may_follow = op.may_follow();
+        self.follow.begin(op, is_after);
+    }
+
+    /// What a destination leads to that is a symbolic link, if links are followed.
+    fn followed(&self, dest: &CStr) -> Result<Option<OwnedFd>> {
+        let Some(link) = self.follow.is_on().then(|| root::link(dest)).flatten() else {
+            return Ok(None);
+        };
+        let end = self.follow.end(self.proc, link, dest)?;
+        if self.root.is_top(end.as_fd())? {
+            return Err(follow::refused(dest, "it leads to /"));
+        }
+        Ok(Some(end))
+    }
+
+    /// The same for what is to be changed, and not just mounted on.
+    fn followed_to_change(&self, dest: &CStr) -> Result<Option<OwnedFd>> {
+        let end = self.followed(dest)?;
+        if let Some(end) = &end {
+            self.follow.check_change(self.proc, end.as_fd(), dest)?;
+        }
+        Ok(end)
     }
 
     /// Does one operation.
@@ -120,7 +145,7 @@ impl Builder<'_> {
             Step::Procfs { mount, dest } => self.procfs(dest, mount),
             Step::Dev { parts, dest } => self.dev(dest, parts),
             Step::File { content, dest, perms } => {
-                let file = self.root.file(dest, perms)?;
+                let file = self.file(dest, perms)?;
                 tree::copy(content, file, dest)
             }
             Step::Tar { mount, content, number, dest, perms } => {
@@ -134,7 +159,7 @@ impl Builder<'_> {
                 };
                 self.tar(&job, mount, content)
             }
-            Step::Dir { dest, perms } => self.root.directory(dest, perms),
+            Step::Dir { dest, perms } => self.directory(dest, perms),
             Step::Symlink { target, dest } => self.root.symlink(target, dest, 0),
             Step::Chmod { perms, path } => self.chmod(perms, path),
             Step::Mqueue(dest) => self.mqueue(dest),
@@ -161,9 +186,34 @@ impl Builder<'_> {
         self.attach(dest, tree, Depth::Recursive, PERMS)
     }
 
+    /// Makes a directory; one that exists is left as it is.
+    fn directory(&mut self, dest: &CStr, perms: u32) -> Result<()> {
+        let Some(end) = self.followed(dest)? else { return self.root.directory(dest, perms) };
+        match Node::of(end.as_fd()).at("Can't create file", dest)? {
+            Node::Directory => Ok(()),
+            Node::File => Err(Error::about("Destination is not a directory", dest)),
+        }
+    }
+
+    /// Opens a new or emptied file for writing.
+    fn file(&mut self, dest: &CStr, perms: u32) -> Result<OwnedFd> {
+        let Some(end) = self.followed_to_change(dest)? else {
+            return self.root.file(dest, perms);
+        };
+        // What was looked at is what is opened, whatever has its name by now.
+        let entry = format!("self/fd/{}", end.as_raw_fd());
+        let flags = OFlag::O_WRONLY | OFlag::O_TRUNC | OFlag::O_NONBLOCK;
+        let flags = flags | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        openat(self.proc, entry.as_str(), flags, Mode::empty()).at("Can't create file", dest)
+    }
+
     /// Attaches a tree, and sets its flags now if that was not possible before.
     fn attach(&mut self, dest: &CStr, tree: Tree, depth: Depth, perms: u32) -> Result<()> {
-        self.root.attach(tree.fd.as_fd(), dest, tree.node, perms)?;
+        match self.followed(dest)? {
+            Some(end) => self.root.attach_to(tree.fd.as_fd(), end.as_fd(), tree.node, dest)?,
+            None => self.root.attach(tree.fd.as_fd(), dest, tree.node, perms)?,
+        }
+        self.follow.note(self.proc, tree.fd.as_fd())?;
         self.set_flags(&tree, depth, dest)?;
         self.keep(tree.fd);
         Ok(())
@@ -188,6 +238,7 @@ impl Builder<'_> {
         let perms = if job.sets_root_mode { 0o755 } else { 0 };
         self.root.attach(tree.fd.as_fd(), dest, tree.node, perms)?;
         self.set_flags(&tree, Depth::One, dest)?;
+        self.follow.note(self.proc, tree.fd.as_fd())?;
         self.unpacked.push(mount::mount_id(self.proc, tree.fd.as_fd()).at(what, dest)?);
         tar::unpack(job, content, tree.fd.as_fd())?;
         self.keep(tree.fd);
@@ -195,7 +246,7 @@ impl Builder<'_> {
     }
 
     /// Sets the flags of an attached tree that could not be set before.
-    fn set_flags(&self, tree: &Tree, depth: Depth, dest: &CStr) -> Result<()> {
+    pub(crate) fn set_flags(&self, tree: &Tree, depth: Depth, dest: &CStr) -> Result<()> {
         match tree.to_set {
             Some(attributes) => self.set_late(tree.fd.as_fd(), attributes, depth, dest),
             None => Ok(()),
@@ -238,59 +289,12 @@ impl Builder<'_> {
         })
     }
 
-    /// A bind of something inside the sandbox onto itself, with more flags.
-    fn cover(
-        &mut self,
-        dir: Inside<'_>,
-        name: &CStr,
-        attributes: Attributes,
-        dest: &CStr,
-    ) -> Result<()> {
-        let what = || join(&format!("Can't mount proc/{} on", name.to_string_lossy()), dest);
-        let copy = mount::clone_tree(dir.as_fd(), name, Depth::Recursive).explain(what)?;
-        let copy = tree::with_attributes(copy, attributes, Depth::Recursive, what)?;
-        dir.attach(copy.fd.as_fd(), name).explain(what)?;
-        self.set_flags(&copy, Depth::Recursive, dest)?;
-        self.keep(copy.fd);
-        Ok(())
-    }
-
-    /// A procfs whose steering parts are read-only wherever we could write to them, which is where
-    /// COMMAND could.
-    fn procfs(&mut self, dest: &CStr, mount: Mount) -> Result<()> {
-        let tree = self.open(mount)?;
-        let proc = self.root.attach_around(tree.fd.as_fd(), dest, tree.node)?;
-        self.set_flags(&tree, Depth::Recursive, dest)?;
-        let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
-        let may_write = |name| faccessat(proc.as_fd(), name, AccessFlags::W_OK, AtFlags::empty());
-        // Directories there may be nobody's to write to, as all are in /proc/sys, but the files in
-        // them are the host's root's, whatever its capabilities and its user namespace: one such
-        // file tells of all. Kernels without core dumps do not have it.
-        let one_file = c"sys/kernel/core_pattern";
-        let owns_files = self.bare_root
-            && match may_write(one_file) {
-                Ok(()) | Err(Errno::ENOENT) => true,
-                Err(Errno::EACCES | Errno::EROFS) => false,
-                other => other.map(|()| false).at("Can't access", one_file)?,
-            };
-        let drivers: &[&CStr] = if owns_files { &STEERING_DRIVERS } else { &[] };
-        for &name in STEERING.iter().chain(drivers) {
-            match may_write(name) {
-                Err(Errno::ENOENT | Errno::EROFS) => {}
-                Err(Errno::EACCES) if !owns_files => {}
-                Ok(()) | Err(Errno::EACCES) => self.cover(proc, name, attributes, dest)?,
-                other => other.at("Can't access", name)?,
-            }
-        }
-        self.keep(tree.fd);
-        Ok(())
-    }
-
     fn dev(&mut self, dest: &CStr, parts: DevParts) -> Result<()> {
         let DevParts { tmpfs, nodes, pts } = parts;
         let tmpfs = self.open(tmpfs)?;
         let inside = self.root.attach_around(tmpfs.fd.as_fd(), dest, tmpfs.node)?;
         let dir = inside.as_fd();
+        self.follow.note(self.proc, dir)?;
         for (name, node) in nodes {
             let tree = self.open(node)?;
             mknodat(dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0)
@@ -329,7 +333,10 @@ impl Builder<'_> {
 
     fn remount_ro(&mut self, dest: &CStr) -> Result<()> {
         let what = "Can't remount readonly on";
-        let mount = self.root.existing_mount_point(dest)?;
+        let mount = match self.followed(dest)? {
+            Some(end) => end,
+            None => self.root.existing_mount_point(dest)?,
+        };
         // As with --ro-bind, nodes and set-uid bits lose their effect, also where --dev-bind has
         // let them have it.
         let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
@@ -372,7 +379,10 @@ impl Builder<'_> {
     }
 
     fn chmod(&mut self, perms: u32, path: &CStr) -> Result<()> {
-        let file = root::existing(path).at("Can't open", path)?;
+        let file = match self.followed_to_change(path)? {
+            Some(end) => end,
+            None => root::existing(path).at("Can't open", path)?,
+        };
         // An O_PATH fd cannot be chmodded itself; its entry in /proc leads to exactly this file.
         let entry = format!("self/fd/{}", file.as_raw_fd());
         let shown = if perms == 0 { "0".to_owned() } else { format!("0{perms:o}") };

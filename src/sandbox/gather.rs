@@ -67,6 +67,8 @@ pub(crate) struct Gathered<'a> {
     /// What `/` is to be at first. It is the oldest of the mounts: Linux 6.8 and later list them by
     /// age, and programs that look for the last mount above a path expect `/` first.
     pub(crate) base: Tree,
+    /// Whether that is a bind, and not an empty tmpfs.
+    pub(crate) is_bound: bool,
     /// What is left to do for each operation, if anything.
     pub(crate) steps: Vec<Option<Step>>,
     /// The scratch tmpfs, if there is one.
@@ -118,6 +120,7 @@ impl<'a> Gatherer<'a> {
         let mut base = if first_is_root { None } else { Some(self.new_root()?) };
         let mut steps: Vec<Option<Step>> = Vec::with_capacity(config.ops.len());
         let mut later = Vec::new();
+        let mut is_bound = false;
         let mut aside = None;
         for op in &config.ops {
             let gain = self.first_round(op);
@@ -126,7 +129,9 @@ impl<'a> Gatherer<'a> {
                 error.of(op.option()).with_path(op.dest())
             })?;
             if base.is_none() {
-                base = Some(gain.take_directory().map_or_else(|| self.new_root(), Ok)?);
+                let bound = gain.take_directory();
+                is_bound = bound.is_some();
+                base = Some(bound.map_or_else(|| self.new_root(), Ok)?);
             }
             let full = match &gain {
                 Gain::Layers(_, layers, ..) => shelf::highest(layers.fds()) >= self.room,
@@ -158,7 +163,7 @@ impl<'a> Gatherer<'a> {
             None
         };
         let scratch = scratch.map(|scratch| scratch.fd);
-        Ok(Gathered { base, steps, scratch, covers, shelf: aside })
+        Ok(Gathered { base, is_bound, steps, scratch, covers, shelf: aside })
     }
 
     /// Puts mounts onto the shelf if fds are running out, as the newest step shows.

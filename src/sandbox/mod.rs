@@ -6,11 +6,14 @@
 
 pub(crate) mod build;
 pub(crate) mod command;
+pub(crate) mod follow;
 pub(crate) mod gather;
 pub(crate) mod identity;
 pub(crate) mod init;
 pub(crate) mod introduce;
+pub(crate) mod leave;
 pub(crate) mod mask;
+pub(crate) mod procfs;
 pub(crate) mod root;
 pub(crate) mod search;
 pub(crate) mod shelf;
@@ -42,6 +45,7 @@ use crate::sandbox::build::Builder;
 use crate::sandbox::command::{
     Command, become_command, change_directory, drop_caps, seccomp_filters, working_directory,
 };
+use crate::sandbox::follow::Follow;
 use crate::sandbox::gather::{Gathered, Gatherer};
 use crate::sandbox::root::Root;
 
@@ -99,7 +103,7 @@ pub(crate) fn enter(
     // namespace belongs to a new user namespace the kernel has seen to that by itself, see
     // mount_namespaces(7).
     if config.namespaces.user != Want::Yes {
-        root::make_slave()?;
+        leave::make_slave()?;
     }
     if config.file_label.is_some() {
         selinux::set_file_label(proc, config.file_label)?;
@@ -107,12 +111,12 @@ pub(crate) fn enter(
     let room = shelf::room(files);
     let gathered =
         Gatherer { config, proc, fds: &mut fds, tty: config.host.tty.as_deref(), room }.gather()?;
-    let Gathered { base, steps, scratch, covers, shelf } = gathered;
+    let Gathered { base, is_bound, steps, scratch, covers, shelf } = gathered;
 
     // Leave, for what the first option puts on `/`, or for an empty tmpfs.
     if config.namespaces.user != Want::Yes && config.privileges.may_chroot {
         // The kernel makes no user namespace in a chroot.
-        root::leave_chroot(proc)?;
+        leave::leave_chroot(proc)?;
     }
     Step::FileSystem.begin();
     let lenient = config.switches.not_a_security_boundary;
@@ -129,13 +133,15 @@ pub(crate) fn enter(
         bare_root,
         nested: config.id_layers.as_ref().and_then(|layers| layers.nested.as_ref()),
         unpacked: Vec::new(),
+        follow: Follow::new(config.follow_from.is_some()),
     };
-    builder.start_with(base)?;
+    builder.start_with(base, is_bound)?;
 
     // Build.
     for (index, (op, step)) in config.ops.iter().zip(steps).enumerate() {
         let Some(step) = step else { continue };
         let before = || config.ops.get(..index).unwrap_or_default();
+        builder.begin(op, config.follows_at(index));
         builder.build(step).map_err(|error| {
             let error = error.hinted(|errno| hints::place(before(), op, errno));
             error.of(op.option()).with_path(op.dest())

@@ -16,18 +16,17 @@ use std::os::unix::ffi::OsStrExt;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
-use nix::mount::{MntFlags, MsFlags, umount2};
-use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
-use nix::unistd::{chdir, fchdir, getpid, pivot_root};
 
 use crate::config::op::is_nameless;
 use crate::error::{Context, Error, Result, join};
 use crate::explain::hints;
-use crate::kernel::mount::{self, Explain, Failure, MountResult, Node, kind};
-use crate::kernel::sys::{self, SysResult};
+use crate::kernel::mount::{self, Failure, MountResult, Node, kind};
+use crate::kernel::sys::SysResult;
 use crate::kernel::way::{MAX_LINKS, ahead};
+use crate::sandbox::follow::Link;
+use crate::sandbox::leave::leave_for;
 
 /// The sandbox's file system while it is built.
 #[derive(Debug)]
@@ -39,6 +38,8 @@ pub(crate) struct Root<'a> {
     /// `..` in it: then what is mounted on its children, and nothing else is in between, cannot lie
     /// on the way to it.
     parent: Option<(Option<Vec<u8>>, OwnedFd)>,
+    /// Whether `--follow-symlinks` would help the operation at hand.
+    pub(crate) may_follow: bool,
 }
 
 /// A mount of ours that is attached, as a place for mounts on what we have made in it.
@@ -62,6 +63,8 @@ impl Inside<'_> {
 struct Place<'a> {
     dir: BorrowedFd<'a>,
     name: Cow<'a, CStr>,
+    /// Whether `--follow-symlinks` would help.
+    may_follow: bool,
 }
 
 impl Place<'_> {
@@ -98,17 +101,25 @@ impl Place<'_> {
                 other => other,
             };
         match opened {
-            Err(Errno::ELOOP) => Err(Error::about("Can't mount on symlink destination", dest)
-                .hinted(|_| hints::link(readlinkat(self.dir, self.name.as_ref()).ok().as_deref()))),
+            Err(Errno::ELOOP) => {
+                Err(Error::about("Can't mount on symlink destination", dest)
+                    .hinted(|_| self.hint()))
+            }
             other => other.at("Can't create file", dest),
         }
+    }
+
+    /// What may be said where there is a symlink.
+    fn hint(&self) -> Option<String> {
+        let text = readlinkat(self.dir, self.name.as_ref()).ok()?;
+        Some(hints::link(&text, self.may_follow))
     }
 }
 
 impl<'a> Root<'a> {
     /// The process is in the new root already.
     pub(crate) const fn new(proc: BorrowedFd<'a>) -> Self {
-        Self { proc, parent: None }
+        Self { proc, parent: None, may_follow: false }
     }
 
     /// Opens the place where something is to be mounted, and makes it if it is not there. `perms`
@@ -157,6 +168,19 @@ impl<'a> Root<'a> {
             self.parent = None;
         }
         Ok(())
+    }
+
+    /// Attaches a mount to what a link at a destination leads to.
+    pub(crate) fn attach_to(
+        &mut self,
+        mount: BorrowedFd<'_>,
+        point: BorrowedFd<'_>,
+        node: Node,
+        dest: &CStr,
+    ) -> Result<()> {
+        // It may lie on the way to the parent that is kept.
+        self.parent = None;
+        mount::attach(mount, point).map_err(|failure| mismatch(failure, node, point, dest))
     }
 
     /// The same for a mount inside which more is going to be mounted.
@@ -218,7 +242,7 @@ impl<'a> Root<'a> {
             .at("Can't create file", dest)?;
         match kind(found.as_fd()).at("Can't create file", dest)? {
             SFlag::S_IFDIR => Ok(()),
-            _ => Err(Error::about("Destination is not a directory", dest)),
+            _ => Err(Error::about("Destination is not a directory", dest).hinted(|_| place.hint())),
         }
     }
 
@@ -229,7 +253,8 @@ impl<'a> Root<'a> {
         // A FIFO that somebody has put there must not make us wait.
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NONBLOCK | ours;
         let mode = Mode::from_bits_truncate(perms);
-        openat(place.dir, place.name.as_ref(), flags, mode).at("Can't create file", dest)
+        let opened = openat(place.dir, place.name.as_ref(), flags, mode);
+        opened.at("Can't create file", dest).map_err(|error| error.hinted(|_| place.hint()))
     }
 
     /// Makes a symbolic link; one that exists with the same text is fine. `perms` says how open
@@ -276,7 +301,7 @@ impl<'a> Root<'a> {
             self.parent = Some(((way == Way::Plain).then(|| parent.to_vec()), dir));
         }
         let dir = self.parent.as_ref().map_or(AT_FDCWD, |(_, dir)| dir.as_fd());
-        Ok(Place { dir, name })
+        Ok(Place { dir, name, may_follow: self.may_follow })
     }
 }
 
@@ -319,6 +344,15 @@ pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
     open_path(path, OFlag::O_NOFOLLOW)
 }
 
+/// The symbolic link that a path is, if it is one. Links on the way to it are followed.
+pub(crate) fn link(path: &CStr) -> Option<Link<'_>> {
+    let (parent, name) = split(path);
+    let (dir, _) = open_parent(&CString::new(parent).ok()?).ok()?;
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let fd = openat(&dir, OsStr::from_bytes(name), flags, Mode::empty()).ok()?;
+    (kind(fd.as_fd()) == Ok(SFlag::S_IFLNK)).then_some(Link { dir, name, fd })
+}
+
 /// Whether there is a mount at a path, and something in it. A mount is known by what lies above it.
 pub(crate) fn is_full_mount(proc: BorrowedFd<'_>, path: &CStr) -> SysResult<bool> {
     let point = match existing(path) {
@@ -341,57 +375,6 @@ pub(crate) fn is_full_mount(proc: BorrowedFd<'_>, path: &CStr) -> SysResult<bool
         }
     }
     Ok(false)
-}
-
-/// Goes to the root of the mount namespace. A caller in a chroot has another one, and a new root
-/// that took that one's place would have the host's above it, where who may call chroot(2) climbs.
-pub(crate) fn leave_chroot(proc: BorrowedFd<'_>) -> Result<()> {
-    let own = sys::pidfd_open(getpid()).or_else(|_| {
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        openat(proc, c"self/ns/mnt", flags, Mode::empty())
-    });
-    own.and_then(|own| setns(own, CloneFlags::CLONE_NEWNS))
-        .context("Can't go to the root of the mount namespace")?;
-    make_slave()
-}
-
-/// Has the host see nothing from here on of what is mounted below `/`.
-pub(crate) fn make_slave() -> Result<()> {
-    let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC | MsFlags::MS_SILENT;
-    nix::mount::mount(None::<&CStr>, c"/", None::<&CStr>, slave, None::<&CStr>)
-        .context("Failed to make / slave")
-}
-
-/// Leaves `/` for a new root. One pivot and one detach: from here on no path leads to what was
-/// there.
-///
-/// The detach takes what is topmost on the new root. That is the old root, unless the host mounts
-/// something on its own `/` in this very moment, which arrives here too: so look, and detach again
-/// until `/` is bare.
-pub(crate) fn leave_for(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()> {
-    mount::attach_at(base, None, c"/").explain(|| "Failed to attach the new root")?;
-    pivot_to(proc, base)
-}
-
-/// The second half of that, for a mount that is attached already.
-pub(crate) fn pivot_to(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()> {
-    fchdir(base).context("chdir base")?;
-    pivot_root(c".", c".").context("pivot_root")?;
-    let mount_of = |fd: BorrowedFd<'_>| {
-        mount::mount_id(proc, fd).context("Can't find the mount of the new root")
-    };
-    let root = mount_of(base)?;
-    loop {
-        let detached = umount2(c".", MntFlags::MNT_DETACH);
-        // Unlike `/`, this is what is mounted on it. Only the mount tells: file and device may be
-        // those of the old root.
-        let top = openat(AT_FDCWD, c"/..", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
-            .context("Can't open the new root")?;
-        if mount_of(top.as_fd())? == root {
-            return chdir(c"/").context("chdir /");
-        }
-        detached.context("unmount old root")?;
-    }
 }
 
 /// The mode of parents that are made: open as far as the operation's own mode leaves anything to

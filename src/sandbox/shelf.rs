@@ -17,7 +17,7 @@ use nix::unistd::{chdir, chroot, fchdir};
 use crate::error::{Context, Error, Result};
 use crate::kernel::mount::{self, Depth, Explain, Node};
 use crate::kernel::remount;
-use crate::sandbox::root::{leave_for, pivot_to};
+use crate::sandbox::leave::{leave_for, pivot_to};
 use crate::sandbox::tree::{Mount, Shelved, Step, Tree, plain_tmpfs};
 
 /// Room for what is open besides: the layers of one overlay are the most, for so many fit into its

@@ -50,15 +50,45 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(case(&format!("{operation}_long_name"), words, &component));
         let path = format!("/in{}/new", "/x".repeat(2100));
         cases.push(case(&format!("{operation}_long_path"), words, &path));
+        cases.push(followed(operation, words));
         let depth = format!("/in{}", "/sub/..".repeat(580));
         cases.push(case(&format!("{operation}_long_way"), words, &format!("{depth}/new")));
     }
     cases
 }
 
+/// The same with `--follow-symlinks`, where links are the last component, on a mount that may be written to and on one that may not.
+/// COMMAND is not there, so every run ends with one line of explanation.
+fn followed(operation: &str, words: &[&str]) -> Case {
+    let names = "fifo loop-a itself nothing chain-0 link to-file to-new file new to-fd to-root to-dir to-self";
+    let content = if words.contains(&"8") { "8</dev/null" } else { "" };
+    let script = format!(
+        "for place in {names} link/sub link/file; do for box in in ro; do
+             said=$({{bwrap}} --proc /proc --bind {{dir}}/inside /in --ro-bind {{dir}}/inside /ro --ro-bind {{dir}}/inside /dir \\
+                 --follow-symlinks {} /$box/$place true 2>&1 >/dev/null {content})
+             echo $? $(echo \"$said\" | grep -c '^bwrap: ') $(echo \"$said\" | wc -l)
+         done; done | sort | uniq -c | sed 's/^ *//'",
+        words.join(" ")
+    );
+    let case = hostile(&format!("{operation}_followed"), "{dir}/outside").setup(|s| {
+        s.symlink("/proc/self/fd/7", "inside/to-fd")?;
+        s.symlink("/proc/self/root/..{dir}/outside", "inside/to-root")?;
+        s.symlink("/dir/sub", "inside/to-dir")?;
+        s.symlink("/proc/self/cwd", "inside/to-self")
+    });
+    case.ours_only().script(&script).stdout("32 1 1 1\n").claim(nothing_outside_changed)
+}
+
 /// An operation where something hostile is: it is done or it is refused, it never waits, and nothing outside changes.
 fn case(name: &str, words: &[&str], place: &str) -> Case {
-    let case = planted(name, "{dir}/outside").setup(|s| {
+    // The reference waits for a FIFO's reader, and its words are others.
+    let case = hostile(name, "{dir}/outside").ours_only().options(words).options([place]).run(["true"]);
+    case.claim(nothing_outside_changed).claim(refused_or_done)
+}
+
+/// A directory with all that may be in the way.
+fn hostile(name: &str, target: &'static str) -> Case {
+    planted(name, target).setup(|s| {
         mkfifo(&s.path("inside/fifo"), Mode::S_IRWXU).map_err(|e| e.to_string())?;
         for (target, link) in [("loop-b", "loop-a"), ("loop-a", "loop-b"), ("itself", "itself"), ("none/at/all", "nothing")] {
             s.symlink(target, &format!("inside/{link}"))?;
@@ -72,9 +102,7 @@ fn case(name: &str, words: &[&str], place: &str) -> Case {
         s.dir("inside/closed")?;
         // Nobody but root could give it away.
         if runner_is_root().is_ok() { s.mode("inside/closed", 0) } else { Ok(()) }
-    });
-    // The reference waits for a FIFO's reader, and its words are others.
-    case.ours_only().options(words).options([place]).run(["true"]).claim(nothing_outside_changed).claim(refused_or_done)
+    })
 }
 
 fn refused_or_done(o: &Outcome) -> Result<()> {

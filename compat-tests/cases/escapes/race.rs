@@ -43,29 +43,36 @@ fn race(case: Case, racer: &str, run: &str) -> Case {
 /// directories that have to be made are tried in turn.
 fn destinations() -> Vec<Case> {
     let racer = "swap:{dir}/inside/d:{dir}/inside/link:{dir}/inside/dots:{dir}/inside/old:{dir}/inside/magic:{dir}/inside/root";
-    let race_of = |(name, words): (&str, &[&str])| {
+    let race_of = |(name, words): (&str, &[&str]), places: &str, follow: &str| {
         let content = if words.contains(&"8") { "8</dev/null" } else { "" };
         // A mount of its own is needed for that one.
         let never = name == "remount_ro";
         let at_first = u8::from(never);
         let run = format!(
-            "said=$(for place in /in/d/new /in/d/a/b/new$i /in/d /in/d/file; do
-                 {{bwrap}} --ro-bind {{probe}} /probe --proc /proc --bind {{dir}}/inside /in {} $place /probe --probe x flags:/ \
+            "said=$(for place in {places}; do
+                 {{bwrap}} --ro-bind {{probe}} /probe --proc /proc --bind {{dir}}/inside /in {follow} {} $place /probe --probe x flags:/ \
                      {content} 2>/dev/null
              done); echo \"$said\"; case $said in *'/: '*) seen=1 ;; *) : ${{seen:={at_first}}} ;; esac",
             words.join(" ")
         );
-        let case = planted(&format!("destination_{name}"), "{dir}/outside").setup(|s| {
-            s.file("inside/d/file", "")?;
-            s.symlink("../../../../../../../..{dir}/outside", "inside/dots")?;
-            s.symlink("/oldroot{dir}/outside", "inside/old")?;
-            s.symlink("/proc/self/fd/7", "inside/magic")?;
-            s.symlink("/proc/self/root/..{dir}/outside", "inside/root")
-        });
+        let case = planted(&format!("destination_{name}{}", if follow.is_empty() { "" } else { "_followed" }), "{dir}/outside")
+            .setup(|s| {
+                s.file("inside/d/file", "")?;
+                s.symlink("../../../../../../../..{dir}/outside", "inside/dots")?;
+                s.symlink("/oldroot{dir}/outside", "inside/old")?;
+                s.symlink("/proc/self/fd/7", "inside/magic")?;
+                s.symlink("/proc/self/root/..{dir}/outside", "inside/root")
+            });
         let case = race(case, racer, &run).claim(nothing_outside_changed);
         case.claim(move |o| o.expect(never || o.stdout.contains("/: "), "no set-up came to its end"))
     };
-    operations().map(race_of).collect()
+    // What is swapped lies on a mount that links count on, and on one where they do not.
+    let follow = "--ro-bind {dir}/inside /ro --follow-symlinks";
+    let plain = operations().map(|operation| race_of(operation, "/in/d/new /in/d/a/b/new$i /in/d /in/d/file", ""));
+    let may_follow = |&(name, _): &(&str, &[&str])| !matches!(name, "symlink" | "proc" | "dev" | "mqueue");
+    let followed =
+        operations().filter(may_follow).map(|operation| race_of(operation, "/in/d /in/d/file /ro/d /ro/d/file", follow));
+    plain.chain(followed).collect()
 }
 
 /// What is bound is one of the two things that were there, and it has its flags.
