@@ -234,7 +234,11 @@ const WRITABLE: &str = "it, or one that it leads to, lies on a mount of the host
 /// Whose links count: none on a mount that somebody else could write to.
 fn who() -> Vec<Case> {
     let made = |name: &str, words: &[&str], dest: &str| {
-        let case = Case::new(name).on_host().options(["--tmpfs", "/opt"]).options(words).options([FOLLOW, "--tmpfs", dest]);
+        let case = Case::new(&format!("links_of_{name}"))
+            .on_host()
+            .options(["--tmpfs", "/opt"])
+            .options(words)
+            .options([FOLLOW, "--tmpfs", dest]);
         let case = case.dir("tree/d").dir("up").dir("work").symlink("d", "tree/l").symlink("/opt/m/l", "tree/to-m");
         case.fd(7, Fd::path("{dir}/tree")).run(["mountpoint", "-q", "/opt/m/d"])
     };

@@ -106,17 +106,13 @@ impl Builder<'_> {
         }
     }
 
-    /// Prepares for an operation, which comes after `--follow-symlinks` or not.
-    pub(crate) fn begin(&mut self, op: &Op, is_after: bool) {
-        self.root.may_follow = op.may_follow();
-        self.follow.begin(op, is_after);
-    }
-
     /// What a destination leads to that is a symbolic link, if links are followed.
     fn followed(&self, dest: &CStr) -> Result<Option<OwnedFd>> {
-        let Some(link) = self.follow.is_on().then(|| root::link(dest)).flatten() else {
+        if !self.follow.is_on() {
             return Ok(None);
-        };
+        }
+        let link = root::link(dest).at("Can't look for a symlink at", dest)?;
+        let Some(link) = link else { return Ok(None) };
         let end = self.follow.end(self.proc, link, dest)?;
         if self.root.is_top(end.as_fd())? {
             return Err(follow::refused(dest, "it leads to /"));
@@ -133,8 +129,10 @@ impl Builder<'_> {
         Ok(end)
     }
 
-    /// Does one operation.
-    pub(crate) fn build(&mut self, step: Step) -> Result<()> {
+    /// Does what is left of one operation, which comes after `--follow-symlinks` or not.
+    pub(crate) fn build(&mut self, op: &Op, is_after: bool, step: Step) -> Result<()> {
+        self.root.may_follow = op.may_follow();
+        self.follow.begin(op, is_after);
         match step {
             Step::Attach { mount, dest, depth, perms } => {
                 let tree = self.open(mount)?;

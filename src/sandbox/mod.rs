@@ -119,12 +119,11 @@ pub(crate) fn enter(
         leave::leave_chroot(proc)?;
     }
     Step::FileSystem.begin();
-    let lenient = config.switches.not_a_security_boundary;
     let bare_root = is_root && !config.may_uncover();
     let mut builder = Builder {
         root: Root::new(proc),
         proc,
-        lenient,
+        lenient: config.switches.not_a_security_boundary,
         used: Vec::new(),
         scratch,
         covers,
@@ -141,8 +140,7 @@ pub(crate) fn enter(
     for (index, (op, step)) in config.ops.iter().zip(steps).enumerate() {
         let Some(step) = step else { continue };
         let before = || config.ops.get(..index).unwrap_or_default();
-        builder.begin(op, config.follows_at(index));
-        builder.build(step).map_err(|error| {
+        builder.build(op, config.follows_at(index), step).map_err(|error| {
             let error = error.hinted(|errno| hints::place(before(), op, errno));
             error.of(op.option()).with_path(op.dest())
         })?;

@@ -344,13 +344,26 @@ pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
     open_path(path, OFlag::O_NOFOLLOW)
 }
 
-/// The symbolic link that a path is, if it is one. Links on the way to it are followed.
-pub(crate) fn link(path: &CStr) -> Option<Link<'_>> {
+/// The symbolic link that a path is, if it is one. Links on the way to it are followed. What is not
+/// there, or cannot be reached, is left to whoever wants to do something with it.
+pub(crate) fn link(path: &CStr) -> SysResult<Option<Link<'_>>> {
     let (parent, name) = split(path);
-    let (dir, _) = open_parent(&CString::new(parent).ok()?).ok()?;
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let fd = openat(&dir, OsStr::from_bytes(name), flags, Mode::empty()).ok()?;
-    (kind(fd.as_fd()) == Ok(SFlag::S_IFLNK)).then_some(Link { dir, name, fd })
+    let found = CString::new(parent)
+        .map_err(|_| Errno::EINVAL)
+        .and_then(|parent| open_parent(&parent))
+        .and_then(|(dir, _)| {
+            openat(&dir, OsStr::from_bytes(name), flags, Mode::empty()).map(|fd| (dir, fd))
+        });
+    match found {
+        Ok((dir, fd)) => {
+            Ok((kind(fd.as_fd())? == SFlag::S_IFLNK).then_some(Link { dir, name, fd }))
+        }
+        Err(
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EACCES | Errno::ENAMETOOLONG,
+        ) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Whether there is a mount at a path, and something in it. A mount is known by what lies above it.
