@@ -293,6 +293,18 @@ fn usr_alone() -> Vec<&'static str> {
 /// Each note is provoked once, and does not change the status.
 fn notes() -> Vec<Case> {
     let usr = |name: &str, options: &[&str], about, said| note(name, &[&usr_alone()[..], options].concat(), about, said);
+    // Nothing to be said about masks.
+    let quiet = |name: &str, options: &[&str]| {
+        let case = Case::new(name)
+            .options(["--dry-run-json", "8", "--unshare-user"])
+            .options(HOST)
+            .options(options)
+            .run(["/usr/bin/true"]);
+        case.fd(8, Fd::Capture).ok().claim(|o| {
+            let notes = noted(o)?;
+            o.expect(notes.iter().all(|(about, _)| about != "masks"), &format!("a note about masks: {notes:?}"))
+        })
+    };
     let bound =
         |name: &str, dest: &str, said| usr(name, &["--bind", "{dir}/socket", dest], "socket", said).setup(socket("socket"));
     vec![
@@ -334,6 +346,38 @@ fn notes() -> Vec<Case> {
         note("notes_ports", &HOST, "ports", "ports are limited for TCP only: UDP")
             .options(["--tcp-connect", "443"])
             .needs(has_ports),
+        note("notes_mask_of_hard_link", &HOST, "masks", "{dir}/f has 2 hard links, and its mask hides this one alone")
+            .options(["--mask", "{dir}/f"])
+            .file("f", "")
+            .setup(|s| std::fs::hard_link(s.path("f"), s.path("g")).map_err(|error| error.to_string())),
+        note(
+            "notes_mask_of_another_bind",
+            &HOST,
+            "masks",
+            "what is masked at {dir}/d can also be found at /mnt/d: mask that too",
+        )
+        .options(["--bind", "{dir}", "/mnt", "--mask", "{dir}/d"])
+        .dir("d"),
+        note(
+            "notes_mask_below_another_bind",
+            &HOST,
+            "masks",
+            "what is masked at /mnt/f can also be found at {dir}/d/f: mask that too",
+        )
+        .options(["--bind", "{dir}/d", "/mnt", "--mask", "/mnt/f"])
+        .file("d/f", ""),
+        note(
+            "notes_mask_of_a_file",
+            &HOST,
+            "masks",
+            "renames another onto, as editors do, is visible from then on: mask its directory",
+        )
+        .options(["--mask", "{dir}/f"])
+        .file("f", ""),
+        note("notes_mask_of_patterns", &HOST, "masks", "is visible from then on").options(["--mask-glob", "{dir}/**/x"]),
+        quiet("notes_no_mask_of_a_directory", &["--mask", "{dir}/d"]).dir("d"),
+        quiet("notes_no_mask_of_both_binds", &["--bind", "{dir}", "/mnt", "--mask", "{dir}/d", "--mask", "/mnt/d"]).dir("d"),
+        quiet("notes_no_mask_of_nothing", &["--mask", "{dir}/d"]),
         note("notes_masks", &HOST, "masks", "COMMAND has CAP_SYS_ADMIN over its mounts").options([
             "--unshare-user",
             "--uid",

@@ -7,6 +7,7 @@ pub(crate) mod check_host;
 pub(crate) mod command;
 pub(crate) mod hints;
 pub(crate) mod inside;
+pub(crate) mod masked;
 pub(crate) mod missing;
 pub(crate) mod notes;
 pub(crate) mod plan;

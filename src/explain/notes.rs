@@ -12,6 +12,7 @@ use crate::config::settle::Settled;
 use crate::config::{EnvEdit, Want};
 use crate::confine::seccomp::policy::Policy;
 use crate::explain::inside::{Node, walk};
+use crate::explain::masked;
 use crate::explain::plan::{Note, Plan};
 use crate::explain::planned::Planned;
 use crate::kernel::environment;
@@ -95,6 +96,9 @@ pub(crate) fn add(plan: &mut Plan<'_>, config: &Settled, planned: &Planned, call
     add("terminal", terminal(config));
     add("ports", ports(config));
     add("masks", masks(config));
+    for note in masked::notes(config, planned) {
+        add("masks", Some(note));
+    }
 }
 
 /// Services of the host that can be reached by their paths.

@@ -51,14 +51,26 @@ struct Placed {
     is_own: bool,
 }
 
+/// The host's file or directory that a `--mask` hides.
+#[derive(Debug)]
+pub(crate) struct Masked {
+    /// Where, in the sandbox.
+    pub(crate) at: Vec<u8>,
+    /// What it is on the host.
+    pub(crate) host: CString,
+    /// Whether it is no directory.
+    pub(crate) is_file: bool,
+}
+
 /// The sandbox, operation by operation.
 #[derive(Debug, Default)]
 pub(crate) struct Planned {
     placed: Vec<Placed>,
+    masked: Vec<Masked>,
 }
 
 /// The path below another, which may be the same.
-fn below<'a>(path: &'a [u8], above: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn below<'a>(path: &'a [u8], above: &[u8]) -> Option<&'a [u8]> {
     if above == b"/" {
         return Some(if path == b"/" { b"" } else { path });
     }
@@ -194,6 +206,10 @@ impl Planned {
                     Node::File(_) => Content::File(true),
                     Node::Unknown => Content::Unknown,
                 };
+                if let Some(host) = self.of_host(&found.path) {
+                    let is_file = matches!(content, Content::File(_));
+                    self.masked.push(Masked { at: found.path.clone(), host, is_file });
+                }
                 self.placed.push(Placed { at: found.path, content, read_only: true, is_own: true });
                 return None;
             }
@@ -355,6 +371,19 @@ impl Planned {
         };
         why.map(|why| {
             format!("it cannot be made, because {} {why}", String::from_utf8_lossy(parent))
+        })
+    }
+
+    /// What of the host is masked.
+    pub(crate) fn masked(&self) -> &[Masked] {
+        &self.masked
+    }
+
+    /// Where something of the host is bound, and what.
+    pub(crate) fn binds(&self) -> impl Iterator<Item = (&[u8], &CStr)> {
+        self.placed.iter().filter_map(|placed| match &placed.content {
+            Content::Tree(source, _) => Some((placed.at.as_slice(), source.as_c_str())),
+            _ => None,
         })
     }
 
