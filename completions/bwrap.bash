@@ -82,6 +82,7 @@ declare -gA _bwrap_operands=(
     [--tcp-bind]='text'
     [--mask]='path'
     [--mask-glob]='text'
+    [--follow-symlinks]=''
     [--noexec]=''
     [--nosymfollow]=''
     [--uid-map]='text text text'

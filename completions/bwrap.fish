@@ -122,6 +122,7 @@ complete -c bwrap -n '__bwrap_at option' -l tcp-connect -d 'Allow TCP connection
 complete -c bwrap -n '__bwrap_at option' -l tcp-bind -d 'Allow TCP to bind only PORT; unbound listeners are not limited'
 complete -c bwrap -n '__bwrap_at option' -l mask -d 'Hide PATH if it exists'
 complete -c bwrap -n '__bwrap_at option' -l mask-glob -d 'Hide everything that matches PATTERN'
+complete -c bwrap -n '__bwrap_at option' -l follow-symlinks -d 'Follow symbolic links that are destinations, from here on'
 complete -c bwrap -n '__bwrap_at option' -l noexec -d 'Forbid the execution of files on the next mount'
 complete -c bwrap -n '__bwrap_at option' -l nosymfollow -d 'Do not follow symbolic links on the next mount'
 complete -c bwrap -n '__bwrap_at option' -l uid-map -d 'Map user IDs in the sandbox to IDs outside'
