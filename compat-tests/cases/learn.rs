@@ -1,6 +1,6 @@
 //! `--learn` and its relatives: what a profile has, what it never has, and how a recording ends.
 
-use crate::harness::{Case, Outcome, Result, Setup, Tweak};
+use crate::harness::{Case, Fd, Outcome, Result, Setup, Tweak};
 use crate::sys;
 
 /// The cases of this file, ours alone.
@@ -108,9 +108,10 @@ fn profiles() -> Vec<Case> {
                 "--new-session",
                 "--as-pid-1",
             ])),
-        learned("open_files", "--tmpfs /mnt --ro-bind-data 0 /mnt/extra", "cat /mnt/extra")
+        learned("open_files", "--tmpfs /mnt --ro-bind-data 0 /mnt/extra --add-seccomp-fd 9", "cat /mnt/extra")
             .stdin("")
-            .claim(has(&["# needs: --ro-bind-data FD /mnt/extra"])),
+            .fd(9, Fd::memfd([6, 0, 0, 0, 0, 0, 0xff, 0x7f]))
+            .claim(has(&["# needs: --ro-bind-data FD /mnt/extra", "# needs: --add-seccomp-fd FD"])),
         Case::new("shown_by_dry_run")
             .on_host()
             .options(["--dry-run", "--learn", "{dir}/p"])
