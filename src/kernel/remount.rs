@@ -2,7 +2,7 @@
 //! filters without mount_setattr(2).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
@@ -35,6 +35,28 @@ enum Outcome {
     Refused(Errno),
 }
 
+/// The mounts that no path led to, where they are, and in how many readings in a row.
+#[derive(Default)]
+struct Unreachable(BTreeMap<u64, (CString, usize)>);
+
+impl Unreachable {
+    /// Adds a mount, with what `before` has of it in the same place.
+    fn add(&mut self, line: Line, before: &Self) {
+        let known = before.0.get(&line.id).filter(|(point, _)| *point == line.point);
+        let times = known.map_or(0, |(_, times)| *times);
+        self.0.insert(line.id, (line.point, times + 1));
+    }
+
+    /// Those that were out of reach too few times to be left as they are.
+    fn undecided(self) -> impl Iterator<Item = CString> {
+        self.0.into_values().filter(|(_, times)| *times < READINGS).map(|(point, _)| point)
+    }
+
+    fn is_decided(&self) -> bool {
+        self.0.values().all(|(_, times)| *times >= READINGS)
+    }
+}
+
 /// Adds attributes to an attached mount by mount(2), for where mount_setattr(2) is missing.
 ///
 /// Somebody may move directories between the reading of the table and the use of a path in it. So
@@ -48,14 +70,13 @@ pub(crate) fn remount_below(
     depth: Depth,
     mut on_failure: impl FnMut(&CStr, Errno) -> crate::error::Result<()>,
 ) -> crate::error::Result<()> {
-    let ids = || {
-        Ok((mount_id(proc, mount)?, mount_id(proc, open(c"/", PATH_ONLY, Mode::empty())?.as_fd())?))
-    };
-    let (root, top) = match ids() {
+    let root_of_all =
+        || open(c"/", PATH_ONLY, Mode::empty()).and_then(|top| mount_id(proc, top.as_fd()));
+    let (root, top) = match mount_id(proc, mount).and_then(|root| Ok((root, root_of_all()?))) {
         Ok(found) => found,
         Err(errno) => return on_failure(c"/", errno),
     };
-    let (mut settled, mut unreachable) = (BTreeSet::new(), BTreeMap::new());
+    let (mut settled, mut unreachable) = (BTreeSet::new(), Unreachable::default());
     let mut left = Vec::new();
     for _ in 0..MOST_READINGS {
         let table = match read_file(proc, "self/mountinfo", usize::MAX) {
@@ -65,7 +86,7 @@ pub(crate) fn remount_below(
         let mut tree = tree_of(&table, root);
         // Most have nothing below.
         let all = if tree.len() > 1 { lines(&table) } else { Vec::new() };
-        let mut last = BTreeMap::new();
+        let before = std::mem::take(&mut unreachable);
         left = Vec::new();
         if !tree.iter().any(|line| line.id == root) {
             // Who moves the directory that it is mounted on moves it out of sight.
@@ -86,15 +107,8 @@ pub(crate) fn remount_below(
                 remount_point(proc, (&all, top), &line, attributes)
             };
             match outcome {
-                Outcome::Done if line.id == root => _ = settled.insert(root),
-                Outcome::Done => {}
-                Outcome::OutOfReach => {
-                    let before = unreachable
-                        .get(&line.id)
-                        .filter(|(point, _)| *point == line.point)
-                        .map_or(0, |(_, times)| *times);
-                    last.insert(line.id, (line.point, before + 1));
-                }
+                Outcome::Done => settled.extend((line.id == root).then_some(root)),
+                Outcome::OutOfReach => unreachable.add(line, &before),
                 Outcome::Moved(errno) => left.push((line.point, errno)),
                 Outcome::Refused(errno) => {
                     on_failure(&line.point, errno)?;
@@ -102,16 +116,12 @@ pub(crate) fn remount_below(
                 }
             }
         }
-        unreachable = last;
-        if left.is_empty() && unreachable.values().all(|(_, times)| *times >= READINGS) {
+        if left.is_empty() && unreachable.is_decided() {
             return Ok(());
         }
     }
-    let unsettled = unreachable
-        .into_values()
-        .filter(|(_, times)| *times < READINGS)
-        .map(|(point, _)| (point, Errno::EAGAIN));
-    left.into_iter().chain(unsettled).try_for_each(|(point, errno)| on_failure(&point, errno))
+    let undecided = unreachable.undecided().map(|point| (point, Errno::EAGAIN));
+    left.into_iter().chain(undecided).try_for_each(|(point, errno)| on_failure(&point, errno))
 }
 
 const PATH_ONLY: OFlag = OFlag::O_PATH.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);

@@ -7,7 +7,7 @@ pub(crate) mod network;
 pub(crate) mod status;
 pub(crate) mod watch;
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -61,7 +61,7 @@ pub(crate) fn launch(config: Config, mut host: Host, mut fds: Inherited) -> Resu
         host.command = config.command.first().and_then(|file| hints::on_host(file));
     }
     Step::Policies.begin();
-    let mut config = Box::new(Settled::new(config, host)?);
+    let config = Box::new(Settled::new(config, host)?);
     if config.is_dry() {
         Step::Plan.begin();
         let mut plan = Plan::of(&config);
@@ -69,8 +69,17 @@ pub(crate) fn launch(config: Config, mut host: Host, mut fds: Inherited) -> Resu
         notes::add(&mut plan, &config, &planned, &caller);
         return show_plan(&plan, &config, &mut fds, colour);
     }
-    Step::System.begin();
+    run(config, proc, fds, places)
+}
 
+/// Makes the sandbox, and waits for COMMAND's end. `places` is there if what it uses is recorded.
+fn run(
+    mut config: Box<Settled>,
+    proc: OwnedFd,
+    mut fds: Inherited,
+    places: Option<Places>,
+) -> Result<i32> {
+    Step::System.begin();
     let plan = places.map(|places| record::plan::Plan::new(&config, places, proc.as_fd()));
     let plan = plan.transpose()?;
     // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal

@@ -26,7 +26,7 @@ use crate::launch::status::{self, Info};
 use crate::links::signals::Forwarder;
 use crate::links::{Ends, Link, wait_beside, wait_for_byte};
 use crate::record::plan::Plan;
-use crate::record::{self, Subject};
+use crate::record::{self, Subject, Watcher};
 use crate::report;
 use crate::sandbox::introduce;
 
@@ -73,13 +73,9 @@ pub(crate) fn watch(config: Box<Settled>, given: Given<'_>, child: &mut Pid) -> 
     if let (Some(layers), Some(name)) = (&config.id_layers, &name) {
         layers.first.write(proc.as_fd(), name)?;
     }
-    let keep = leaf.map_or(0, Leaf::caps);
-    let is_root = config.host.caller.uid == 0;
-    if outer.signals.is_some() {
-        caps::drop_all_but_signals(keep, is_root)?;
-    } else {
-        caps::drop_all_but(keep, is_root)?;
-    }
+    let signals = outer.signals.is_some();
+    let drop_caps = if signals { caps::drop_all_but_signals } else { caps::drop_all_but };
+    drop_caps(leaf.map_or(0, Leaf::caps), config.host.caller.uid == 0)?;
     if config.has_moved() && config.switches.die_with_parent && fds.parent.is_none() {
         // Joining a user namespace has cleared the signal, see PR_SET_PDEATHSIG(2const).
         die_with(config.host.parent)?;
@@ -88,26 +84,10 @@ pub(crate) fn watch(config: Box<Settled>, given: Given<'_>, child: &mut Pid) -> 
         Some(info) => write_info(&config, &mut fds, info)?,
         None => None,
     };
-    if let Some(fd) =
-        fds.take_optional(config.fds.userns_block).context("Can't read userns-block-fd")?
-    {
-        let failure = "Can't read userns-block-fd";
-        if !wait_beside(fd.as_fd(), fds.parent.as_ref().map(AsFd::as_fd)).context(failure)? {
-            return Err(Error::new("The parent process is gone"));
-        }
-        wait_for_byte(&fd).context(failure)?;
-    }
-    let recorder = match (plan, outer.recorder.take(), outer.executed) {
-        (Some(plan), Some(end), Some(executed)) => {
-            // What loses its parent in the sandbox is counted at the end.
-            set_child_subreaper(true).context("prctl(PR_SET_CHILD_SUBREAPER)")?;
-            let (config, proc) = (config.as_ref(), proc.as_fd());
-            let explain: Option<record::Explain> =
-                if config.record.explain { Some(explain::report::print) } else { None };
-            let subject = Subject { config, plan: &plan, proc, first: child, executed, explain };
-            Some(record::start(&subject, end.wire.into())?)
-        }
-        _ => None,
+    wait_for_maps(&config, &mut fds)?;
+    let recorder = match plan {
+        Some(plan) => start_recorder(&config, proc.as_fd(), (&plan, child), &mut outer)?,
+        None => None,
     };
     if let Some(tether) = &outer.tether {
         // A sandbox that has failed by now has said so, and its status is about to be read.
@@ -124,6 +104,36 @@ pub(crate) fn watch(config: Box<Settled>, given: Given<'_>, child: &mut Pid) -> 
     let wait =
         Monitor { child, report, json_status, executed, tether, forwarder, parent, recorder, kept };
     wait.run()
+}
+
+/// `--userns-block-fd`: somebody else writes the id maps, and then a byte.
+fn wait_for_maps(config: &Config, fds: &mut Inherited) -> Result<()> {
+    let failure = "Can't read userns-block-fd";
+    let Some(fd) = fds.take_optional(config.fds.userns_block).context(failure)? else {
+        return Ok(());
+    };
+    if !wait_beside(fd.as_fd(), fds.parent.as_ref().map(AsFd::as_fd)).context(failure)? {
+        return Err(Error::new("The parent process is gone"));
+    }
+    wait_for_byte(&fd).context(failure).map(drop)
+}
+
+/// Starts the process that records what COMMAND uses.
+fn start_recorder(
+    config: &Settled,
+    proc: BorrowedFd<'_>,
+    (plan, first): (&Plan, Pid),
+    outer: &mut Ends,
+) -> Result<Option<Watcher>> {
+    let (Some(end), Some(executed)) = (outer.recorder.take(), outer.executed) else {
+        return Ok(None);
+    };
+    // What loses its parent in the sandbox is counted at the end.
+    set_child_subreaper(true).context("prctl(PR_SET_CHILD_SUBREAPER)")?;
+    let explain: Option<record::Explain> =
+        if config.record.explain { Some(explain::report::print) } else { None };
+    let subject = Subject { config, plan, proc, first, executed, explain };
+    record::start(&subject, end.wire.into()).map(Some)
 }
 
 /// What the child is called in /proc, and what is told about it, as far as either is needed. What

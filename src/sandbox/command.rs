@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::stat::stat;
 use nix::sys::wait::waitpid;
-use nix::unistd::{chdir, getcwd, getpid};
+use nix::unistd::{Pid, chdir, getcwd, getpid};
 
 use crate::config::Config;
 use crate::config::settle::Settled;
@@ -156,19 +156,7 @@ pub(crate) fn become_command(
         std::mem::forget((fds, links));
         init.close_others(open);
         drop(config);
-        sys::ignore_signal(libc::SIGPIPE);
-        if seccomp::refuses_close(&own) {
-            report::done();
-        }
-        let children = dropped.and_then(|()| init.children());
-        let children = children.and_then(|children| seccomp::install(&own).map(|()| children));
-        let children = children.inspect_err(|_| {
-            // COMMAND is there already, and must not go on beside a PID 1 that failed.
-            _ = kill(pid, Signal::SIGKILL);
-            _ = waitpid(pid, None);
-        })?;
-        report::done();
-        return ManuallyDrop::into_inner(init).run(pid, children);
+        return lead(init, &own, dropped, pid);
     }
     drop((report, sync, locks));
     command.caps.drop_guard()?;
@@ -183,6 +171,28 @@ pub(crate) fn become_command(
         die_with(first)?;
     }
     exec(config, command, fds, links)
+}
+
+/// PID 1, once COMMAND's process is there: takes on the caller's own filters, and waits.
+fn lead(
+    init: ManuallyDrop<Init>,
+    own: &[Filter],
+    dropped: Result<()>,
+    command: Pid,
+) -> Result<i32> {
+    sys::ignore_signal(libc::SIGPIPE);
+    if seccomp::refuses_close(own) {
+        report::done();
+    }
+    let children = dropped.and_then(|()| init.children());
+    let children = children.and_then(|children| seccomp::install(own).map(|()| children));
+    let children = children.inspect_err(|_| {
+        // COMMAND is there already, and must not go on beside a PID 1 that failed.
+        _ = kill(command, Signal::SIGKILL);
+        _ = waitpid(command, None);
+    })?;
+    report::done();
+    ManuallyDrop::into_inner(init).run(command, children)
 }
 
 /// Where the monitor's end was watched for during the set-up alone: from here on COMMAND waits for

@@ -233,9 +233,7 @@ impl<'a> Gatherer<'a> {
             Op::Dev(dest) => Gain::Step(Step::Dev { parts: self.dev(dest)?, dest }),
             // A tmpfs is the one mount whose parents go by its own mode.
             Op::Tmpfs { dest, perms, size, extra } => {
-                let tree = with_extra(self.tmpfs(dest, *perms, *size)?, *extra, || {
-                    join("Can't mount tmpfs on", dest)
-                })?;
+                let tree = self.tmpfs(dest, (*perms, *size), *extra)?;
                 Gain::mount(Mount::Open(tree), dest, Depth::One, *perms)
             }
             Op::File { fd, dest, perms } => {
@@ -249,13 +247,8 @@ impl<'a> Gatherer<'a> {
             }
             Op::Tar { fd, dest, perms, size, extra, is_upper } => {
                 let content = self.fds.take(*fd).at("Can't unpack an archive at", dest)?;
-                let mount = if *is_upper {
-                    None
-                } else {
-                    let tree = self.tmpfs(dest, perms.unwrap_or(0o755), *size)?;
-                    let tree = with_extra(tree, *extra, || join("Can't mount tmpfs on", dest))?;
-                    Some(Mount::Open(tree))
-                };
+                let new = || self.tmpfs(dest, (perms.unwrap_or(0o755), *size), *extra);
+                let mount = (!is_upper).then(new).transpose()?.map(Mount::Open);
                 let (number, perms) = (*fd, *perms);
                 Gain::Step(Step::Tar { mount, content, number, dest, perms })
             }
@@ -422,7 +415,7 @@ impl<'a> Gatherer<'a> {
     }
 
     /// An empty tmpfs, with the label of --file-label.
-    fn tmpfs(&self, dest: &CStr, perms: u32, size: Option<u64>) -> Result<Tree> {
+    fn tmpfs(&self, dest: &CStr, (perms, size): (u32, Option<u64>), extra: Extra) -> Result<Tree> {
         let text = |value: String| CString::new(value).unwrap_or_default();
         let mode = text(format!("{perms:#o}").replacen("0o", "0", 1));
         let size = size.map(|size| text(size.to_string()));
@@ -433,11 +426,13 @@ impl<'a> Gatherer<'a> {
         if let Some(label) = &self.config.file_label {
             parameters.push((c"context", Some(label)));
         }
-        fresh_tree(c"tmpfs", &parameters, Attributes::NOSUID.with(Attributes::NODEV), dest)
+        let attributes = Attributes::NOSUID.with(Attributes::NODEV);
+        let tree = fresh_tree(c"tmpfs", &parameters, attributes, dest)?;
+        with_extra(tree, extra, || join("Can't mount tmpfs on", dest))
     }
 
     fn dev(&self, dest: &CStr) -> Result<DevParts> {
-        let tmpfs = Mount::Open(self.tmpfs(dest, 0o755, None)?);
+        let tmpfs = Mount::Open(self.tmpfs(dest, (0o755, None), Extra::default())?);
         let console = self.tty.map(|tty| (c"console", tty));
         let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed);
         let nodes = NODES.into_iter().chain(console).map(|(name, path)| {

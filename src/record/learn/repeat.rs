@@ -4,11 +4,12 @@ use std::ffi::CStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::config::op::{Access, Extra, Op, Source, Upper};
+use crate::config::op::{Extra, Op, Upper};
 use crate::config::{Config, EnvEdit, Want};
 use crate::confine::caps::{self, CapEdit};
 use crate::confine::seccomp::policy::Policy;
 use crate::profile::text::quoted;
+use crate::word::Word;
 
 /// An option with its words.
 pub(crate) fn line(option: &str, words: &[&CStr]) -> String {
@@ -156,68 +157,50 @@ pub(crate) fn flags(extra: Extra) -> impl Iterator<Item = String> {
 
 /// An operation that is repeated as it is: what is not the host's.
 pub(crate) fn operation(op: &Op) -> Vec<String> {
+    let (option, dest) = (op.option(), op.dest());
+    if op.fd().is_some() {
+        return vec![needs(&format!("{option} FD {}", quoted(dest.to_bytes())))];
+    }
+    let mut lines = Vec::new();
     match op {
-        Op::Bind { source: Source::Fd(_), dest, access, .. } => {
-            let option = match access {
-                Access::ReadOnly => "--ro-bind-fd",
-                Access::ReadWrite => "--bind-fd",
-            };
-            vec![needs(&format!("{option} FD {}", quoted(dest.to_bytes())))]
-        }
-        Op::Bind { .. } | Op::Same { .. } => Vec::new(),
-        Op::RemountRo(dest) => vec![line("--remount-ro", &[dest])],
-        Op::Overlay { upper, layers, dest, extra } => {
-            let mut lines: Vec<_> = layers
-                .iter()
-                .map(|layer| format!("--overlay-src {}", quoted(&absolute(layer))))
-                .collect();
+        Op::Bind { .. } | Op::Same { .. } => return lines,
+        Op::Overlay { upper, layers, extra, .. } => {
+            let layer = |layer: &Word| format!("--overlay-src {}", quoted(&absolute(layer)));
+            lines.extend(layers.iter().map(layer));
             lines.extend(flags(*extra));
-            lines.push(match upper {
-                Upper::Host { rwsrc, workdir } => format!(
-                    "--overlay {} {} {}",
-                    quoted(&absolute(rwsrc)),
-                    quoted(&absolute(workdir)),
-                    quoted(dest.to_bytes())
-                ),
-                Upper::Tmp => line("--tmp-overlay", &[dest]),
-                Upper::None => line("--ro-overlay", &[dest]),
-            });
-            lines
+            if let Upper::Host { rwsrc, workdir } = upper {
+                let [rwsrc, workdir] = [rwsrc, workdir].map(|path| quoted(&absolute(path)));
+                let dest = quoted(dest.to_bytes());
+                lines.push(format!("{option} {rwsrc} {workdir} {dest}"));
+                return lines;
+            }
         }
-        Op::Proc(dest) => vec![line("--proc", &[dest])],
-        Op::ProcPid(dest) => vec![line("--proc-pid", &[dest])],
-        Op::Dev(dest) => vec![line("--dev", &[dest])],
-        Op::Tmpfs { dest, perms, size, extra } => {
-            let mut lines = vec![format!("--perms {perms:04o}")];
-            lines.retain(|_| *perms != 0o755);
+        Op::Tmpfs { perms, size, extra, .. } => {
+            lines.extend((*perms != 0o755).then(|| format!("--perms {perms:04o}")));
             lines.extend(size.map(|size| format!("--size {size}")));
             lines.extend(flags(*extra));
-            lines.push(line("--tmpfs", &[dest]));
-            lines
         }
-        Op::Mqueue(dest) => vec![line("--mqueue", &[dest])],
-        Op::Dir { dest, perms } => {
-            let mut lines = vec![format!("--perms {perms:04o}")];
-            lines.retain(|_| *perms != 0o755);
-            lines.push(line("--dir", &[dest]));
-            lines
+        Op::Dir { perms, .. } => {
+            lines.extend((*perms != 0o755).then(|| format!("--perms {perms:04o}")));
         }
-        Op::Tar { dest, .. } => vec![needs(&format!("--tar FD {}", quoted(dest.to_bytes())))],
-        Op::File { dest, .. } => vec![needs(&format!("--file FD {}", quoted(dest.to_bytes())))],
-        Op::Data { dest, access, .. } => {
-            let option = match access {
-                Access::ReadOnly => "--ro-bind-data",
-                Access::ReadWrite => "--bind-data",
-            };
-            vec![needs(&format!("{option} FD {}", quoted(dest.to_bytes())))]
-        }
-        Op::Mask(dest) => vec![line("--mask", &[dest])],
         Op::MaskGlob(patterns) => {
-            patterns.iter().map(|pattern| line("--mask-glob", &[pattern.text])).collect()
+            return patterns.iter().map(|pattern| line(option, &[pattern.text])).collect();
         }
-        Op::Symlink { target, dest } => vec![line("--symlink", &[target, dest])],
-        Op::Chmod { perms, path } => {
-            vec![format!("--chmod {perms:04o} {}", quoted(path.to_bytes()))]
+        Op::Symlink { target, .. } => return vec![line(option, &[target, dest])],
+        Op::Chmod { perms, .. } => {
+            return vec![format!("{option} {perms:04o} {}", quoted(dest.to_bytes()))];
         }
+        // Those that name an fd do not come here.
+        Op::RemountRo(_)
+        | Op::Proc(_)
+        | Op::ProcPid(_)
+        | Op::Dev(_)
+        | Op::Mqueue(_)
+        | Op::Mask(_)
+        | Op::File { .. }
+        | Op::Data { .. }
+        | Op::Tar { .. } => {}
     }
+    lines.push(line(option, &[dest]));
+    lines
 }
