@@ -376,11 +376,10 @@ pub(crate) fn close_range(first: RawFd, last: RawFd) -> SysResult<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) }).map(drop)
 }
 
-/// `close(2)` by number, for fds that the caller left to us. Errors mean that it was closed
-/// already.
+/// `close(2)` by number, for a process that keeps a few fds and nothing else. Errors mean that it
+/// was closed already.
 pub(crate) fn close(fd: RawFd) {
-    // SAFETY: numbers come from argv or from a list of our own open fds; none is owned by an
-    // object.
+    // SAFETY: the callers own the fd of this number, or are about to do nothing else with it.
     _ = unsafe { libc::close(fd) };
 }
 
