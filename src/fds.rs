@@ -61,7 +61,10 @@ impl Inherited {
         // Both documents on one fd is an error as in the reference, where the first one closes it.
         let is_twice = options.json_status == options.info;
         let (mut known, mut repeated) = (BTreeSet::new(), Vec::new());
-        for FdOption { name, fd, .. } in options.each().filter(|option| option.moment.is_later()) {
+        for FdOption { name, fd, moment } in options.each() {
+            if !moment.is_later() {
+                continue;
+            }
             let is_same = is_twice && name == "json-status-fd" || !known.insert((name, fd));
             if !is_same && !self.claim(fd) {
                 repeated.push(fd);

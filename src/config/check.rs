@@ -1,7 +1,7 @@
 //! [`Config::check`]: the rules between options.
 
 use crate::config::op::Op;
-use crate::config::{Config, Want};
+use crate::config::{Config, FdOption, Want};
 use crate::error::{Error, Result};
 use crate::host::Caller;
 use crate::kernel::idmap::{self, Maps, Range};
@@ -98,8 +98,8 @@ impl Config {
     /// options before an `--args` that names it have not been told so yet.
     fn check_error_fd(&self) -> Result<()> {
         let Some(error) = self.fds.error else { return Ok(()) };
-        let mut others = self.fds.each().filter(|option| option.moment.is_later());
-        let is_used = others.any(|option| option.fd == error)
+        let is_other = |option: &FdOption| option.moment.is_later() && option.fd == error;
+        let is_used = self.fds.each().iter().any(is_other)
             || self.ops.iter().any(|op| op.fd() == Some(error));
         if is_used {
             return Err(Error::new(format!(

@@ -180,34 +180,31 @@ impl Use {
 impl FdOptions {
     /// Every option here that is given, as often as it is. Those of the file system are in
     /// [`Op::fd`].
-    pub(crate) fn each(&self) -> impl Iterator<Item = FdOption> {
-        let one = [
-            ("userns", self.userns, Use::Early),
-            ("netns", self.netns, Use::Early),
-            ("userns2", self.userns2, Use::Late),
-            ("pidns", self.pidns, Use::Early),
-            ("seccomp", self.seccomp, Use::Late),
-            ("block-fd", self.block, Use::Late),
-            ("userns-block-fd", self.userns_block, Use::Monitor),
-            ("info-fd", self.info, Use::Monitor),
-            ("json-status-fd", self.json_status, Use::Monitor),
-            ("dry-run-json", self.dry_run_json, Use::Plan),
-        ];
-        let error = [("error-fd", self.error, Use::Report)];
-        let all = |name, fds: &[RawFd], moment| {
-            fds.iter().map(move |&fd| (name, Some(fd), moment)).collect::<Vec<_>>()
+    pub(crate) fn each(&self) -> Vec<FdOption> {
+        let mut all = Vec::new();
+        let mut add = |name, fds: &[RawFd], moment| {
+            all.extend(fds.iter().map(|&fd| FdOption { name, fd, moment }));
         };
-        one.into_iter()
-            .chain(all("sync-fd", &self.sync, Use::Late))
-            .chain(error)
-            .chain(all("add-seccomp-fd", &self.unread, Use::Parser))
-            .filter_map(|(name, fd, moment)| fd.map(|fd| FdOption { name, fd, moment }))
+        add("userns", self.userns.as_slice(), Use::Early);
+        add("netns", self.netns.as_slice(), Use::Early);
+        add("userns2", self.userns2.as_slice(), Use::Late);
+        add("pidns", self.pidns.as_slice(), Use::Early);
+        add("seccomp", self.seccomp.as_slice(), Use::Late);
+        add("block-fd", self.block.as_slice(), Use::Late);
+        add("userns-block-fd", self.userns_block.as_slice(), Use::Monitor);
+        add("info-fd", self.info.as_slice(), Use::Monitor);
+        add("json-status-fd", self.json_status.as_slice(), Use::Monitor);
+        add("dry-run-json", self.dry_run_json.as_slice(), Use::Plan);
+        add("sync-fd", &self.sync, Use::Late);
+        add("error-fd", self.error.as_slice(), Use::Report);
+        add("add-seccomp-fd", &self.unread, Use::Parser);
+        all
     }
 
     /// The numbers that are used up before the first operation.
     pub(crate) fn used_early(&self) -> Vec<RawFd> {
         let early = |option: &FdOption| matches!(option.moment, Use::Monitor | Use::Early);
-        self.each().filter(early).map(|option| option.fd).collect()
+        self.each().into_iter().filter(early).map(|option| option.fd).collect()
     }
 }
 

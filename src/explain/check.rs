@@ -80,7 +80,11 @@ fn restrictions(config: &Settled, proc: BorrowedFd<'_>) -> Vec<Problem> {
 
 /// Options that name files which are not open.
 fn open_files(config: &Settled) -> Vec<Problem> {
-    let used = config.fds.each().filter(|option| !matches!(option.moment, Use::Plan | Use::Report));
+    let used = config
+        .fds
+        .each()
+        .into_iter()
+        .filter(|option| !matches!(option.moment, Use::Plan | Use::Report));
     used.filter(|option| !sys::is_open(option.fd))
         .map(|FdOption { name, fd, .. }| {
             Problem::new(Part::Files, None, format!("{name} {fd} is not open"))

@@ -368,7 +368,7 @@ fn variable(edit: &EnvEdit) -> Variable<'_> {
 
 fn files(config: &Config) -> Vec<OpenFile> {
     let shown = |option: &FdOption| !matches!(option.moment, Use::Plan | Use::Parser);
-    let shown = config.fds.each().filter(shown);
+    let shown = config.fds.each().into_iter().filter(shown);
     shown.map(|option| OpenFile { option: option.name, fd: option.fd }).collect()
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn enter(
     if let Some(socket) = links.pid.take() {
         introduce::show(config, proc, &socket)?;
     }
-    for monitors in config.fds.each().filter(|option| option.moment == Use::Monitor) {
+    for monitors in config.fds.each().into_iter().filter(|option| option.moment == Use::Monitor) {
         drop(fds.take(monitors.fd));
     }
     if config.has_gate() {

@@ -144,7 +144,7 @@ fn absolute(file: &CStr) -> Vec<u8> {
 pub(crate) fn of_fds(config: &Config) -> Vec<String> {
     let told =
         ["info-fd", "json-status-fd", "block-fd", "userns-block-fd", "dry-run-json", "error-fd"];
-    let given = config.fds.each().filter(|option| !told.contains(&option.name));
+    let given = config.fds.each().into_iter().filter(|option| !told.contains(&option.name));
     let mut lines: Vec<_> = given.map(|option| needs(&format!("--{} FD", option.name))).collect();
     lines.extend(config.seccomp_programs.iter().map(|_| needs("--add-seccomp-fd FD")));
     lines
