@@ -25,7 +25,6 @@ mod report;
 mod sandbox;
 mod word;
 
-use std::ffi::CStr;
 use std::io::{self, Write as _};
 
 use cli::record::Request;
@@ -46,14 +45,17 @@ kernel::sys::entry!(run);
 /// The only place where an [`error::Error`] is printed. In the process that becomes COMMAND it does
 /// not return.
 #[cfg_attr(test, expect(dead_code, reason = "under test the C entry point is the test runner's"))]
-fn run(mut argv: impl ExactSizeIterator<Item = Word> + Clone) -> i32 {
+fn run(mut argv: impl Iterator<Item = Word>) -> i32 {
     let program = argv.next().unwrap_or_default();
+    // To find a word's end takes as long as all else that is done with it.
+    let words: Vec<Word> = argv.collect();
     if kernel::environment::get(c"BWRAP_HINTS") == Some(c"1") {
         error::use_hints();
     }
     let mut inherited = Inherited::default();
-    parse::foresee(argv.clone().map(CStr::to_bytes), &mut inherited);
-    let result = host::start().and_then(|start| match parse::parse(argv, inherited)? {
+    parse::foresee(words.iter().map(|word| word.to_bytes()), &mut inherited);
+    let words = words.iter().copied();
+    let result = host::start().and_then(|start| match parse::parse(words, inherited)? {
         Request::Help => Ok(print(&options::usage(program))),
         Request::Version => Ok(print(VERSION)),
         Request::CheckHost => explain::check_host::check_host(),

@@ -1,6 +1,6 @@
 //! Words of the command line, and numbers in them.
 
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 /// A word of the command line or of an `--args` fd, which lives as long as the process.
@@ -15,8 +15,10 @@ pub(crate) fn unread(word: &[u8]) -> OsString {
 
 /// Keeps a word of lexopt's, in the memory where it is.
 pub(crate) fn keep(word: OsString) -> Word {
+    let mut bytes = word.into_vec();
+    bytes.push(0);
     // Neither argv nor a piece between two NUL bytes has one inside.
-    Box::leak(CString::new(word.into_vec()).unwrap_or_default().into_boxed_c_str())
+    CStr::from_bytes_until_nul(bytes.leak()).unwrap_or_default()
 }
 
 /// A number in C's notation, without blanks and signs.

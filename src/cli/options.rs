@@ -98,11 +98,8 @@ pub(crate) struct Row {
     pub(crate) place: Place,
     /// One line for `--help`.
     pub(crate) help: &'static str,
-    /// The rest of what there is to say, for the man page.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "only the man page, which a test renders, tells the rest")
-    )]
+    /// The rest of what there is to say, for the man page, which a test renders.
+    #[cfg(test)]
     pub(crate) man: &'static str,
     /// How it takes part in the rules about modifiers.
     pub(crate) pending: Pending,
@@ -263,6 +260,7 @@ macro_rules! row {
             section: Section::$section,
             place: Place::$place,
             help: $help,
+            #[cfg(test)]
             man: $man,
             pending: Pending::$pending,
             record: $record,

@@ -83,10 +83,14 @@ fn options_in<'a>(
 
 /// Reads options until the first word that is none, or `--`. The words that remain are a command.
 fn read_options(recorder: &mut Recorder, words: &mut Parser) -> Result<()> {
-    while let Some(row) = next_option(words)? {
-        let values: std::result::Result<Vec<Word>, _> =
-            row.operands.iter().map(|_| words.value().map(word::keep)).collect();
-        let values = values.map_err(|_| Error::new(row.arity_error()).of(row.name))?;
+    let (mut last, mut values) = (None, Vec::new());
+    while let Some(row) = next_option(words, last)? {
+        last = Some(row);
+        values.clear();
+        for _ in row.operands {
+            let value = words.value().map_err(|_| Error::new(row.arity_error()).of(row.name))?;
+            values.push(word::keep(value));
+        }
         (row.record)(recorder, &mut Values { option: row.name, words: values.iter() })
             .map_err(|error| error.of(row.name))?;
         recorder.config.last = match (row.operands.last(), values.last()) {
@@ -156,12 +160,12 @@ pub(crate) fn read_line(recorder: &mut Recorder, words: &[Word]) -> Result<()> {
 }
 
 /// The next option: a word of the table as it stands there. lexopt would know `--bind=a` and `-xyz`
-/// as options too.
-fn next_option(words: &mut Parser) -> Result<Option<&'static Row>> {
+/// as options too. The one before is looked at first, for many a command line has long runs of one.
+fn next_option(words: &mut Parser, last: Option<&'static Row>) -> Result<Option<&'static Row>> {
     match raw(words)?.next_if(|word| word.as_bytes().starts_with(b"-")) {
         None => Ok(None),
         Some(end) if end == "--" => Ok(None),
-        Some(name) => match options::find(&name) {
+        Some(name) => match last.filter(|row| name == row.name).or_else(|| options::find(&name)) {
             None => Err(unknown(word::keep(name))),
             row => Ok(row),
         },

@@ -144,6 +144,8 @@ impl Recorder {
         if self.words > MAX_ARGS {
             return Err(Error::new(format!("Exceeded maximum number of arguments {MAX_ARGS}")));
         }
+        // Where there are many they are binds; a place for each spares moving the others.
+        self.config.ops.reserve(words / 3);
         Ok(())
     }
 
@@ -190,8 +192,11 @@ impl Recorder {
 
     /// Records an operation.
     pub(crate) fn push(&mut self, op: Op) {
+        if let Some(place) = self.profiles.place() {
+            self.config.origins.resize(self.config.ops.len(), None);
+            self.config.origins.push(Some(place));
+        }
         self.config.ops.push(op);
-        self.config.origins.push(self.profiles.place());
     }
 
     /// `--profile FILE`, whose lines are read next.

@@ -139,8 +139,12 @@ pub(crate) mod allocator {
         /// The next block of the arena; null without memory.
         fn next(&self, size: usize) -> *mut u8 {
             let (mut start, mut end) = self.rest.get();
+            if start.is_null() {
+                (start, end) = self.first();
+            }
+            // The first block of all may be larger than the first part.
             if size > end.addr() - start.addr() {
-                (start, end) = if start.is_null() { self.first() } else { Self::further() };
+                (start, end) = Self::further();
                 if start.is_null() {
                     return start;
                 }
@@ -231,6 +235,41 @@ pub(crate) mod allocator {
                 None => unsafe { System.dealloc(memory, layout) },
             }
         }
+    }
+}
+
+/// What unwinds the stack, in the program that is released: nothing does.
+///
+/// A panic aborts, so Rust's library needs these for the trace in its message alone, which says
+/// nothing without the names of functions. With the real ones comes all that reads debugging
+/// information, a sixth of the program.
+#[cfg(all(not(test), not(debug_assertions), panic = "abort"))]
+mod unwinder {
+    /// There is no frame.
+    const NONE: usize = 0;
+    /// `_URC_END_OF_STACK`
+    const END: i32 = 5;
+
+    macro_rules! answers {
+        ($($name:ident $result:ty, $answer:expr;)*) => { $(
+            // SAFETY: nobody else has this name, because the C library's has not been linked then.
+            #[unsafe(no_mangle)]
+            extern "C" fn $name() -> $result {
+                $answer
+            }
+        )* };
+    }
+    answers! {
+        _Unwind_Backtrace i32, END;
+        _Unwind_GetDataRelBase usize, NONE;
+        _Unwind_GetIP usize, NONE;
+        _Unwind_GetIPInfo usize, NONE;
+        _Unwind_GetLanguageSpecificData usize, NONE;
+        _Unwind_GetRegionStart usize, NONE;
+        _Unwind_GetTextRelBase usize, NONE;
+        _Unwind_Resume !, super::exit_now(1);
+        _Unwind_SetGR (), ();
+        _Unwind_SetIP (), ();
     }
 }
 

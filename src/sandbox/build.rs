@@ -94,7 +94,7 @@ impl Builder<'_> {
     pub(crate) fn open(&self, mount: Mount) -> Result<Tree> {
         match (mount, &self.shelf) {
             (Mount::Open(tree), _) => Ok(tree),
-            (Mount::Shelved(shelved), Some(below)) => below.take(shelved),
+            (Mount::Shelved(shelved), Some(below)) => below.take(*shelved),
             (Mount::Shelved(_), None) => Err(Error::new("A mount that was put aside is missing")),
         }
     }
@@ -141,7 +141,7 @@ impl Builder<'_> {
             Step::Same { stops, mount } => self.same(&stops, mount),
             Step::Data { mount, name, dest, perms } => self.data(dest, mount, &name, perms),
             Step::Procfs { mount, dest } => self.procfs(dest, mount),
-            Step::Dev { parts, dest } => self.dev(dest, parts),
+            Step::Dev { parts, dest } => self.dev(dest, *parts),
             Step::File { content, dest, perms } => {
                 let file = self.file(dest, perms)?;
                 tree::copy(content, file, dest)

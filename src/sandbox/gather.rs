@@ -174,13 +174,13 @@ impl<'a> Gatherer<'a> {
         newest: usize,
         full: bool,
     ) -> Result<()> {
-        let last =
-            steps.get_mut(newest).and_then(Option::as_mut).map(Step::mounts).unwrap_or_default();
-        let open = last.into_iter().filter_map(|mount| match mount {
+        let last = steps.get_mut(newest).and_then(Option::as_mut);
+        let open = last.into_iter().flat_map(Step::mounts).filter_map(|mount| match mount {
             Mount::Open(tree) => Some(&tree.fd),
             Mount::Shelved(_) => None,
         });
-        if full || shelf::highest(open) >= self.room {
+        let highest = shelf::highest(open);
+        if full || highest >= self.room {
             Shelf::put_all(aside, self.proc, steps.iter_mut().flatten())?;
         }
         Ok(())
@@ -230,7 +230,7 @@ impl<'a> Gatherer<'a> {
                 let mount = Mount::Open(Self::procfs_of_processes(dest)?);
                 Gain::mount(mount, dest, Depth::Recursive, 0)
             }
-            Op::Dev(dest) => Gain::Step(Step::Dev { parts: self.dev(dest)?, dest }),
+            Op::Dev(dest) => Gain::Step(Step::Dev { parts: Box::new(self.dev(dest)?), dest }),
             // A tmpfs is the one mount whose parents go by its own mode.
             Op::Tmpfs { dest, perms, size, extra } => {
                 let tree = self.tmpfs(dest, (*perms, *size), *extra)?;
@@ -417,7 +417,7 @@ impl<'a> Gatherer<'a> {
     /// An empty tmpfs, with the label of --file-label.
     fn tmpfs(&self, dest: &CStr, (perms, size): (u32, Option<u64>), extra: Extra) -> Result<Tree> {
         let text = |value: String| CString::new(value).unwrap_or_default();
-        let mode = text(format!("{perms:#o}").replacen("0o", "0", 1));
+        let mode = text(format!("0{perms:o}"));
         let size = size.map(|size| text(size.to_string()));
         let mut parameters = vec![(c"mode", Some(mode.as_c_str()))];
         if let Some(size) = &size {
@@ -567,8 +567,9 @@ fn clone_directory(path: &CStr) -> Option<OwnedFd> {
     if path.to_bytes().ends_with(b"/") {
         return mount::clone_tree(AT_FDCWD, path, Depth::Recursive).ok();
     }
-    let directory = CString::new([path.to_bytes(), b"/"].concat()).ok()?;
-    mount::clone_tree(AT_FDCWD, &directory, Depth::Recursive).ok()
+    let directory = [path.to_bytes(), b"/\0"].concat();
+    let directory = CStr::from_bytes_with_nul(&directory).ok()?;
+    mount::clone_tree(AT_FDCWD, directory, Depth::Recursive).ok()
 }
 
 fn bind_failure(source: &CStr, dest: &CStr) -> Vec<u8> {

@@ -64,7 +64,7 @@ impl<'a> Shelf<'a> {
         };
         for mount in steps.flat_map(Step::mounts) {
             if let Mount::Open(tree) = mount {
-                *mount = Mount::Shelved(shelf.put(tree)?);
+                *mount = Mount::Shelved(Box::new(shelf.put(tree)?));
             }
         }
         *slot = Some(shelf);

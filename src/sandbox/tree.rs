@@ -37,7 +37,7 @@ pub(crate) enum Mount {
     /// At hand.
     Open(Tree),
     /// On the shelf, see [`crate::sandbox::shelf`].
-    Shelved(Shelved),
+    Shelved(Box<Shelved>),
 }
 
 /// A mount on the shelf.
@@ -74,7 +74,7 @@ pub(crate) enum Step {
     /// Attaches a procfs.
     Procfs { mount: Mount, dest: Word },
     /// Puts a `--dev` together.
-    Dev { parts: DevParts, dest: Word },
+    Dev { parts: Box<DevParts>, dest: Word },
     /// Copies a file.
     File { content: OwnedFd, dest: Word, perms: u32 },
     /// Unpacks an archive, at first into a tmpfs that is to be attached.
@@ -97,18 +97,21 @@ pub(crate) enum Step {
 
 impl Step {
     /// The mounts that it attaches.
-    pub(crate) fn mounts(&mut self) -> Vec<&mut Mount> {
-        match self {
+    pub(crate) fn mounts(&mut self) -> impl Iterator<Item = &mut Mount> {
+        let (one, parts) = match self {
             Self::Attach { mount, .. } | Self::Data { mount, .. } | Self::Procfs { mount, .. } => {
-                vec![mount]
+                (Some(mount), None)
             }
-            Self::Dev { parts: DevParts { tmpfs, nodes, pts }, .. } => {
-                nodes.iter_mut().map(|(_, mount)| mount).chain([tmpfs, pts]).collect()
-            }
-            Self::Same { mount: Some((mount, _)), .. } => vec![mount],
-            Self::Tar { mount, .. } => mount.iter_mut().collect(),
-            _ => vec![],
-        }
+            Self::Dev { parts, .. } => (None, Some(parts)),
+            Self::Same { mount: Some((mount, _)), .. } => (Some(mount), None),
+            Self::Tar { mount, .. } => (mount.as_mut(), None),
+            _ => (None, None),
+        };
+        let of_dev = parts.into_iter().flat_map(|parts| {
+            let DevParts { tmpfs, nodes, pts } = parts.as_mut();
+            nodes.iter_mut().map(|(_, mount)| mount).chain([tmpfs, pts])
+        });
+        one.into_iter().chain(of_dev)
     }
 }
 

@@ -208,7 +208,7 @@ named!(NamedErrno, "the name of an errno", |text| {
         other => other,
     };
     let errnos = (1..=LAST).map(Errno::from_raw).filter(|errno| *errno != Errno::UnknownErrno);
-    let named = errnos.into_iter().find(|errno| format!("{errno:?}") == text)?;
+    let named = errnos.into_iter().find(|&errno| format!("{errno:?}") == text)?;
     Some(Self((named as i32).unsigned_abs()))
 });
 
