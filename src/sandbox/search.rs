@@ -14,6 +14,7 @@ use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
 use nix::sys::statfs::{
     CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, PROC_SUPER_MAGIC, fstatfs,
 };
+use nix::unistd::geteuid;
 
 use crate::config::glob::{Part, Pattern};
 use crate::error::{Error, Result, join, warn};
@@ -155,7 +156,10 @@ impl<'a> Search<'a> {
                 // It was there a moment ago.
                 Err(Errno::ENOENT) => None,
                 // Nor may COMMAND use what is in a directory that must not be searched.
-                Err(Errno::EACCES) if itself(level.dir.as_fd(), c"./.").is_err() => None,
+                Err(Errno::EACCES) if itself(level.dir.as_fd(), c"./.").is_err() => {
+                    self.check_owner(level.dir.as_fd())?;
+                    None
+                }
                 Err(errno) => return Err(self.stopped(errno)),
                 Ok(found) => self.enter(found, slots, Some((level.device, level.kind)))?,
             };
@@ -210,7 +214,7 @@ impl<'a> Search<'a> {
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) if errno != Errno::EACCES => return Err(self.stopped(errno)),
             Err(_) => {
-                self.not_listed(level.dir.as_fd());
+                self.not_listed(level.dir.as_fd())?;
                 level.slots.retain(|&slot| self.name(slot).is_some());
                 self.look_up(&mut level)?;
             }
@@ -236,7 +240,8 @@ impl<'a> Search<'a> {
             let name = CString::new(name).unwrap_or_default();
             match kind_of(level.dir.as_fd(), &name) {
                 Ok(kind) => self.judge(level, &name, kind)?,
-                Err(Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR | Errno::ENAMETOOLONG) => {}
+                Err(Errno::EACCES) => self.check_owner(level.dir.as_fd())?,
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG) => {}
                 Err(errno) => return Err(self.failed(&name, errno)),
             }
         }
@@ -338,15 +343,29 @@ impl<'a> Search<'a> {
 
     /// Counts a directory that must not be listed, unless nobody inside may use its names either:
     /// COMMAND has no more rights than this process.
-    fn not_listed(&mut self, dir: BorrowedFd<'_>) {
+    fn not_listed(&mut self, dir: BorrowedFd<'_>) -> Result<()> {
+        self.check_owner(dir)?;
         // A path in it, unlike itself, needs permission to search it.
         if itself(dir, c"./.").is_err() {
-            return;
+            return Ok(());
         }
         if self.unlisted == 0 {
             self.first.clone_from(&self.path);
         }
         self.unlisted += 1;
+        Ok(())
+    }
+
+    /// Stops at a directory that is closed to this process, but whose owner COMMAND would be: it
+    /// could open it again. Its group may be one that is not mapped, so that no capability helps.
+    fn check_owner(&self, dir: BorrowedFd<'_>) -> Result<()> {
+        match fstat(dir) {
+            Ok(status) if status.st_uid != geteuid().as_raw() => Ok(()),
+            Ok(_) => Err(self.stopped(Errno::EACCES).hinted(|_| {
+                Some("COMMAND would own it and could open it: chmod u+rx it first".to_owned())
+            })),
+            Err(errno) => Err(self.stopped(errno)),
+        }
     }
 
     /// The end of the walk: what nobody has looked at may have to be hidden.
