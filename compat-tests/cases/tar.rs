@@ -396,6 +396,16 @@ fn hostile() -> Vec<Case> {
     ]
 }
 
+/// As many files as markers that take away what was in their directory, or the directory as earlier archives had it: each of those
+/// would go through all files, were it not known that there is nothing more to be taken away.
+fn over_and_over(name: &str, marker: &'static str) -> Case {
+    const COUNT: usize = 6000;
+    let files = (0..COUNT).map(|number| file(format!("d/f{number}").leak(), ""));
+    let markers = (0..COUNT).map(|_| file(marker, ""));
+    let layers = [tar(&[file("d/old", "x"), file("d/e/old", "x")]), tar(&files.chain(markers).collect::<Vec<_>>())];
+    unpacked(name, &layers).run(["sh", "-c", "ls /srv/x/d | wc -l"]).ok().stdout(&format!("{COUNT}\n"))
+}
+
 /// What is odd and has a meaning, which is the same as everywhere else or inside the destination.
 fn harmless() -> Vec<Case> {
     vec![
@@ -412,6 +422,25 @@ fn harmless() -> Vec<Case> {
                 file("n/h", "x"),
             ])],
             "etc d 755\netc/f f 644\netc/h f 644\nl l 777 /etc\nm l 777 ../../../up\nn l 777 /../l\nup d 755\nup/g f 644\n",
+        ),
+        over_and_over("opaque_over_and_over", "d/.wh..wh..opq"),
+        over_and_over("whiteouts_over_and_over", ".wh.d"),
+        // Each directory is gone through once, in whatever order they are taken away.
+        listed(
+            "opaque_inside_out",
+            &[
+                tar(&[file("a/b/c/old", "x"), file("a/b/old", "x"), file("a/old", "x"), file("z/old", "x")]),
+                tar(&[
+                    file("a/b/c/new", ""),
+                    file("a/b/c/.wh..wh..opq", ""),
+                    file("a/b/.wh..wh..opq", ""),
+                    file(".wh.z", ""),
+                    file("z/new", ""),
+                    file(".wh..wh..opq", ""),
+                    file("a/.wh..wh..opq", ""),
+                ]),
+            ],
+            "a d 755\na/b d 755\na/b/c d 755\na/b/c/new f 644\nz d 755\nz/new f 644\n",
         ),
         // A link that lies where a file comes is not written through.
         listed("file_for_a_link", &[tar(&[file("t", "old"), link("l", "t"), file("l", "new")])], "l f 644\nt f 644\n"),

@@ -332,6 +332,12 @@ fn sparse_files_are_put_together() {
     assert_eq!(wrong(b"2\n4\n2\n"), "its sparse map does not end");
     assert!(wrong(&padded(b"999999999\n")).starts_with("its sparse map has more than "));
     assert!(wrong(&padded(b"x\n")).starts_with("its sparse map has something else"));
+    let twice = "it is sparse in two ways, or no file that could be";
+    let link = Row { name: b"l", letter: b'2', ..FILE };
+    assert_eq!(fault(&[pax(b'x', &second), part(link, b""), end()].concat()), twice);
+    let header = block(&Row { name: b"real", letter: b'S', magic: GNU, size: 3, fields: &[] });
+    let both = [pax(b'x', &second), header.to_vec(), padded(b"abc"), end()].concat();
+    assert_eq!(fault(&both), twice);
     let unknown = [
         pax(b'x', &[("GNU.sparse.major", b"2"), ("GNU.sparse.size", b"1")]),
         part(FILE, b"a"),

@@ -269,6 +269,9 @@ impl<R: Read> Archive<R> {
         if entry.what != What::File && stored != 0 {
             return bad("it has content, which its type cannot have");
         }
+        if pax.sparse.is_sparse() && (entry.what != What::File || header.is_gnu_sparse()) {
+            return bad("it is sparse in two ways, or no file that could be");
+        }
         let sparse =
             if entry.what == What::File { self.sparse(header, &pax, stored)? } else { None };
         if let Some(sparse) = sparse {

@@ -4,6 +4,7 @@
 //! `/`, and nothing is reached that lies on another file system: what is mounted below the
 //! destination may be the host's.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -35,13 +36,16 @@ pub(crate) struct Ground<'a> {
     parent: Option<Parent>,
     /// What this archive has made, if something that was there before can be taken away.
     made: Option<Names>,
+    /// Directories in which earlier archives have left nothing, by their inodes. Each is gone through
+    /// once: else an archive could have that done for every file as often as it has entries.
+    cleared: HashSet<u64>,
 }
 
 impl<'a> Ground<'a> {
     /// Begins in a mounted tmpfs.
     pub(crate) fn new(root: BorrowedFd<'a>, is_upper: bool) -> SysResult<Self> {
         let made = is_upper.then(Names::new);
-        Ok(Self { root, status: fstat(root)?, parent: None, made })
+        Ok(Self { root, status: fstat(root)?, parent: None, made, cleared: HashSet::new() })
     }
 
     /// The destination itself.
@@ -95,7 +99,8 @@ impl<'a> Ground<'a> {
     pub(crate) fn remove(&mut self, name: &OsStr) -> SysResult<()> {
         let dir = self.parent();
         if is_directory(&self.status(dir, name)?) {
-            removal::clear(self.child(dir, name)?, self.status.st_dev, &Names::new())?;
+            let all = &mut HashSet::new();
+            removal::clear(self.child(dir, name)?, self.status.st_dev, &Names::new(), all)?;
             unlinkat(dir, name, UnlinkatFlags::RemoveDir)?;
         } else {
             unlinkat(dir, name, UnlinkatFlags::NoRemoveDir)?;
@@ -122,7 +127,8 @@ impl<'a> Ground<'a> {
         let before = fstat(&dir)?;
         let is_ours = made.contains(&(before.st_ino, name.as_bytes().into()));
         if is_directory(&status) {
-            removal::clear(self.child(dir.as_fd(), name)?, self.status.st_dev, made)?;
+            let child = self.child(dir.as_fd(), name)?;
+            removal::clear(child, self.status.st_dev, made, &mut self.cleared)?;
             if !is_ours {
                 removal::remove_empty(dir.as_fd(), name)?;
             }
@@ -141,7 +147,8 @@ impl<'a> Ground<'a> {
             other => other?,
         };
         let before = fstat(&dir)?;
-        removal::clear(dir.try_clone().map_err(|_| Errno::EMFILE)?, self.status.st_dev, made)?;
+        let copy = dir.try_clone().map_err(|_| Errno::EMFILE)?;
+        removal::clear(copy, self.status.st_dev, made, &mut self.cleared)?;
         restore(dir.as_fd(), &before)
     }
 

@@ -25,14 +25,24 @@ pub(crate) fn is_directory(status: &FileStat) -> bool {
 }
 
 /// Removes what is in a directory of this file system, but for these names and what leads to them.
-pub(crate) fn clear(dir: OwnedFd, device: dev_t, kept: &Names) -> SysResult<()> {
+/// Directories where that has been done are left out, and those where it is done are added to them.
+pub(crate) fn clear(
+    dir: OwnedFd,
+    device: dev_t,
+    kept: &Names,
+    done: &mut HashSet<u64>,
+) -> SysResult<()> {
     let mut here = dir;
-    let mut levels = vec![(OsString::new(), scan(here.as_fd(), device, kept)?)];
+    let mut scan_once = |dir: BorrowedFd<'_>| {
+        let is_new = done.insert(fstat(dir)?.st_ino);
+        if is_new { scan(dir, device, kept) } else { Ok(Vec::new()) }
+    };
+    let mut levels = vec![(OsString::new(), scan_once(here.as_fd())?)];
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     while let Some((_, todo)) = levels.last_mut() {
         if let Some(next) = todo.pop() {
             here = openat(&here, next.as_os_str(), flags, Mode::empty())?;
-            let inside = scan(here.as_fd(), device, kept)?;
+            let inside = scan_once(here.as_fd())?;
             levels.push((next, inside));
             continue;
         }
