@@ -46,6 +46,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "tar", share: 3, case: |_| archives() },
     Scenario { name: "follow", share: 3, case: |_| Ok(followed("follow")) },
     Scenario { name: "refused_follow", share: 5, case: |_| Ok(refused(followed("refused_follow"))) },
+    Scenario { name: "netns", share: 3, case: |_| Ok(network()) },
+    Scenario { name: "proc_pid", share: 5, case: |_| Ok(processes_alone()) },
+    Scenario { name: "families", share: 5, case: |_| Ok(families()) },
     Scenario { name: "maps_by_others", share: 3, case: |owner| Ok(maps_by_others(owner)) },
 ];
 
@@ -313,6 +316,34 @@ fn namespaces(s: &mut Setup) -> Result<()> {
     s.pass(6, outer.open("pid_for_children")?);
     s.hold(outer);
     Ok(())
+}
+
+/// A network namespace of the caller's own, and the user namespace that owns it.
+fn network() -> Case {
+    // Root joins one by itself, where the kernel's EINVAL is said in other words.
+    seen("netns")
+        .user_only()
+        .on_host()
+        .options(["--netns", "9", "--dev", "/dev", "--unshare-pid", "--die-with-parent"])
+        .setup(|s| {
+            let map = |id: u32| format!("{id} {id} 1");
+            let outer = s.namespaces(libc::CLONE_NEWUSER | libc::CLONE_NEWNET, &map(s.uid), &map(s.gid))?;
+            s.pass(9, outer.open("net")?);
+            s.hold(outer);
+            Ok(())
+        })
+        .run(PROBE)
+        .run(VIEWS)
+}
+
+/// A procfs without anything but processes.
+fn processes_alone() -> Case {
+    seen("proc_pid").on_host().options(["--unshare-pid", "--proc-pid", "/proc"]).run(PROBE).run(VIEWS)
+}
+
+/// A filter of socket families.
+fn families() -> Case {
+    typical("families").options(["--address-families", "unix,inet", "--address-families", "99"])
 }
 
 /// The maps are written from outside, as newuidmap does.
