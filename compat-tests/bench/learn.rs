@@ -15,6 +15,9 @@ const RECORDERS: [(&str, &[&str]); 2] = [
     ("and --learn-seccomp", &["--learn", "{dir}/learned", "--learn-seccomp", "{dir}/policy.json"]),
 ];
 
+/// A supervisor in the recorder's place that only answers, and one that reads the names too: what no recorder can go below.
+const FLOORS: [(&str, &[&str]); 2] = [("only answers", &["only"]), ("and reads", &["read"])];
+
 /// What is done, and in which share of the rounds.
 const WORK: [(&str, &str, usize); 3] = [
     ("git status, 20000 files", "git -C tree status --short", 8),
@@ -41,13 +44,18 @@ fn prepare(work: &Path) -> Result<()> {
             fs::write(path.join(file.to_string()), format!("{dir} {file}\n")).map_err(failed)?;
         }
     }
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/compat-tests/bench/answers.c");
+    let built = Command::new("cc").args(["-O2", "-o"]).arg(work.join("answers")).arg(source).status();
+    if !built.is_ok_and(|status| status.success()) {
+        return Err(format!("cc could not compile {source}"));
+    }
     let commit = "git init -q && git add . && git -c user.name=a -c user.email=b commit -q -m all";
     let status = Command::new("sh").args(["-c", commit]).current_dir(work.join("tree")).status();
     if status.is_ok_and(|status| status.success()) { Ok(()) } else { Err("git could not make a tree".to_owned()) }
 }
 
-/// The time of one run in milliseconds.
-fn time(dir: &Path, script: &str, more: &[&str]) -> Result<f64> {
+/// The time of one run in milliseconds, with a recorder's options or in a supervisor's hands.
+fn time(dir: &Path, script: &str, more: &[&str], floor: &[&str]) -> Result<f64> {
     for file in ["learned", "policy.json"] {
         _ = fs::remove_file(dir.join(file));
     }
@@ -55,7 +63,9 @@ fn time(dir: &Path, script: &str, more: &[&str]) -> Result<f64> {
     let mut command = Command::new(dir.join("bwrap"));
     command.args(["--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind"]);
     command.args([&work, &work]).arg("--chdir").arg(&work);
-    command.args(more.iter().map(|word| word.replace("{dir}", &dir.to_string_lossy()))).args(["sh", "-c", script]);
+    command.args(more.iter().map(|word| word.replace("{dir}", &dir.to_string_lossy())));
+    let supervisor = work.join("answers");
+    command.args(floor.first().map(|_| supervisor)).args(floor).args(["sh", "-c", script]);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/").stdout(Stdio::null()).stderr(Stdio::piped());
     let start = Instant::now();
     let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
@@ -71,28 +81,24 @@ fn time(dir: &Path, script: &str, more: &[&str]) -> Result<f64> {
 pub(crate) fn table(dir: &Path, runs: Runs) -> Result<()> {
     prepare(&dir.join("work"))?;
     println!("\nRecording: milliseconds, median (p10–p99); the ratio is the median of those of all rounds.\n");
-    println!("{:<26}{:>24}{:>24}{:>10}{:>24}{:>10}", "", "without", RECORDERS[0].0, "ratio", RECORDERS[1].0, "ratio");
+    let columns = [FLOORS[0].0, FLOORS[1].0, RECORDERS[0].0, RECORDERS[1].0];
+    print!("{:<26}{:>24}", "", "without");
+    println!("{}", columns.map(|name| format!("{name:>24}{:>8}", "ratio")).concat());
     for (name, script, share) in WORK {
-        let mut times = [vec![], vec![], vec![]];
+        let mut times = [vec![], vec![], vec![], vec![], vec![]];
         for round in 0..=runs.of(share) {
-            let kinds = [&[][..], RECORDERS[0].1, RECORDERS[1].1];
-            for (more, times) in kinds.into_iter().zip(&mut times) {
-                let time = time(dir, script, more)?;
+            let kinds: [(&[&str], &[&str]); 5] =
+                [(&[], &[]), (&[], FLOORS[0].1), (&[], FLOORS[1].1), (RECORDERS[0].1, &[]), (RECORDERS[1].1, &[])];
+            for ((more, floor), times) in kinds.into_iter().zip(&mut times) {
+                let time = time(dir, script, more, floor)?;
                 if round > 0 {
                     times.push(time);
                 }
             }
         }
-        let [without, learn, seccomp] = &times;
-        let summary = |times: &Vec<f64>| Summary::of(times).to_string();
-        println!(
-            "{name:<26}{:>24}{:>24}{:>10.2}{:>24}{:>10.2}",
-            summary(without),
-            summary(learn),
-            ratio(learn, without),
-            summary(seccomp),
-            ratio(seccomp, without)
-        );
+        let [without, others @ ..] = &times;
+        let column = |times: &Vec<f64>| format!("{:>24}{:>8.2}", Summary::of(times).to_string(), ratio(times, without));
+        println!("{name:<26}{:>24}{}", Summary::of(without).to_string(), others.each_ref().map(column).concat());
     }
     Ok(())
 }

@@ -228,11 +228,34 @@ static int needs(void) {
     return 0;
 }
 
+/* Looks for files with long names that nobody has ever heard of. */
+static int flood(void) {
+    static char name[4000];
+    for (int i = atoi(args[0]); i > 0; i--) {
+        int length = snprintf(name, sizeof name, "/%d", i);
+        while (length < 3900) length += snprintf(name + length, sizeof name - (size_t)length, "/%0200d", length);
+        if (access(name, F_OK) == 0) return 1;
+    }
+    printf("flooded\n");
+    return 0;
+}
+
+/* Executes something once it is told to, with a fourth argument that only a filter sees. */
+static int exec_late(void) {
+    char *environment[] = {NULL};
+    puts("in");
+    fflush(stdout);
+    getchar();
+    syscall(SYS_execve, args[0], args, environment, 7);
+    puts(strerrorname_np(errno));
+    return 3;
+}
+
 int main(int argc, char **argv) {
     static const struct { const char *name; int (*act)(void); } acts[] = {
         {"thread-exec", thread_exec}, {"vfork-exec", vfork_exec}, {"execveat-fd", execveat_fd}, {"openat2", openat2_beneath},
         {"timers", timers}, {"listener", listener}, {"io_uring", io_uring}, {"other-entry", other_entry}, {"chroot", into_chroot},
-        {"forgery", forgery}, {"turning", turning}, {"fuse", fuse}, {"needs", needs},
+        {"forgery", forgery}, {"turning", turning}, {"fuse", fuse}, {"needs", needs}, {"flood", flood}, {"exec-late", exec_late},
     };
     args = argv + 2;
     for (size_t i = 0; argc > 1 && i < sizeof acts / sizeof *acts; i++)

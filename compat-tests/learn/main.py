@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tries `--learn` and `--explain` on real programs.
 
-    main.py BWRAP [PART...]      PART is trips, oracle, exact, hostile, endings or explain; default: all of them
+    main.py BWRAP [PART...]      PART is trips, oracle, exact, hostile, floods, endings or explain; default: all of them
 
 With LEARN=all on every program, else on one of each kind.
 """
@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True
 
 import endings
 import explain
+import floods
 import hostile
 import rounds
 import world as worlds
@@ -28,6 +29,7 @@ def main():
         "oracle": lambda: rounds.all_of(world, rounds.oracle, "the record has what strace saw of", everything),
         "exact": lambda: (hostile.build(world), hostile.exact(world)),
         "hostile": lambda: hostile.run_all(world),
+        "floods": lambda: (hostile.build(world), floods.run_all(world)),
         "explain": lambda: explain.run_all(world, everything),
         "endings": lambda: endings.run_all(world, everything),
     }

@@ -1065,7 +1065,37 @@ pub(crate) fn shared_number() -> SysResult<&'static AtomicU64> {
     Ok(unsafe { AtomicU64::from_ptr(memory.cast()) })
 }
 
-/// A new page that is shared with all that this process forks.
+/// Words in memory that is shared with all that this process forks while it has them.
+#[derive(Debug)]
+pub(crate) struct SharedWords {
+    first: ptr::NonNull<AtomicU64>,
+    count: usize,
+}
+
+impl SharedWords {
+    /// So many, all of them 0.
+    pub(crate) fn new(count: usize) -> SysResult<Self> {
+        let memory =
+            shared_memory(count.checked_mul(size_of::<AtomicU64>()).ok_or(Errno::ENOMEM)?)?;
+        let first = ptr::NonNull::new(memory.cast()).ok_or(Errno::ENOMEM)?;
+        Ok(Self { first, count })
+    }
+
+    pub(crate) const fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping has so many words, zeroed at first, and lasts as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }
+    }
+}
+
+impl Drop for SharedWords {
+    fn drop(&mut self) {
+        let size = self.count * size_of::<AtomicU64>();
+        // SAFETY: the mapping is this one's alone, and nobody can have a reference into it any more.
+        unsafe { libc::munmap(self.first.as_ptr().cast(), size) };
+    }
+}
+
+/// New pages that are shared with all that this process forks.
 fn shared_memory(size: usize) -> SysResult<*mut c_void> {
     let (access, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);

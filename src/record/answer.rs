@@ -21,14 +21,17 @@ use crate::confine::seccomp::cbpf::Call;
 use crate::confine::seccomp::program::Program;
 use crate::kernel::sys::{self, Notified, Reply, SysResult};
 use crate::record::calls::{self, Kind, Last, Name};
+use crate::record::cwd::Cwds;
 use crate::record::learn::policy::NAMESPACES;
+use crate::record::line::{Line, Message as Told};
 use crate::record::peers::{self, Address};
 use crate::record::task::{Task, number};
 use crate::record::uses::Uses;
-use crate::record::wire::Wire;
 
 /// How many different things one answerer tells of. A program may make up names without end.
 const MOST: usize = 200_000;
+/// How long all of it may be.
+const MOST_BYTES: usize = 32 << 20;
 
 /// What it needs.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ pub(crate) struct Answerer<'a> {
     pub(crate) listener: BorrowedFd<'a>,
     /// The host's /proc.
     pub(crate) proc: BorrowedFd<'a>,
-    pub(crate) monitor: &'a Wire,
+    pub(crate) monitor: &'a Line,
     /// The call that waits for its answer; 0 if none does.
     pub(crate) pending: &'a AtomicU64,
     /// Whether the numbers of calls matter.
@@ -47,13 +50,14 @@ pub(crate) struct Answerer<'a> {
     pub(crate) policies: &'a [Program],
     /// Whether our own process has nothing left to do but to execute COMMAND.
     pub(crate) executed: &'a AtomicBool,
+    /// Not 0 once COMMAND itself makes calls, whoever answered the first of them.
+    pub(crate) started: &'a AtomicU64,
+    /// Whether it only answers.
+    pub(crate) is_alone: bool,
 }
 
 /// Marks a call that waits of which it is not known yet whether a policy refuses it.
 pub(crate) const UNDECIDED: u64 = 1 << 63;
-
-/// A message about something.
-type Told = Vec<Vec<u8>>;
 
 /// What it knows.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -65,14 +69,17 @@ struct State {
     silent: HashMap<(Pid, i32), Told>,
     /// The thread that is to become COMMAND, until it has.
     first: Option<Pid>,
-    is_started: bool,
+    cwds: Cwds,
     /// The sandbox's mount namespace.
     home: Option<Vec<u8>>,
     /// Whether paths may mean something else in some process.
     has_moved: bool,
     /// Whether any memory could be read.
     has_read: bool,
+    /// Whether nobody is to hear any more.
     is_alone: bool,
+    /// How long all is that has been told.
+    bytes: usize,
 }
 
 impl Answerer<'_> {
@@ -83,11 +90,12 @@ impl Answerer<'_> {
             told: HashSet::new(),
             silent: HashMap::new(),
             first: None,
-            is_started: false,
+            cwds: Cwds::default(),
             home: None,
             has_moved: false,
             has_read: false,
-            is_alone: false,
+            is_alone: self.is_alone,
+            bytes: 0,
         };
         // Older kernels wake up whoever waits elsewhere, which takes longer.
         _ = sys::wake_near(self.listener);
@@ -132,12 +140,12 @@ impl Answerer<'_> {
             if state.is_alone || state.told.contains(&message) {
                 continue;
             }
-            if state.told.len() == MOST {
+            state.bytes += message.len();
+            if state.told.len() == MOST || state.bytes > MOST_BYTES {
                 state.is_alone = true;
             }
             let message = if state.is_alone { flag("many") } else { message };
-            let fields: Vec<&[u8]> = message.iter().map(Vec::as_slice).collect();
-            if self.monitor.send(&fields).is_err() {
+            if self.monitor.send(&message).is_err() {
                 state.is_alone = true;
             }
             state.told.insert(message);
@@ -162,18 +170,14 @@ impl Answerer<'_> {
             return Some(Reply::Fail(libc::ENOSYS.unsigned_abs()));
         }
         // The filters of policies are meant for COMMAND, which has to be executed first.
-        let executes = i64::from(number) == c_long::from(libc::SYS_execve) && !state.is_started;
+        let executes = i64::from(number) == c_long::from(libc::SYS_execve) && !self.is_started();
         if self.policies.is_empty() || executes || !self.executed.load(Ordering::Acquire) {
             return None;
         }
         let data = Call { number, arch: call.arch, args: call.args };
         let policies = self.policies.iter().map(|policy| policy.instructions.as_slice());
         let errno = asking::refusal(policies, &data)?;
-        told.push(
-            [&b"r"[..], number.to_string().as_bytes(), errno.to_string().as_bytes()]
-                .map(<[u8]>::to_vec)
-                .to_vec(),
-        );
+        told.push(format!("r\0{number}\0{errno}").into_bytes());
         Some(Reply::Fail(errno))
     }
 
@@ -185,8 +189,9 @@ impl Answerer<'_> {
             return Reply::Continue;
         }
         if self.every {
-            told.push(vec![b"c".to_vec(), number.to_string().into_bytes()]);
+            told.push(format!("c\0{number}").into_bytes());
         }
+        state.cwds.begin(task, call.number.into());
         if !state.is_alone
             && let Some(&kind) = state.kinds.get(&number)
         {
@@ -205,9 +210,13 @@ impl Answerer<'_> {
         Reply::Continue
     }
 
+    fn is_started(&self) -> bool {
+        self.started.load(Ordering::Acquire) != 0
+    }
+
     /// Whether it is still our own process that makes it, on its way to become COMMAND.
     fn is_own(&self, state: &mut State, call: &Notified, task: Task<'_>) -> bool {
-        if state.is_started || *state.first.get_or_insert(call.thread) != call.thread {
+        if self.is_started() || *state.first.get_or_insert(call.thread) != call.thread {
             return false;
         }
         let number = c_long::from(call.number);
@@ -222,7 +231,7 @@ impl Answerer<'_> {
                 _ => {}
             }
         }
-        state.is_started = true;
+        self.started.store(1, Ordering::Release);
         false
     }
 
@@ -267,7 +276,7 @@ impl Answerer<'_> {
                     self.message(state, call, place, told)
                 })
             }
-            Kind::Ring => Ok(()),
+            Kind::Ring | Kind::Turns => Ok(()),
             Kind::Clone3 => {
                 cloned(state, task.word(arg(call, 0))?, told);
                 Ok(())
@@ -332,7 +341,7 @@ impl Answerer<'_> {
 }
 
 fn flag(name: &str) -> Told {
-    vec![b"f".to_vec(), name.as_bytes().to_vec()]
+    format!("f\0{name}").into_bytes()
 }
 
 fn arg(call: &Notified, index: usize) -> u64 {
@@ -399,7 +408,11 @@ fn message_about(
     } else if state.home.is_none() {
         state.home = Some(task.root()?.1);
     }
-    let base = if path.starts_with(b"/") { Vec::new() } else { task.directory(dir)? };
+    let base = match dir.map(number) {
+        _ if path.starts_with(b"/") => Vec::new(),
+        None | Some(libc::AT_FDCWD) if !state.has_moved => state.cwds.of(task)?,
+        _ => task.directory(dir)?,
+    };
     // What is open already was named before, and an fd without a path is no file of anybody's.
     let is_executed_fd = path.is_empty() && uses.any(Uses::EXEC);
     if path.is_empty() && !is_executed_fd
@@ -407,8 +420,11 @@ fn message_about(
     {
         return Ok(None);
     }
-    let follows = if follows { b"1".to_vec() } else { b"0".to_vec() };
-    Ok(Some(vec![b"n".to_vec(), uses.0.to_string().into_bytes(), follows, top, base, path]))
+    let mut told = format!("n\0{}\0{}\0", uses.0, u8::from(follows)).into_bytes();
+    for part in [top.as_slice(), b"\0", &base, b"\0", &path] {
+        told.extend_from_slice(part);
+    }
+    Ok(Some(told))
 }
 
 /// Calls after which paths mean something else to whoever makes them.

@@ -55,7 +55,6 @@ pub(crate) const NAMES: &[&str] = &[
     "tee",
     "write",
     "writev",
-    "fchdir",
     "getcwd",
     "umask",
     // Waiting.

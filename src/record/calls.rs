@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Moves,
     /// The same, if the flags in memory say so.
     Clone3,
+    /// Changes the working directory to one that is open.
+    Turns,
 }
 
 const fn at(dir: usize, path: usize, last: Last, uses: Uses) -> Name {
@@ -135,6 +137,7 @@ const EVERYWHERE: &[(c_long, Kind)] = &[
     (libc::SYS_mount, Kind::Moves),
     (libc::SYS_move_mount, Kind::Moves),
     (libc::SYS_clone3, Kind::Clone3),
+    (libc::SYS_fchdir, Kind::Turns),
 ];
 
 /// Those that newer architectures do without.

@@ -20,8 +20,9 @@ use crate::kernel::files::file_type;
 use crate::kernel::program;
 use crate::kernel::sys::{self, SysResult};
 use crate::kernel::way;
+use crate::record::line::{Line, fields};
 use crate::record::uses::Uses;
-use crate::record::wire::{Wire, number};
+use crate::record::wire::number;
 
 /// How many interpreters may follow each other, as in the kernel.
 const MAX_INTERPRETERS: usize = 5;
@@ -58,7 +59,7 @@ pub(crate) struct Looker<'a> {
     pub(crate) root: BorrowedFd<'a>,
     /// The host's /proc.
     pub(crate) proc: BorrowedFd<'a>,
-    pub(crate) recorder: &'a Wire,
+    pub(crate) recorder: &'a Line,
 }
 
 impl Looker<'_> {
@@ -66,8 +67,7 @@ impl Looker<'_> {
     pub(crate) fn run(&self) {
         let mut devices = HashMap::new();
         while let Some(request) = self.recorder.receive() {
-            let fields: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
-            let told = match fields.as_slice() {
+            let told = match fields(&request).as_slice() {
                 [b"n", uses, follows, top, base, name] => {
                     let uses = number(uses).and_then(|uses| u16::try_from(uses).ok());
                     let wanted = Wanted {
@@ -89,7 +89,7 @@ impl Looker<'_> {
     }
 
     fn tell(&self, fields: &[&[u8]]) -> SysResult<()> {
-        self.recorder.send(fields)
+        self.recorder.send(&fields.join(&0))
     }
 
     fn look_up(
@@ -209,13 +209,14 @@ impl Looker<'_> {
         wanted: &Wanted,
         todo: &[Vec<u8>],
     ) -> Option<(Vec<u8>, Place)> {
-        let is_plain = wanted.name.starts_with(b"/") && todo.iter().all(|name| name != b"..");
-        if !is_plain || !names(&wanted.top).is_empty() {
+        if todo.iter().any(|name| name == b"..") || !names(&wanted.top).is_empty() {
             return None;
         }
-        let path = joined(todo, &[]);
+        let base = if wanted.name.starts_with(b"/") { Vec::new() } else { names(&wanted.base) };
+        let all = [base.as_slice(), todo].concat();
+        let path = joined(&all, &[]);
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        match self.open_with(todo, flags) {
+        match self.open_with(&all, flags) {
             Err(Errno::ENOENT | Errno::ENOTDIR) => Some((path, Place::Missing)),
             Err(_) => None,
             Ok(file) => {
@@ -321,12 +322,13 @@ mod tests {
 
     /// What is told about a name on this machine.
     fn told(name: &str, uses: Uses) -> Vec<Vec<String>> {
-        let Ok((ours, theirs)) = Wire::pair() else { return Vec::new() };
+        let Ok((ours, theirs)) = Line::pair() else { return Vec::new() };
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
         let open = |path| open(path, flags, Mode::empty());
         let (Ok(root), Ok(proc)) = (open("/"), open("/proc")) else { return Vec::new() };
         let uses = uses.0.to_string();
-        assert_eq!(ours.send(&[b"n", uses.as_bytes(), b"1", b"", b"/", name.as_bytes()]), Ok(()));
+        let request: [&[u8]; 6] = [b"n", uses.as_bytes(), b"1", b"", b"/", name.as_bytes()];
+        assert_eq!(ours.send(&request.join(&0)), Ok(()));
         // The looker stops at the end, which is to come.
         assert_eq!(
             nix::sys::socket::shutdown(ours.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Write),
@@ -334,8 +336,9 @@ mod tests {
         );
         Looker { root: root.as_fd(), proc: proc.as_fd(), recorder: &theirs }.run();
         drop(theirs);
-        let text = |fields: Vec<Vec<u8>>| {
-            fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect()
+        let text = |message: Vec<u8>| {
+            let fields = fields(&message).into_iter();
+            fields.map(|field| String::from_utf8_lossy(field).into_owned()).collect()
         };
         std::iter::from_fn(|| ours.receive()).map(text).collect()
     }

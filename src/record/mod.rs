@@ -8,10 +8,12 @@
 pub(crate) mod answer;
 pub(crate) mod base;
 pub(crate) mod calls;
+pub(crate) mod cwd;
 pub(crate) mod filter;
 pub(crate) mod handover;
 pub(crate) mod learn;
 pub(crate) mod left;
+pub(crate) mod line;
 pub(crate) mod look;
 pub(crate) mod mounts;
 pub(crate) mod peers;
@@ -40,6 +42,7 @@ use crate::record::mounts::Mounts;
 use crate::record::plan::Plan;
 use crate::record::recorder::{Recorder, Watch};
 use crate::record::seen::Seen;
+use crate::record::uses::Uses;
 use crate::record::wire::Wire;
 use crate::report;
 
@@ -82,6 +85,8 @@ pub(crate) fn start(subject: &Subject<'_>, wire: Wire) -> Result<Watcher> {
     if let Err(error) = result {
         error.print();
     }
+    // The next one may begin as soon as the monitor hears of the end.
+    subject.plan.targets().for_each(learn::target::Target::release);
     sys::exit_now(0)
 }
 
@@ -124,6 +129,13 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
     };
     let mut recorder = Recorder::new(watch, handed)?;
     let mounts = Mounts::new(&config.ops, &plan.sources, |path| recorder.canonical(path));
+    // What the profile repeats by name has to be there.
+    for path in &config.landlock.unix {
+        recorder.note(Uses::CONNECT, path.to_bytes());
+    }
+    for file in &config.lock_files {
+        recorder.note(Uses::READ, file.to_bytes());
+    }
     recorder.start(wire)?;
     // COMMAND begins: from here on nothing is a failure of the set-up.
     if subject.explain.is_none() {

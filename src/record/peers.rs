@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 
+use crate::record::line::Message;
 use crate::record::uses::Uses;
 
 /// What an address says.
@@ -54,24 +55,23 @@ pub(crate) fn kind(socket: BorrowedFd<'_>) -> &'static str {
 }
 
 /// What the monitor is told of a host and a port.
-pub(crate) fn message(uses: Uses, kind: &str, ip: &IpAddr, port: u16) -> Vec<Vec<u8>> {
+pub(crate) fn message(uses: Uses, kind: &str, ip: &IpAddr, port: u16) -> Message {
     let verb = if uses == Uses::BIND { "listens at" } else { "talks to" };
     let address = match ip {
         IpAddr::V4(ip) => format!("{ip}:{port}"),
         IpAddr::V6(ip) => format!("[{ip}]:{port}"),
     };
-    vec![b"p".to_vec(), format!("{verb} {address} ({kind})").into_bytes()]
+    format!("p\0{verb} {address} ({kind})").into_bytes()
 }
 
 /// The same of a name that is no file's. Other bytes than those of plain text are left out.
-pub(crate) fn abstract_message(uses: Uses, name: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn abstract_message(uses: Uses, name: &[u8]) -> Message {
     let verb = if uses == Uses::BIND { "listens at" } else { "talks to" };
     let plain = name.iter().take_while(|&&byte| byte != 0).map(|&byte| match byte {
         b' '..=b'~' => char::from(byte),
         _ => '?',
     });
-    let text = format!("{verb} the abstract socket @{}", plain.collect::<String>());
-    vec![b"a".to_vec(), text.into_bytes()]
+    format!("a\0{verb} the abstract socket @{}", plain.collect::<String>()).into_bytes()
 }
 
 #[cfg(test)]

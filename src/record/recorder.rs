@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, read};
 
@@ -20,10 +21,11 @@ use crate::confine::caps;
 use crate::confine::seccomp::program::Program;
 use crate::error::{Context, Result};
 use crate::fds::close_all_but;
-use crate::kernel::sys::{self, End, Reply, SysResult};
+use crate::kernel::sys::{self, End, Reply};
 use crate::links::Link;
 use crate::record::answer::{Answerer, UNDECIDED};
 use crate::record::handover::HandedOver;
+use crate::record::line::{Line, Message, fields};
 use crate::record::look::Looker;
 use crate::record::seen::Seen;
 use crate::record::uses::Uses;
@@ -37,17 +39,21 @@ const AFTERLIFE: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(10);
 /// How often it is seen to it that nobody is stuck.
 const TICK: u16 = 250;
+/// How long more is waited for before what has come is looked at again, in milliseconds: nobody has
+/// to wake up this process for each call.
+const NAP: u16 = 1;
 /// How many names the looker may have before it.
-const AHEAD: usize = 32;
-
-/// A request or an answer.
-type Message = Vec<Vec<u8>>;
+const AHEAD: usize = 256;
+/// How many bytes of names are kept, whoever has told of them: COMMAND makes them up.
+const MOST: usize = 64 << 20;
+/// How many processes that hang may be left behind: each waits for COMMAND in the kernel.
+const HANGING: usize = 16;
 
 /// A process that works for this one.
 #[derive(Debug)]
 struct Helper {
     pid: Pid,
-    wire: Wire,
+    line: Line,
 }
 
 /// How a recording is watched.
@@ -77,6 +83,7 @@ pub(crate) struct Recorder<'a> {
     watch: Watch<'a>,
     handed: HandedOver,
     pending: &'static AtomicU64,
+    started: &'static AtomicU64,
     answerer: Option<Helper>,
     looker: Helper,
     /// What is to be looked up, and what the looker has.
@@ -89,6 +96,12 @@ pub(crate) struct Recorder<'a> {
     ended: Option<Instant>,
     /// Whether the monitor may still say something.
     is_watched: bool,
+    /// Whether something has come lately, so that more is likely to come.
+    is_busy: bool,
+    /// Bytes of names that were taken.
+    taken: usize,
+    /// Helpers that were killed, until they have ended.
+    killed: Vec<Pid>,
     pub(crate) seen: Seen,
 }
 
@@ -108,42 +121,27 @@ fn fork(keep: &[BorrowedFd<'_>], work: impl FnOnce()) -> Result<Pid> {
     sys::exit_now(0)
 }
 
-fn fork_answerer(
-    watch: &Watch<'_>,
-    handed: &HandedOver,
-    pending: &'static AtomicU64,
-) -> Result<Helper> {
-    let (wire, theirs) = Wire::pair()?;
-    let (policies, executed) = (watch.policies, watch.executed);
-    let (listener, proc) = (handed.listener.as_fd(), watch.proc);
-    let keep = [listener, proc, theirs.as_fd()];
-    let pid = fork(&keep, || {
-        let (every, own) = (watch.every, handed.tried.as_slice());
-        Answerer { listener, proc, monitor: &theirs, pending, every, own, policies, executed }
-            .run();
-    })?;
-    Ok(Helper { pid, wire })
-}
-
 fn fork_looker(watch: &Watch<'_>, handed: &HandedOver) -> Result<Helper> {
-    let (wire, theirs) = Wire::pair()?;
+    let (line, theirs) = Line::pair()?;
     let (root, proc) = (handed.root.as_fd(), watch.proc);
     let pid = fork(&[root, proc, theirs.as_fd()], || {
         Looker { root, proc, recorder: &theirs }.run();
     })?;
-    Ok(Helper { pid, wire })
+    Ok(Helper { pid, line })
 }
 
 impl<'a> Recorder<'a> {
     /// Begins; nobody answers yet.
     pub(crate) fn new(watch: Watch<'a>, handed: HandedOver) -> Result<Self> {
         let pending = sys::shared_number().context("Can't share memory")?;
+        let started = sys::shared_number().context("Can't share memory")?;
         let looker = fork_looker(&watch, &handed)?;
         let now = Instant::now();
         Ok(Self {
             watch,
             handed,
             pending,
+            started,
             answerer: None,
             looker,
             queue: VecDeque::new(),
@@ -152,6 +150,9 @@ impl<'a> Recorder<'a> {
             waiting: (0, now),
             ended: None,
             is_watched: true,
+            is_busy: false,
+            taken: 0,
+            killed: Vec::new(),
             seen: Seen::default(),
         })
     }
@@ -159,33 +160,40 @@ impl<'a> Recorder<'a> {
     /// What a path of the sandbox is called without links, before COMMAND can change that.
     pub(crate) fn canonical(&mut self, path: &[u8]) -> Option<Vec<u8>> {
         let told = self.look_now(Uses::LOOK, b"/", path)?;
-        let found =
-            |message: &Message| match message.iter().map(Vec::as_slice).collect::<Vec<_>>()[..] {
-                [b"o", _, path, ..] => Some(path.to_vec()),
-                _ => None,
-            };
+        let found = |message: &Message| match fields(message)[..] {
+            [b"o", _, path, ..] => Some(path.to_vec()),
+            _ => None,
+        };
         told.iter().rev().find_map(found)
     }
 
     /// What the looker says of a path, while nobody else has asked anything.
     fn look_now(&mut self, uses: Uses, base: &[u8], path: &[u8]) -> Option<Vec<Message>> {
-        let uses = uses.0.to_string();
-        self.looker.wire.send(&[b"n", uses.as_bytes(), b"1", b"", base, path]).ok()?;
+        self.looker.line.send(&request(uses, base, path)).ok()?;
         let mut told = Vec::new();
         loop {
-            let mut ready = [PollFd::new(self.looker.wire.as_fd(), PollFlags::POLLIN)];
-            let limit = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
-            if sys::uninterrupted(|| poll(&mut ready, limit)) != Ok(1) {
-                _ = kill(self.looker.pid, Signal::SIGKILL);
-                self.looker = fork_looker(&self.watch, &self.handed).ok()?;
-                return None;
+            match self.looker.line.try_receive() {
+                Ok(Some(message)) if message == b"d" => return Some(told),
+                Ok(Some(message)) => told.push(message),
+                Err(Errno::EAGAIN) => {
+                    let limit = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
+                    let mut ready = [PollFd::new(self.looker.line.as_fd(), PollFlags::POLLIN)];
+                    if self.looker.line.may_sleep().ok()?
+                        && sys::uninterrupted(|| poll(&mut ready, limit)) != Ok(1)
+                    {
+                        self.replace_looker().ok()?;
+                        return None;
+                    }
+                }
+                Ok(None) | Err(_) => return None,
             }
-            let message = self.looker.wire.receive()?;
-            if message == [b"d"] {
-                return Some(told);
-            }
-            told.push(message);
         }
+    }
+
+    /// Takes a path of the sandbox for used.
+    pub(crate) fn note(&mut self, uses: Uses, path: &[u8]) {
+        let told = self.look_now(uses, b"/", path).into_iter().flatten();
+        told.for_each(|message| self.seen.see(&message));
     }
 
     /// Finds out why COMMAND cannot be executed: it will be gone by the time that it is known.
@@ -207,11 +215,9 @@ impl<'a> Recorder<'a> {
         }
         self.seen.start = start;
         self.seen.cwd.clone_from(&self.handed.cwd);
-        self.answerer = Some(fork_answerer(&self.watch, &self.handed, self.pending)?);
+        self.answerer = Some(self.fork_answerer()?);
         if !self.handed.found.is_empty() {
-            let uses = Uses::EXEC.0.to_string().into_bytes();
-            let (cwd, found) = (self.handed.cwd.clone(), self.handed.found.clone());
-            self.queue.push_back(vec![b"n".to_vec(), uses, b"1".to_vec(), Vec::new(), cwd, found]);
+            self.queue.push_back(request(Uses::EXEC, &self.handed.cwd, &self.handed.found));
         }
         if self.watch.explains && self.handed.found.is_empty() {
             self.look_for_command();
@@ -265,27 +271,40 @@ impl<'a> Recorder<'a> {
 
     /// Finds out when things were made and changed. COMMAND has ended.
     pub(crate) fn ask_times(&mut self, paths: impl Iterator<Item = Vec<u8>>) -> Result<()> {
-        self.queue.extend(paths.map(|path| vec![b"s".to_vec(), path]));
+        self.queue.extend(paths.map(|path| [b"s\0", path.as_slice()].concat()));
         self.finish()
     }
 
     /// Waits for something to happen, for a moment. The result is whether nobody is left.
     fn tick(&mut self) -> Result<bool> {
+        let time = if self.is_busy || !self.may_sleep()? { NAP } else { TICK };
         let watched = if self.is_watched { Some(self.watch.monitor.as_fd()) } else { None };
-        let answers = self.answerer.as_ref().map(|helper| helper.wire.as_fd());
-        let inputs = [Some(self.looker.wire.as_fd()), watched, answers];
+        let answers = self.answerer.as_ref().map(|helper| helper.line.as_fd());
+        let inputs = [Some(self.looker.line.as_fd()), watched, answers];
         let mut ready: Vec<_> = [PollFd::new(self.handed.listener.as_fd(), PollFlags::empty())]
             .into_iter()
             .chain(inputs.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)))
             .collect();
-        sys::uninterrupted(|| poll(&mut ready, PollTimeout::from(TICK))).context("poll")?;
+        sys::uninterrupted(|| poll(&mut ready, PollTimeout::from(time))).context("poll")?;
         let is_over = ready.first().and_then(PollFd::any).unwrap_or(true);
         drop(ready);
+        self.is_busy = false;
         self.hear_monitor();
         self.hear_answerer(is_over)?;
         self.hear_looker()?;
         self.feed();
+        self.killed.retain(|&pid| {
+            sys::uninterrupted(|| waitpid(pid, Some(WaitPidFlag::WNOHANG)))
+                == Ok(WaitStatus::StillAlive)
+        });
         Ok(is_over)
+    }
+
+    /// Whether nothing has come yet. What comes from now on wakes this process up.
+    fn may_sleep(&self) -> Result<bool> {
+        let lines = [Some(&self.looker), self.answerer.as_ref()].into_iter().flatten();
+        let mut all = lines.map(|helper| helper.line.may_sleep());
+        all.try_fold(true, |all, one| Ok(all && one?)).context("Can't share memory")
     }
 
     /// Whether the monitor says that COMMAND has ended. If it is gone itself, COMMAND may go on.
@@ -307,9 +326,13 @@ impl<'a> Recorder<'a> {
     fn hear_answerer(&mut self, is_over: bool) -> Result<()> {
         let Some(helper) = &self.answerer else { return Ok(()) };
         let has_ended = loop {
-            match helper.wire.try_receive() {
+            match helper.line.try_receive() {
                 Ok(Some(message)) => {
-                    if !self.seen.hear(&message) {
+                    self.is_busy = true;
+                    self.taken += message.len();
+                    if self.taken > MOST {
+                        self.seen.flags.insert("many".to_owned());
+                    } else if !self.seen.hear(&message) {
                         self.queue.push_back(message);
                     }
                 }
@@ -328,6 +351,7 @@ impl<'a> Recorder<'a> {
         let is_stuck = waiting != 0 && self.waiting.1.elapsed() > PATIENCE;
         if has_ended || is_stuck {
             _ = kill(helper.pid, Signal::SIGKILL);
+            self.killed.push(helper.pid);
             if waiting != 0 {
                 self.pending.store(0, Ordering::Release);
                 let listener = self.handed.listener.as_fd();
@@ -339,7 +363,7 @@ impl<'a> Recorder<'a> {
                 _ = sys::reply_to_call(listener, id, reply);
                 self.seen.flags.insert("unread".to_owned());
             }
-            self.answerer = Some(fork_answerer(&self.watch, &self.handed, self.pending)?);
+            self.answerer = Some(self.fork_answerer()?);
         }
         Ok(())
     }
@@ -347,8 +371,9 @@ impl<'a> Recorder<'a> {
     /// Takes what the looker says, and has another one go on if it is stuck.
     fn hear_looker(&mut self) -> Result<()> {
         let has_ended = loop {
-            match self.looker.wire.try_receive() {
-                Ok(Some(message)) if message == [b"d"] => {
+            match self.looker.line.try_receive() {
+                Ok(Some(message)) if message == b"d" => {
+                    self.is_busy = true;
                     self.ahead.pop_front();
                     self.progress = Instant::now();
                 }
@@ -359,27 +384,62 @@ impl<'a> Recorder<'a> {
         };
         let is_stuck = !self.ahead.is_empty() && self.progress.elapsed() > PATIENCE;
         if has_ended || is_stuck {
-            _ = kill(self.looker.pid, Signal::SIGKILL);
             if let Some(request) = self.ahead.pop_front() {
                 self.give_up(&request);
             }
             while let Some(request) = self.ahead.pop_back() {
                 self.queue.push_front(request);
             }
-            self.progress = Instant::now();
-            self.looker = fork_looker(&self.watch, &self.handed)?;
+            self.replace_looker()?;
         }
+        Ok(())
+    }
+
+    fn fork_answerer(&self) -> Result<Helper> {
+        let Watch { proc, every, policies, executed, .. } = self.watch;
+        let (pending, started) = (self.pending, self.started);
+        let (listener, own) = (self.handed.listener.as_fd(), self.handed.tried.as_slice());
+        let is_alone = self.killed.len() > HANGING;
+        let (line, theirs) = Line::pair()?;
+        let pid = fork(&[listener, proc, theirs.as_fd()], || {
+            let monitor = &theirs;
+            Answerer {
+                listener,
+                proc,
+                monitor,
+                pending,
+                every,
+                own,
+                policies,
+                executed,
+                started,
+                is_alone,
+            }
+            .run();
+        })?;
+        Ok(Helper { pid, line })
+    }
+
+    /// Has another one look.
+    fn replace_looker(&mut self) -> Result<()> {
+        _ = kill(self.looker.pid, Signal::SIGKILL);
+        self.killed.push(self.looker.pid);
+        self.progress = Instant::now();
+        self.looker = fork_looker(&self.watch, &self.handed)?;
         Ok(())
     }
 
     /// Gives the looker as much as it may have.
     fn feed(&mut self) {
+        if self.killed.len() > HANGING {
+            let rest = std::mem::take(&mut self.queue);
+            rest.iter().for_each(|request| self.give_up(request));
+            return;
+        }
         while self.ahead.len() < AHEAD
             && let Some(request) = self.queue.pop_front()
         {
-            let fields: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
-            let sent: SysResult<()> = self.looker.wire.try_send(&fields);
-            if sent.is_err() {
+            if self.looker.line.try_send(&request).is_err() {
                 self.queue.push_front(request);
                 return;
             }
@@ -391,12 +451,11 @@ impl<'a> Recorder<'a> {
     }
 
     /// Records that nobody knows what is there.
-    fn give_up(&mut self, request: &Message) {
-        let fields: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
-        if let [b"n", uses, _, _, base, name] = fields.as_slice() {
+    fn give_up(&mut self, request: &[u8]) {
+        if let [b"n", uses, _, _, base, name] = fields(request).as_slice() {
             let uses = number(uses).and_then(|uses| u16::try_from(uses).ok());
             let path =
-                if name.starts_with(b"/") { name.to_vec() } else { [base, *name].join(&b'/') };
+                if name.starts_with(b"/") { name.to_vec() } else { [*base, *name].join(&b'/') };
             let known = self.seen.unresolved.entry(path).or_default();
             *known = known.with(Uses(uses.unwrap_or_default()));
         }
@@ -412,6 +471,11 @@ impl<'a> Recorder<'a> {
         _ = kill(self.looker.pid, Signal::SIGKILL);
         self.seen
     }
+}
+
+/// Asks where a name leads.
+fn request(uses: Uses, base: &[u8], name: &[u8]) -> Message {
+    [b"n", uses.0.to_string().as_bytes(), b"1", b"", base, name].join(&0)
 }
 
 /// A clock, in nanoseconds.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::record::line::fields;
 use crate::record::uses::Uses;
 use crate::record::wire::number;
 
@@ -70,10 +71,9 @@ pub(crate) struct Seen {
 impl Seen {
     /// Takes a message of the answerer's that needs no looking up; the result is whether it was
     /// one.
-    pub(crate) fn hear(&mut self, message: &[Vec<u8>]) -> bool {
-        let fields: Vec<&[u8]> = message.iter().map(Vec::as_slice).collect();
+    pub(crate) fn hear(&mut self, message: &[u8]) -> bool {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match fields.as_slice() {
+        match fields(message).as_slice() {
             [b"p", peer] => _ = self.network.insert(text(peer)),
             [b"a", peer] => _ = self.abstracts.insert(text(peer)),
             [b"f", flag] => _ = self.flags.insert(text(flag)),
@@ -90,12 +90,11 @@ impl Seen {
     }
 
     /// Takes an answer of the looker's.
-    pub(crate) fn see(&mut self, message: &[Vec<u8>]) {
+    pub(crate) fn see(&mut self, message: &[u8]) {
         let of = |field: &[u8]| {
             Uses(number(field).and_then(|uses| u16::try_from(uses).ok()).unwrap_or_default())
         };
-        let fields: Vec<&[u8]> = message.iter().map(Vec::as_slice).collect();
-        match fields.as_slice() {
+        match fields(message).as_slice() {
             [b"l", path, text] => _ = self.links.insert(path.to_vec(), text.to_vec()),
             [b"o", more, path, node, read_only] => {
                 let Some(node) = node_of(node) else { return };

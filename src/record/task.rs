@@ -4,9 +4,9 @@ use std::io::IoSliceMut;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::fcntl::readlinkat;
+use nix::fcntl::{AtFlags, readlinkat};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, faccessat};
 
 use crate::kernel::files::{field, read_file};
 use crate::kernel::sys::{self, SysResult};
@@ -76,6 +76,12 @@ impl Task<'_> {
     pub(crate) fn root(self) -> SysResult<(Vec<u8>, Vec<u8>)> {
         let id = self.thread;
         Ok((self.link(&format!("{id}/root"))?, self.link(&format!("{id}/ns/mnt"))?))
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_there(self) -> bool {
+        let name = self.thread.to_string();
+        faccessat(self.proc, name.as_str(), AccessFlags::F_OK, AtFlags::empty()).is_ok()
     }
 
     fn link(self, name: &str) -> SysResult<Vec<u8>> {

@@ -36,11 +36,6 @@ impl Wire {
         self.send_with(fields, MsgFlags::MSG_NOSIGNAL)
     }
 
-    /// Sends a message if there is room: EAGAIN.
-    pub(crate) fn try_send(&self, fields: &[&[u8]]) -> SysResult<()> {
-        self.send_with(fields, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT)
-    }
-
     fn send_with(&self, fields: &[&[u8]], flags: MsgFlags) -> SysResult<()> {
         let message = fields.join(&0);
         let parts = [IoSlice::new(&message)];
@@ -48,25 +43,30 @@ impl Wire {
         sys::uninterrupted(send).map(drop)
     }
 
+    /// Wakes up who sleeps at the other end.
+    pub(crate) fn ring(&self) -> SysResult<()> {
+        self.send_with(&[b"!"], MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT)
+    }
+
+    /// Takes what has rung; the result is whether the other end is gone.
+    pub(crate) fn hear(&self) -> SysResult<bool> {
+        loop {
+            let receive = || recv(self.0.as_raw_fd(), &mut [0; 8], MsgFlags::MSG_DONTWAIT);
+            match sys::uninterrupted(receive) {
+                Ok(0) | Err(Errno::ECONNRESET) => return Ok(true),
+                Err(Errno::EAGAIN) => return Ok(false),
+                other => _ = other?,
+            }
+        }
+    }
+
     /// Waits for a message; none is the end.
     pub(crate) fn receive(&self) -> Option<Vec<Vec<u8>>> {
-        self.receive_with(MsgFlags::empty()).ok().flatten()
-    }
-
-    /// A message that is there already: EAGAIN if none is, nothing at the end.
-    pub(crate) fn try_receive(&self) -> SysResult<Option<Vec<Vec<u8>>>> {
-        self.receive_with(MsgFlags::MSG_DONTWAIT)
-    }
-
-    fn receive_with(&self, flags: MsgFlags) -> SysResult<Option<Vec<Vec<u8>>>> {
         let mut buffer = vec![0; LONGEST];
-        let receive = || recv(self.0.as_raw_fd(), &mut buffer, flags);
-        let count = match sys::uninterrupted(receive) {
-            Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
-            other => other?,
-        };
+        let receive = || recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty());
+        let count = sys::uninterrupted(receive).ok().filter(|&count| count > 0)?;
         buffer.truncate(count);
-        Ok(Some(buffer.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()))
+        Some(buffer.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect())
     }
 }
 
@@ -88,13 +88,15 @@ mod tests {
     #[test]
     fn messages_stay_apart() {
         let Ok((ours, theirs)) = Wire::pair() else { return };
-        assert_eq!(theirs.try_receive(), Err(Errno::EAGAIN));
+        assert_eq!(theirs.hear(), Ok(false));
+        assert_eq!((ours.ring(), ours.ring(), theirs.hear()), (Ok(()), Ok(()), Ok(false)));
         assert_eq!(ours.send(&[b"name", b"", b"a\nb"]), Ok(()));
-        assert_eq!(ours.try_send(&[b"7"]), Ok(()));
+        assert_eq!(ours.send(&[b"7"]), Ok(()));
         let fields = [b"name".to_vec(), Vec::new(), b"a\nb".to_vec()];
         assert_eq!(theirs.receive().as_deref(), Some(&fields[..]));
         drop(ours);
         assert_eq!(theirs.receive(), Some(vec![b"7".to_vec()]));
         assert_eq!(theirs.receive(), None);
+        assert_eq!(theirs.hear(), Ok(true));
     }
 }

@@ -17,6 +17,12 @@ pub(crate) const HEAD: &str =
 /// How what was wanted and not given begins.
 pub(crate) const WANTED: &str = "# wanted to create ";
 
+/// How a line begins that counts what is too much to be named: COMMAND makes names up as it likes.
+pub(crate) const MORE: &str = "# and ";
+
+/// How many names of one kind are told in comments.
+pub(crate) const TOLD: usize = 100;
+
 /// How what a profile once said and may not say begins.
 pub(crate) const LEFT_OUT: &str = "# left out: ";
 
@@ -25,13 +31,24 @@ pub(crate) fn all(draft: &Draft<'_>, config: &Config, uses_network: bool) -> Vec
     let mut lines = vec![HEAD.to_owned()];
     lines.extend(repeat::namespaces(config, uses_network));
     let peers = draft.seen.network.iter().chain(&draft.seen.abstracts);
-    lines.extend(peers.map(|peer| format!("# {peer}")));
+    lines.extend(told(peers.map(|peer| format!("# {peer}")), "addresses"));
     lines.extend(repeat::environment(config));
     lines.extend(files(draft, config));
     lines.extend(repeat::rest(config));
     lines.extend(repeat::of_fds(config));
     let wanted = |path: &Vec<u8>| format!("{WANTED}{}: not granted", draft.places.word(path));
-    lines.extend(draft.refused.iter().map(wanted));
+    lines.extend(told(draft.refused.iter().map(wanted), "names that it wanted to create"));
+    lines
+}
+
+/// As many of these lines as are of use, and how many more there would be.
+fn told(lines: impl Iterator<Item = String>, what: &str) -> Vec<String> {
+    let mut lines = lines.collect::<Vec<_>>();
+    let more = lines.len().saturating_sub(TOLD);
+    if more > 0 {
+        lines.truncate(TOLD);
+        lines.push(format!("{MORE}{more} more {what}"));
+    }
     lines
 }
 

@@ -174,6 +174,11 @@ impl Target {
         Ok(())
     }
 
+    /// Lets others have it, whoever still has an fd of it.
+    pub(crate) fn release(&self) {
+        self.fds().for_each(|fd| _ = sys::lock_open_file(fd.as_fd(), libc::LOCK_UN));
+    }
+
     /// Whether it can be written with what capabilities are left.
     pub(crate) fn check(&self) -> Result<()> {
         let may_write = AccessFlags::W_OK | AccessFlags::X_OK;
@@ -194,6 +199,11 @@ impl Target {
     /// Writes it.
     pub(crate) fn write(&self, text: &[u8]) -> Result<()> {
         let what = "Can't write";
+        if text.len() > MAX_SIZE {
+            // It could not be read again.
+            let text = join(what, self.path);
+            return Err(Error::new([text, b": it would be longer than 1 MiB".to_vec()].concat()));
+        }
         let (temporary, file) = self.temporary()?;
         let written = write_all(file.as_fd(), text).and_then(|()| fsync(&file));
         let placed = written.at(what, self.path).and_then(|()| self.place(&temporary));
