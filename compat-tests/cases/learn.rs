@@ -12,7 +12,11 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(again());
     cases.extend(calls());
     cases.extend(refused());
-    cases.into_iter().map(|case| case.ours_only().needs(has_listener).unrefused(NO_OPENAT2)).collect()
+    cases.extend(beside_others());
+    let mut cases: Vec<_> = cases.into_iter().map(|case| case.needs(has_listener)).collect();
+    // Their kernels are newer.
+    cases.extend(beside_newer());
+    cases.into_iter().map(|case| case.ours_only().unrefused(NO_OPENAT2)).collect()
 }
 
 /// Where openat2(2) is refused, a line says so, and nothing is run.
@@ -296,6 +300,63 @@ fn again() -> Vec<Case> {
     ]
 }
 
+/// Learns something, shows the profile, and does it again with that.
+fn again_with(name: &str, options: &str, command: &str) -> Case {
+    let wide = "--unshare-user --unshare-pid --ro-bind / / --dev /dev --tmpfs /mnt";
+    let line = format!(
+        "{{bwrap}} {wide} {options} --learn {{dir}}/p sh -c '{command}' && cat {{dir}}/p && {{bwrap}} --profile {{dir}}/p sh -c '{command}'"
+    );
+    Case::new(name).file("a", "a\n").file("lock", "").script(&line).status(0)
+}
+
+/// The same of what newer kernels have.
+fn beside_newer() -> Vec<Case> {
+    vec![
+        again_with("ports", "--proc /proc --tcp-connect 443 --tcp-bind 0", "true")
+            .needs(super::beyond::has_ports)
+            .claim(has(&["--tcp-connect 443", "--tcp-bind 0"])),
+        again_with("udp_ports", "--proc /proc --udp-connect 53 --udp-bind 0", "true")
+            .needs(super::sockets::has_udp)
+            .claim(has(&["--udp-connect 53", "--udp-bind 0"])),
+        // A socket that nobody has used has to be there all the same.
+        again_with("unix_connect", "--proc /proc --unix-connect {dir}/s", "true")
+            .setup(|s| {
+                let socket = std::os::unix::net::UnixListener::bind(s.path("s")).map_err(|error| error.to_string())?;
+                s.hold(socket);
+                Ok(())
+            })
+            .needs(super::sockets::has_unix)
+            .claim(has(&["--unix-connect {dir}/s", "--ro-same {dir}/s"])),
+    ]
+}
+
+/// Options beyond bubblewrap's in a recorded run: they hold there, and the profile repeats them.
+fn beside_others() -> Vec<Case> {
+    vec![
+        again_with("lock_file", "--proc /proc --lock-file {dir}/lock", "true").claim(has(&["--lock-file {dir}/lock", "--ro-same {dir}/lock"])),
+        again_with("proc_pid", "--proc-pid /proc", "cat /proc/self/comm").claim(has(&["--proc-pid /proc"])),
+        again_with("timeout", "--proc /proc --timeout 1000", "true").claim(has(&["--timeout 1000:10"])),
+        again_with("address_families", "--proc /proc --address-families unix", "true").claim(has(&["--address-families unix"])),
+        again_with("masks_beside", "--proc /proc --mask {dir}/a --mask-glob \"{dir}/l*k\"", "cat {dir}/a {dir}/lock; [ -e {dir}/a ] && ! [ -s {dir}/a ]")
+            .claim(has(&["--ro-same {dir}/a", "--mask {dir}/a", "--ro-same {dir}/lock", "--mask-glob \"{dir}/l*k\""]))
+            .claim(|o| o.expect(!o.stdout.lines().any(|line| line == "a"), "it can be read")),
+        Case::new("archive")
+            .setup(|s| s.file("empty", "\0".repeat(1024)))
+            .script("{bwrap} --unshare-user --ro-bind / / --tmpfs /mnt --tar 9 /mnt/x --learn {dir}/p ls /mnt/x 9< {dir}/empty; cat {dir}/p")
+            .status(0)
+            .claim(has(&["# needs: --tar FD /mnt/x"])),
+        // The profile alone has no network at all.
+        Case::new("network_namespace")
+            .script(
+                "exec 9< /proc/self/ns/net; {bwrap} --unshare-user --ro-bind / / --netns 9 --learn {dir}/p true && cat {dir}/p && \
+                 {bwrap} --profile {dir}/p --share-net --netns 9 true && echo joined",
+            )
+            .root_only()
+            .status(0)
+            .claim(has(&["# needs: --netns FD --share-net", "--unshare-net", "joined"])),
+    ]
+}
+
 /// `--learn-seccomp`
 fn calls() -> Vec<Case> {
     let line = "{bwrap} --unshare-user --unshare-pid --ro-bind / / --learn {dir}/p --learn-seccomp {dir}/s sh -c 'cat /etc/hostname; sleep 0.01' > /dev/null; \
@@ -310,6 +371,17 @@ fn calls() -> Vec<Case> {
             .claim(has(&["so", "Operation not permitted"]))
             .claim(private("s")),
     ]
+}
+
+/// A call of the recorder's set-up fails: one line, nothing run, no profile.
+fn without(name: &str, calls: &'static [&'static str], line: &str) -> Case {
+    Case::new(&format!("without_{name}"))
+        .on_host()
+        .options(["--unshare-user", "--learn", "{dir}/p"])
+        .run(["echo", "so"])
+        .tweak(Tweak::Refuse(calls, libc::ENOMEM))
+        .fails(&format!("bwrap: {line}: Cannot allocate memory"))
+        .claim(|o| o.expect_tree("p", None))
 }
 
 /// What cannot be recorded is refused, or said.
@@ -330,6 +402,11 @@ fn refused() -> Vec<Case> {
             .tweak(Tweak::Refuse(&["openat2"], libc::ENOSYS))
             .fails("bwrap: Recording needs openat2, which came with Linux 5.6")
             .claim(|o| o.expect_tree("p", None)),
+        without("listener", &["seccomp"], "Can't record: installing a seccomp filter with a listener"),
+        without("pidfds", &["pidfd_open"], "Can't watch the sandbox"),
+        without("locks", &["flock"], "Can't lock the directory of --learn {dir}/p"),
+        without("messages_with_fds", &["recvmsg"], "Can't receive the listener"),
+        without("sockets", &["socketpair"], "Can't create socket pair"),
         Case::new("root_without_capabilities")
             .on_host()
             .root_only()

@@ -132,11 +132,11 @@ fn listeners(s: &mut Setup) -> Result<()> {
     Ok(())
 }
 
-fn has_unix() -> Result<()> {
+pub(super) fn has_unix() -> Result<()> {
     has_abi(9)
 }
 
-fn has_udp() -> Result<()> {
+pub(super) fn has_udp() -> Result<()> {
     has_abi(10)
 }
 

@@ -60,7 +60,6 @@ pub(crate) struct Answerer<'a> {
 pub(crate) const UNDECIDED: u64 = 1 << 63;
 
 /// What it knows.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct State {
     kinds: HashMap<u32, Kind>,
     /// What has been told.

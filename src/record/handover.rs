@@ -17,7 +17,7 @@ use nix::unistd::getcwd;
 use crate::confine::seccomp::program::Program;
 use crate::error::{Context, Error, Result};
 use crate::kernel::program;
-use crate::kernel::sys::{self, Rights};
+use crate::kernel::sys::{self, Rights, SysResult};
 use crate::links::RecorderEnds;
 use crate::record::filter::{self, Passage};
 use crate::record::wire::Wire;
@@ -76,7 +76,7 @@ impl Ready {
             other => other.context("Can't hand the recorder the listener")?,
         }
         // The end instead means that it cannot record, and has said why.
-        match self.wire.receive() {
+        match self.wire.receive().context("Can't hear from the recorder")? {
             Some(_) => Ok(()),
             None => Err(Error::reported()),
         }
@@ -116,28 +116,35 @@ pub(crate) struct HandedOver {
 }
 
 /// Waits for the listener; nothing if the set-up has failed.
-pub(crate) fn receive(wire: &Wire) -> Option<HandedOver> {
+pub(crate) fn receive(wire: &Wire) -> Result<Option<HandedOver>> {
+    let (bytes, fds) = message(wire).context("Can't receive the listener")?;
+    let Ok([listener, root, mounts]) = <[OwnedFd; 3]>::try_from(fds) else { return Ok(None) };
+    let mut fields = bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec);
+    let (Some(cwd), Some(found)) = (fields.next(), fields.next()) else { return Ok(None) };
+    let tried = fields.collect();
+    Ok(Some(HandedOver { listener, root, _mounts: mounts, cwd, found, tried }))
+}
+
+/// A message with the fds that it brings; neither of them at the end.
+fn message(wire: &Wire) -> SysResult<(Vec<u8>, Vec<OwnedFd>)> {
     let mut bytes = vec![0; LONGEST + 1];
     let mut space = nix::cmsg_space!([RawFd; 3]);
-    let (count, fds) = loop {
+    loop {
         let mut buffer = [IoSliceMut::new(&mut bytes)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         let socket = wire.as_fd().as_raw_fd();
         match recvmsg::<()>(socket, &mut buffer, Some(&mut space), flags) {
             Err(Errno::EINTR) => {}
-            Err(_) => return None,
+            Err(errno) => return Err(errno),
             Ok(message) => {
                 let mut fds = Vec::new();
-                for part in message.cmsgs().ok()? {
+                for part in message.cmsgs()? {
                     fds.extend(sys::received(part));
                 }
-                break (message.bytes, fds);
+                let count = message.bytes;
+                bytes.truncate(count);
+                return Ok((bytes, fds));
             }
         }
-    };
-    bytes.truncate(count);
-    let [listener, root, mounts] = fds.try_into().ok()?;
-    let mut fields = bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec);
-    let (cwd, found) = (fields.next()?, fields.next()?);
-    Some(HandedOver { listener, root, _mounts: mounts, cwd, found, tried: fields.collect() })
+    }
 }

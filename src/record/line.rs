@@ -218,7 +218,8 @@ mod tests {
         assert_eq!(ours.try_send(b"x"), Ok(()));
         drop(theirs);
         // What nobody reads any more fills up.
-        assert_eq!((0..3).map(|_| ours.send(&message)).last(), Some(Err(Errno::EPIPE)));
+        let sent: Vec<_> = (0..3).map(|_| ours.send(&message)).collect();
+        assert_eq!(sent.last(), Some(&Err(Errno::EPIPE)));
     }
 
     #[test]

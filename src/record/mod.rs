@@ -115,7 +115,7 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
     close_all_but(keep, || None);
     [0, 1].into_iter().filter(|fd| proc.as_raw_fd() != *fd).for_each(sys::close);
     caps::drop_all_but(0, config.host.caller.uid == 0)?;
-    let Some(handed) = handover::receive(wire) else { return Ok(()) };
+    let Some(handed) = handover::receive(wire)? else { return Ok(()) };
     plan.targets().try_for_each(learn::target::Target::check)?;
     let watch = Watch {
         proc,

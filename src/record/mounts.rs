@@ -100,6 +100,8 @@ pub(crate) enum Kind {
     Proc,
     /// What `--dev` makes.
     Dev,
+    /// What `--mask` hides.
+    Mask,
     /// Anything else that an option makes: it is repeated as it is.
     Other,
 }
@@ -152,11 +154,11 @@ impl Mounts {
                 Op::Same { access, .. } => host(source, *access, Devices::Refused),
                 Op::Proc(_) => Some(Kind::Proc),
                 Op::Dev(_) => Some(Kind::Dev),
+                Op::Mask(_) => Some(Kind::Mask),
                 Op::Bind { source: Source::Fd(_), .. }
                 | Op::Tmpfs { .. }
                 | Op::Overlay { .. }
                 | Op::Mqueue(_)
-                | Op::Mask(_)
                 | Op::ProcPid(_)
                 | Op::Tar { .. }
                 | Op::Data { .. } => Some(Kind::Other),
@@ -193,6 +195,12 @@ impl Mounts {
     /// What a path of the sandbox is on: the last mount that is at it or above it.
     pub(crate) fn of(&self, path: &[u8]) -> Option<&Mount> {
         self.0.iter().rev().find(|mount| is_within(path, &mount.dest))
+    }
+
+    /// The same, masks aside: what one hides has to be there for it to hide.
+    pub(crate) fn beneath_masks(&self, path: &[u8]) -> Option<&Mount> {
+        let mut around = self.0.iter().rev().filter(|mount| is_within(path, &mount.dest));
+        around.find(|mount| mount.kind != Kind::Mask)
     }
 
     /// All of them.

@@ -32,7 +32,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Finds it out, or what is in the way.
     pub(crate) fn new(config: &Settled, places: Places, proc: BorrowedFd<'_>) -> Result<Self> {
-        check_kernel()?;
+        let interrupts = !check_kernel()?;
         check_proc(proc)?;
         check_access(config, proc)?;
         let wanted = config.record;
@@ -51,6 +51,9 @@ impl Plan {
         let policy = policy.transpose()?;
         let plan = Self { places, sources, profile, policy };
         plan.refuse_writable(config)?;
+        if interrupts {
+            warn("On Linux before 5.19 signals may interrupt calls that are recorded, with EINTR");
+        }
         Ok(plan)
     }
 
@@ -87,8 +90,8 @@ impl Plan {
     }
 }
 
-/// Whether the kernel has what recording needs.
-fn check_kernel() -> Result<()> {
+/// Whether the kernel has what recording needs; no: all but calls that signals do not interrupt.
+fn check_kernel() -> Result<bool> {
     use nix::fcntl::{OFlag, OpenHow, openat2};
     let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
     match openat2(AT_FDCWD, c"/", how) {
@@ -97,10 +100,7 @@ fn check_kernel() -> Result<()> {
         }
         other => drop(other.context("Recording needs openat2")?),
     }
-    if handover::flags_of_kernel()? == 0 {
-        warn("On Linux before 5.19 signals may interrupt calls that are recorded, with EINTR");
-    }
-    Ok(())
+    Ok(handover::flags_of_kernel()? != 0)
 }
 
 /// Whether /proc shows the processes that this one can name.

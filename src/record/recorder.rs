@@ -211,7 +211,7 @@ impl<'a> Recorder<'a> {
         // than all that was there.
         let start = now(ClockId::CLOCK_REALTIME)?;
         while now(ClockId::CLOCK_REALTIME_COARSE)? <= start {
-            std::thread::sleep(Duration::from_millis(1));
+            _ = sys::uninterrupted(|| poll(&mut [], PollTimeout::from(NAP)));
         }
         self.seen.start = start;
         self.seen.cwd.clone_from(&self.handed.cwd);
@@ -433,7 +433,9 @@ impl<'a> Recorder<'a> {
     fn feed(&mut self) {
         if self.killed.len() > HANGING {
             let rest = std::mem::take(&mut self.queue);
-            rest.iter().for_each(|request| self.give_up(request));
+            for request in &rest {
+                self.give_up(request);
+            }
             return;
         }
         while self.ahead.len() < AHEAD

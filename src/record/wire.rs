@@ -61,12 +61,15 @@ impl Wire {
     }
 
     /// Waits for a message; none is the end.
-    pub(crate) fn receive(&self) -> Option<Vec<Vec<u8>>> {
+    pub(crate) fn receive(&self) -> SysResult<Option<Vec<Vec<u8>>>> {
         let mut buffer = vec![0; LONGEST];
         let receive = || recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty());
-        let count = sys::uninterrupted(receive).ok().filter(|&count| count > 0)?;
+        let count = match sys::uninterrupted(receive) {
+            Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
+            other => other?,
+        };
         buffer.truncate(count);
-        Some(buffer.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect())
+        Ok(Some(buffer.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()))
     }
 }
 
@@ -93,10 +96,10 @@ mod tests {
         assert_eq!(ours.send(&[b"name", b"", b"a\nb"]), Ok(()));
         assert_eq!(ours.send(&[b"7"]), Ok(()));
         let fields = [b"name".to_vec(), Vec::new(), b"a\nb".to_vec()];
-        assert_eq!(theirs.receive().as_deref(), Some(&fields[..]));
+        assert_eq!(theirs.receive(), Ok(Some(fields.to_vec())));
         drop(ours);
-        assert_eq!(theirs.receive(), Some(vec![b"7".to_vec()]));
-        assert_eq!(theirs.receive(), None);
+        assert_eq!(theirs.receive(), Ok(Some(vec![b"7".to_vec()])));
+        assert_eq!(theirs.receive(), Ok(None));
         assert_eq!(theirs.hear(), Ok(true));
     }
 }

@@ -155,6 +155,9 @@ impl<'a> Draft<'a> {
     fn take(&mut self, path: &[u8], used: Used) {
         let mounts = self.mounts;
         let Some(mount) = mounts.of(path).filter(|_| !self.is_new(path)) else { return };
+        if mount.kind == Kind::Mask {
+            return self.take_masked(path, used.node);
+        }
         let Kind::Host { has_devices, .. } = mount.kind else {
             if mount.kind == Kind::Base && used.node == Node::Directory {
                 self.take_dir(path);
@@ -186,6 +189,20 @@ impl<'a> Draft<'a> {
                 self.give(mount, path, grant(Grant { socket: true, ..Grant::default() }));
             }
             Node::File | Node::Fifo => self.give(mount, path, grant(Grant::default())),
+        }
+    }
+
+    /// A path that is hidden, and will be again.
+    fn take_masked(&mut self, path: &[u8], node: Node) {
+        let mounts = self.mounts;
+        let ground = mounts.beneath_masks(path);
+        let Some(ground) = ground.filter(|mount| matches!(mount.kind, Kind::Host { .. })) else {
+            return;
+        };
+        if node == Node::Directory {
+            self.part(ground).dirs.insert(path.to_vec());
+        } else {
+            self.give(ground, path, Grant::default());
         }
     }
 

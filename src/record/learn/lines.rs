@@ -73,6 +73,8 @@ fn files(draft: &Draft<'_>, config: &Config) -> Vec<String> {
                     lines.extend(of_part(draft, mount, part, &dests));
                 }
             }
+            // It hides what is there, and it is no matter if nothing is.
+            (Some(mount), _) if mount.kind == Kind::Mask => lines.extend(repeat::operation(op)),
             (Some(mount), Some(part)) if part.is_used || covers(draft, mount) => {
                 lines.extend(repeat::operation(op));
             }

@@ -136,7 +136,7 @@ fn add(draft: &mut Draft<'_>, words: &[&[u8]]) -> bool {
         _ => return false,
     };
     let mounts = draft.mounts;
-    let Some(mount) = mounts.of(dest) else { return false };
+    let Some(mount) = mounts.beneath_masks(dest) else { return false };
     let Kind::Host { has_devices, .. } = mount.kind else { return false };
     let is_same = mount.on_host(dest).is_some_and(|host| host == *source);
     let host = Host::of(source).filter(|host| host.path == *source);

@@ -145,7 +145,13 @@ pub(crate) fn of_fds(config: &Config) -> Vec<String> {
     let told =
         ["info-fd", "json-status-fd", "block-fd", "userns-block-fd", "dry-run-json", "error-fd"];
     let given = config.fds.each().into_iter().filter(|option| !told.contains(&option.name));
-    let mut lines: Vec<_> = given.map(|option| needs(&format!("--{} FD", option.name))).collect();
+    let mut lines: Vec<_> = given
+        .map(|option| match option.name {
+            // Without it there is to be no network.
+            "netns" => needs("--netns FD --share-net"),
+            name => needs(&format!("--{name} FD")),
+        })
+        .collect();
     lines.extend(config.seccomp_programs.iter().map(|_| needs("--add-seccomp-fd FD")));
     lines
 }
