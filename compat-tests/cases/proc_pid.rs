@@ -1,6 +1,7 @@
 //! `--proc-pid`: a procfs of processes alone, also below one that is partly hidden where the kernel allows that.
 
 use super::fails;
+use super::promises::has_python;
 use crate::harness::{Case, Result};
 
 /// The cases of this file, ours alone.
@@ -12,7 +13,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case.run(["sh", "-c", look]).ok()
     };
     let alone = "cat\nbwrap\nself thread-self ";
-    let cases = vec![
+    let mut cases = whole_ones();
+    cases.extend([
         case("alone", &[]).stdout(alone),
         case("all_namespaces", &["--unshare-all", "--unshare-user", "--disable-userns", "--uid", "5"]).stdout(alone),
         case("root_in_its_namespace", &["--unshare-user", "--uid", "0", "--cap-add", "ALL"]).stdout(alone),
@@ -33,8 +35,41 @@ pub(crate) fn cases() -> Vec<Case> {
                 "no hint",
             )
         }),
-    ];
+    ]);
     cases.into_iter().map(Case::ours_only).collect()
+}
+
+/// COMMAND of root's mounts a whole procfs in namespaces of its own, in which the kernel's settings would be root's to write.
+fn whole_ones() -> Vec<Case> {
+    const MOUNT: &str = "python3 -c '
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.unshare(0x10000000 | 0x20000000 | 0x00020000): raise OSError(ctypes.get_errno(), \"unshare\")
+if os.fork() == 0:
+    for options in b\"\", b\"hidepid=invisible\":
+        if libc.mount(b\"proc\", b\"/mnt\", b\"proc\", 0, options) == 0: print(\"mounted\", os.access(\"/mnt/sys/kernel/core_pattern\", os.W_OK), flush=True)
+        else: print(os.strerror(ctypes.get_errno()), flush=True)
+    os._exit(0)
+os.wait()'";
+    let case = |name: &str, option: &str, options: &str| {
+        let script = format!(
+            "{{bwrap}} --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 --dir /mnt --unshare-pid {option} /proc {options} {MOUNT}"
+        );
+        Case::new(&format!("whole_procfs_of_root_{name}")).needs(has_python).root_only().script(&script)
+    };
+    let none = "Operation not permitted\nOperation not permitted\n";
+    let mut cases = vec![];
+    for (suffix, option) in [("proc", "--proc"), ("proc_pid", "--proc-pid")] {
+        for (name, options) in [
+            ("without_capabilities", "--cap-drop ALL"),
+            ("in_its_namespace", "--unshare-user --cap-drop ALL"),
+            ("with_another_id", "--unshare-user --uid 1000"),
+            ("of_pid_1", "--unshare-user --uid 1000 --as-pid-1"),
+        ] {
+            cases.push(case(&format!("{name}_{suffix}"), option, options).stdout(none));
+        }
+    }
+    cases
 }
 
 /// A sandbox in one whose procfs is masked.

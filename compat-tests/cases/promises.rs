@@ -10,6 +10,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(out_of_reach());
     cases.extend(first_of_all());
     cases.push(foreign_calls());
+    cases.extend(control_groups());
     cases
 }
 
@@ -42,6 +43,25 @@ os.write(1, b\"ready\\n\")
 open(\"{dir}/go\").readline()
 os.write(1, b\"alive\\n\")' >out & exec 5<out 6<>go; read word <&5; echo $word; kill -9 $!; wait 2>/dev/null; ";
     Case::new(name).needs(has_python).script(&(script.replace("OPTIONS", options) + rest)).status(0)
+}
+
+/// The host's root needs no capability to write to control groups, whose file system it can mount in namespaces of its own.
+fn control_groups() -> Vec<Case> {
+    const MOUNT: &str = "/usr/bin/python3 -c '
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.unshare(0x10000000 | 0x02000000 | 0x00020000): print(os.strerror(ctypes.get_errno()))
+elif libc.mount(b\"cgroup2\", b\"/mnt\", b\"cgroup2\", 0, None): print(os.strerror(ctypes.get_errno()))
+else: print(os.access(\"/mnt/cgroup.procs\", os.W_OK))'";
+    let case = |name: &str, options: &str, line: &str| {
+        let script = format!("{{bwrap}} --ro-bind / / {options} {MOUNT}");
+        Case::new(name).needs(has_python).root_only().ours_only().script(&script).stdout(line)
+    };
+    vec![
+        case("known_control_groups_of_root", "--cap-drop ALL", "True\n"),
+        case("known_control_groups_of_root_with_another_id", "--unshare-user --uid 1000", "True\n"),
+        case("control_groups_of_root_disabled", "--unshare-user --uid 1000 --disable-userns", "No space left on device\n"),
+    ]
 }
 
 /// What the host has is found without the option, and is not with it.

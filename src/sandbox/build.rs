@@ -141,6 +141,7 @@ impl Builder<'_> {
             Step::Same { stops, mount } => self.same(&stops, mount),
             Step::Data { mount, name, dest, perms } => self.data(dest, mount, &name, perms),
             Step::Procfs { mount, dest } => self.procfs(dest, mount),
+            Step::Processes { mount, dest } => self.processes(dest, mount),
             Step::Dev { parts, dest } => self.dev(dest, *parts),
             Step::File { content, dest, perms } => {
                 let file = self.file(dest, perms)?;

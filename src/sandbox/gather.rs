@@ -228,7 +228,7 @@ impl<'a> Gatherer<'a> {
             }
             Op::ProcPid(dest) => {
                 let mount = Mount::Open(Self::procfs_of_processes(dest)?);
-                Gain::mount(mount, dest, Depth::Recursive, 0)
+                Gain::Step(Step::Processes { mount, dest })
             }
             Op::Dev(dest) => Gain::Step(Step::Dev { parts: Box::new(self.dev(dest)?), dest }),
             // A tmpfs is the one mount whose parents go by its own mode.

@@ -17,6 +17,9 @@ use crate::sandbox::tree::{self, Mount};
 /// The parts of procfs that steer the kernel.
 const STEERING: [&CStr; 4] = [c"sys", c"sysrq-trigger", c"irq", c"bus"];
 
+/// One of the files in there, all of which are the host's root's.
+const ONE_FILE: &CStr = c"sys/kernel/core_pattern";
+
 /// Where devices, file systems and debugging have files by which the host's root steers them
 /// without any capability. Which of these there are depends on the kernel and its modules.
 const STEERING_DRIVERS: [&CStr; 6] =
@@ -51,12 +54,11 @@ impl Builder<'_> {
         // Directories there may be nobody's to write to, as all are in /proc/sys, but the files in
         // them are the host's root's, whatever its capabilities and its user namespace: one such
         // file tells of all. Kernels without core dumps do not have it.
-        let one_file = c"sys/kernel/core_pattern";
         let owns_files = self.bare_root
-            && match may_write(one_file) {
+            && match may_write(ONE_FILE) {
                 Ok(()) | Err(Errno::ENOENT) => true,
                 Err(Errno::EACCES | Errno::EROFS) => false,
-                other => other.map(|()| false).at("Can't access", one_file)?,
+                other => other.map(|()| false).at("Can't access", ONE_FILE)?,
             };
         let drivers: &[&CStr] = if owns_files { &STEERING_DRIVERS } else { &[] };
         for &name in STEERING.iter().chain(drivers) {
@@ -66,6 +68,25 @@ impl Builder<'_> {
                 Ok(()) | Err(Errno::EACCES) => self.cover(proc, name, attributes, dest)?,
                 other => other.at("Can't access", name)?,
             }
+        }
+        self.keep(tree.fd);
+        Ok(())
+    }
+
+    /// A procfs of processes alone, in which nothing steers the kernel.
+    ///
+    /// But whoever has a user and a pid namespace and sees a procfs with nothing on top of it may
+    /// mount a whole one, and this one counts. The host's root may write to what steers the kernel
+    /// there, without any capability. So it sees one with something on top: the same as what that
+    /// covers, and of no use but to who is privileged on the host.
+    pub(crate) fn processes(&mut self, dest: &CStr, mount: Mount) -> Result<()> {
+        let tree = self.open(mount)?;
+        let proc = self.root.attach_around(tree.fd.as_fd(), dest, tree.node)?;
+        self.set_flags(&tree, Depth::Recursive, dest)?;
+        let may_write = || faccessat(self.proc, ONE_FILE, AccessFlags::W_OK, AtFlags::empty());
+        if self.bare_root && may_write() != Err(Errno::EACCES) {
+            let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
+            self.cover(proc, c"1/map_files", attributes, dest)?;
         }
         self.keep(tree.fd);
         Ok(())

@@ -73,6 +73,8 @@ pub(crate) enum Step {
     Same { stops: Vec<Stop>, mount: Option<(Mount, Word)> },
     /// Attaches a procfs.
     Procfs { mount: Mount, dest: Word },
+    /// Attaches a procfs of processes alone.
+    Processes { mount: Mount, dest: Word },
     /// Puts a `--dev` together.
     Dev { parts: Box<DevParts>, dest: Word },
     /// Copies a file.
@@ -99,11 +101,12 @@ impl Step {
     /// The mounts that it attaches.
     pub(crate) fn mounts(&mut self) -> impl Iterator<Item = &mut Mount> {
         let (one, parts) = match self {
-            Self::Attach { mount, .. } | Self::Data { mount, .. } | Self::Procfs { mount, .. } => {
-                (Some(mount), None)
-            }
+            Self::Attach { mount, .. }
+            | Self::Data { mount, .. }
+            | Self::Procfs { mount, .. }
+            | Self::Processes { mount, .. }
+            | Self::Same { mount: Some((mount, _)), .. } => (Some(mount), None),
             Self::Dev { parts, .. } => (None, Some(parts)),
-            Self::Same { mount: Some((mount, _)), .. } => (Some(mount), None),
             Self::Tar { mount, .. } => (mount.as_mut(), None),
             _ => (None, None),
         };
