@@ -9,6 +9,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(stopped().into_iter().map(Case::ours_only));
     cases.extend(watched_otherwise().into_iter().map(Case::ours_only));
     cases.extend(reaping().into_iter().map(Case::ours_only));
+    cases.extend(unread());
     cases
 }
 
@@ -82,8 +83,52 @@ fn stopped() -> Vec<Case> {
     }
     // COMMAND stops it and goes on doing so, in the process group that both are in, with a helper that wakes COMMAND up again.
     let stops = "perl -e \"\\$p = \\$\\$; fork || do { setpgrp; kill CONT => \\$p while 1 }; open F, q(>&=5); syswrite F, qq(ready\\n); sleep 1; kill STOP => 0 while 1\"";
+    // Nobody else is there to notice.
+    let script = stage("", "kill -STOP $monitor", "sh -c \"echo ready >&5; read x <go; echo alive >&5\"");
+    let script = script.replace("mkfifo out", "mkfifo out go").replace("cat <&3", "echo >go; cat <&3");
+    cases.push(Case::new("known_lives_on_with_a_stopped_monitor").script(&script).stdout("ready\nalive\ngone\n"));
     let script = stage("--unshare-pid", "", stops);
     cases.push(Case::new("dies_with_a_monitor_that_command_stops").script(&script).stdout("ready\ngone\n"));
+    cases
+}
+
+/// The parent dies while bwrap has something to say to somebody who does not read it: what it writes to is full.
+fn unread() -> Vec<Case> {
+    const FILL: &str = "dd if=/dev/zero of=full bs=4096 oflag=nonblock 2>/dev/null;";
+    // A zombie has no end where nobody reaps it.
+    let script = |early: &str, late: &str, words: &str| {
+        format!(
+            "mkfifo go out full; exec 4<>full; {early} export B={{bwrap}}
+            sh -c '$B --die-with-parent --info-fd 8 {words} 8>out & echo $! >monitor; wait' 2>/dev/null &
+            launcher=$!; exec 3<out; until read word <&3 && [ \"$word\" = \"}}\" ]; do :; done; {late}
+            until [ -s monitor ]; do sleep 0.01; done; read monitor <monitor
+            sleep 0.2; kill -9 $launcher; wait $launcher 2>/dev/null
+            until ! [ -e /proc/$monitor ] || grep -q '^State:.Z' /proc/$monitor/status; do sleep 0.01; done 2>/dev/null
+            rm monitor; echo gone"
+        )
+    };
+    let mut cases = vec![];
+    for (suffix, options) in ARRANGEMENTS.into_iter().filter(|(suffix, _)| *suffix != "all") {
+        let status = format!("{options} --ro-bind / / --json-status-fd 9");
+        for (what, script) in [
+            ("before_the_first_line", script(FILL, "", &format!("{status} sleep 1000 9>full"))),
+            (
+                "before_the_last_line",
+                script(
+                    "",
+                    &format!("until [ \"$word\" = ready ]; do read word <&3; done; {FILL} echo >go"),
+                    &format!("{status} sh -c \"echo ready >&7; read x <go\" 9>full 7>out"),
+                ),
+            ),
+            ("before_an_error", script(FILL, "", &format!("{options} --ro-bind /none / sleep 1000 2>full"))),
+        ] {
+            let name = format!("dies_with_its_parent_{what}_{suffix}");
+            cases.push(Case::new(&name).script(&script).status(0).stdout("gone\n"));
+        }
+        // The fd is not open.
+        let own = Case::new(&format!("dies_with_its_parent_before_an_error_of_its_own_{suffix}")).ours_only();
+        cases.push(own.script(&script(FILL, "", &format!("{status} sleep 1000 2>full"))).status(0).stdout("gone\n"));
+    }
     cases
 }
 

@@ -558,8 +558,8 @@ pub(crate) const OPTIONS: &[Row] = &[
          and here too if pidfd_open(2) is refused or the parent is in another PID namespace. With \
          --unshare-pid, everything that COMMAND has started dies with it, even while bwrap is \
          stopped; without, it can survive. Without --unshare-pid, or with --as-pid-1, COMMAND \
-         itself survives a killed bwrap if it resets its parent-death signal. The kernel resets \
-         that signal when --exec-label or --apparmor changes COMMAND's label. bwrap cannot notice \
+         itself survives while bwrap is stopped, and survives a killed bwrap if it resets its \
+         parent-death signal. The kernel resets that signal when --exec-label or --apparmor changes COMMAND's label. bwrap cannot notice \
          a parent that dies before bwrap begins to run.",
         |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
     row!(Lifecycle, "--as-pid-1", [], "Run COMMAND as PID 1",

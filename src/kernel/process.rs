@@ -20,11 +20,16 @@ pub(crate) fn clear_death_signal() -> Result<()> {
     prctl::set_pdeathsig(None).context("prctl(PR_SET_PDEATHSIG)")
 }
 
+/// The error where the parent has ended before this process.
+pub(crate) fn parent_is_gone() -> Error {
+    Error::new("The parent process is gone")
+}
+
 /// Makes this process die with its parent, which may have died already.
 pub(crate) fn die_with(parent: Pid) -> Result<()> {
     set_death_signal()?;
     if getppid() != parent {
-        return Err(Error::new("The parent process is gone"));
+        return Err(parent_is_gone());
     }
     Ok(())
 }
@@ -35,12 +40,11 @@ pub(crate) fn die_with(parent: Pid) -> Result<()> {
 /// parent may go on without it. Only where there can be no handle, because a filter does not know
 /// the call or the parent is in a pid namespace around ours, does this process have to do with that.
 pub(crate) fn hold_parent(parent: Pid) -> Result<Option<OwnedFd>> {
-    let gone = || Error::new("The parent process is gone");
     let handle = if parent.as_raw() == 0 { Err(Errno::EINVAL) } else { sys::pidfd_open(parent) };
     match handle {
         // As long as it is the parent, nobody else has its number.
         Ok(handle) if getppid() == parent => Ok(Some(handle)),
-        Ok(_) | Err(Errno::ESRCH) => Err(gone()),
+        Ok(_) | Err(Errno::ESRCH) => Err(parent_is_gone()),
         Err(_) => die_with(parent).map(|()| None),
     }
 }

@@ -7,11 +7,12 @@ pub(crate) mod network;
 pub(crate) mod status;
 pub(crate) mod watch;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::stat::Mode;
+use nix::unistd::{Pid, getppid};
 
 use crate::config::settle::Settled;
 use crate::config::{Config, EnvEdit};
@@ -25,7 +26,7 @@ use crate::explain::plan::Plan;
 use crate::explain::render;
 use crate::fds::{Inherited, beyond_standard};
 use crate::host::{Host, terminal, userns_offered};
-use crate::kernel::process::hold_parent;
+use crate::kernel::process::{die_with, hold_parent};
 use crate::kernel::sys;
 use crate::kernel::{environment, files};
 use crate::launch::clone::clone_sandbox;
@@ -102,13 +103,9 @@ fn run(
     } else {
         ends_of_children.thread_unblock().context("sigprocmask")?;
     }
-    join_namespaces(&mut config, &mut fds)?;
-    if config.around.is_some() && leaf.as_ref().is_some_and(|leaf| leaf.caps() != 0) {
-        return Err(Error::new(
-            "--netns leads into a user namespace from which the control group could not be removed",
-        ));
-    }
-    let Some(child) = clone_sandbox(&config, proc.as_fd(), leaf.as_mut())? else {
+    let dies_with = config.switches.die_with_parent.then_some(config.host.parent);
+    let cloned = make_namespaces(&mut config, &mut fds, proc.as_fd(), leaf.as_mut());
+    let Some(child) = cloned.map_err(|error| last_words(error, dies_with))? else {
         drop((outer, plan));
         let entrance = leaf.and_then(Leaf::hand_over);
         return sandbox::enter(config, proc, fds, inner, entrance);
@@ -117,19 +114,49 @@ fn run(
     Step::Monitor.begin();
     let mut last = child;
     let given = Given { proc, fds, outer, leaf: leaf.as_ref(), plan };
-    watch(config, given, &mut last).or_else(|error| {
-        if error.is_reported() {
-            return Ok(first_failure());
-        }
-        // COMMAND has not started yet, or nothing of it may stay.
-        for pid in [child, last] {
-            _ = kill(pid, Signal::SIGKILL);
-        }
-        for pid in [child, last] {
-            _ = sys::wait_for(pid);
-        }
-        Err(error)
-    })
+    watch(config, given, &mut last).or_else(|error| give_up(error, [child, last], dies_with))
+}
+
+/// Joins namespaces and makes the others. `None` in the child.
+fn make_namespaces(
+    config: &mut Settled,
+    fds: &mut Inherited,
+    proc: BorrowedFd<'_>,
+    leaf: Option<&mut Leaf>,
+) -> Result<Option<Pid>> {
+    join_namespaces(config, fds)?;
+    if config.around.is_some() && leaf.as_ref().is_some_and(|leaf| leaf.caps() != 0) {
+        return Err(Error::new(
+            "--netns leads into a user namespace from which the control group could not be removed",
+        ));
+    }
+    clone_sandbox(config, proc, leaf)
+}
+
+/// The error of a process that has failed and watches nothing any more: whoever should read of it
+/// may not do so, and the parent may end meanwhile.
+fn last_words(error: Error, dies_with: Option<Pid>) -> Error {
+    match dies_with.map(die_with) {
+        Some(Err(_)) => Error::reported(),
+        _ => error,
+    }
+}
+
+/// The end of a parent whose sandbox has failed; the result is the exit status.
+fn give_up(error: Error, children: [Pid; 2], dies_with: Option<Pid>) -> Result<i32> {
+    let was_reported = error.is_reported();
+    let error = last_words(error, dies_with);
+    if was_reported && dies_with.is_none_or(|parent| getppid() == parent) {
+        return Ok(first_failure());
+    }
+    // COMMAND has not started yet, or nothing of it may stay.
+    for pid in children {
+        _ = kill(pid, Signal::SIGKILL);
+    }
+    for pid in children {
+        _ = sys::wait_for(pid);
+    }
+    Err(error)
 }
 
 /// Says what would be done. The status says whether it could be.

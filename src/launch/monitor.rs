@@ -15,7 +15,7 @@ use crate::kernel::process::exit_code;
 use crate::kernel::sys;
 use crate::launch::status;
 use crate::links::signals::{Ended, Forwarder};
-use crate::links::{Link, timeout, wait_beside};
+use crate::links::{Link, timeout, wait_beside, wait_to_write_beside};
 use crate::record::Watcher;
 use crate::report;
 
@@ -65,6 +65,7 @@ impl Monitor<'_> {
         let executed = self.executed.is_some_and(|executed| executed.load(Ordering::Acquire));
         if let Some(json_status) = self.json_status.take()
             && executed
+            && wait_to_write_beside(json_status.as_fd(), self.parent()) != Ok(false)
         {
             status::write_exit_code(json_status.as_fd(), code);
         }
@@ -74,11 +75,16 @@ impl Monitor<'_> {
         Ok(report::asked_status().filter(|_| !executed).unwrap_or(code))
     }
 
+    /// The handle on the parent.
+    fn parent(&self) -> Option<BorrowedFd<'_>> {
+        self.parent.as_ref().map(AsFd::as_fd)
+    }
+
     /// Waits until COMMAND's exit status can be read or waited for, if there is something else to
     /// wait for as well: signals, a time, the parent's end.
     fn watch(&mut self) -> Result<Ended> {
-        let parent = self.parent.as_ref().map(AsFd::as_fd);
         let forwarder = self.forwarder.take();
+        let parent = self.parent();
         if forwarder.is_none() && parent.is_none() {
             return Ok(Ended::default());
         }
@@ -117,7 +123,21 @@ impl Monitor<'_> {
             let code = self.wait()?;
             return Ok(reported.unwrap_or(code));
         }
-        reported.map_or_else(|| self.wait(), Ok)
+        reported.map_or_else(|| self.wait_for_first(), Ok)
+    }
+
+    /// The exit status of a PID 1 that has reported none, or of COMMAND. A PID 1 that has failed may
+    /// be saying so to somebody who does not read, and does so no longer than the parent lives.
+    fn wait_for_first(&self) -> Result<i32> {
+        if self.report.is_some()
+            && self.parent.is_some()
+            && let Ok(first) = sys::pidfd_open(self.child)
+            && wait_beside(first.as_fd(), self.parent()) == Ok(false)
+            && kill(self.child, Signal::SIGKILL).is_err()
+        {
+            return Ok(1);
+        }
+        self.wait()
     }
 
     /// COMMAND's exit status as PID 1 reports it; nothing if there is no PID 1 or it died first.

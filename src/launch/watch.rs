@@ -19,12 +19,12 @@ use crate::confine::cgroup::leaf::Leaf;
 use crate::error::{Context, Error, Result};
 use crate::explain;
 use crate::fds::Inherited;
-use crate::kernel::process::{become_undumpable, die_with, exit_code};
+use crate::kernel::process::{become_undumpable, die_with, exit_code, parent_is_gone};
 use crate::kernel::sys;
 use crate::launch::monitor::Monitor;
 use crate::launch::status::{self, Info};
 use crate::links::signals::Forwarder;
-use crate::links::{Ends, Link, wait_beside, wait_for_byte};
+use crate::links::{Ends, Link, wait_beside, wait_for_byte, wait_to_write_beside};
 use crate::record::plan::Plan;
 use crate::record::{self, Subject, Watcher};
 use crate::report;
@@ -113,7 +113,7 @@ fn wait_for_maps(config: &Config, fds: &mut Inherited) -> Result<()> {
         return Ok(());
     };
     if !wait_beside(fd.as_fd(), fds.parent.as_ref().map(AsFd::as_fd)).context(failure)? {
-        return Err(Error::new("The parent process is gone"));
+        return Err(parent_is_gone());
     }
     wait_for_byte(&fd).context(failure).map(drop)
 }
@@ -167,13 +167,25 @@ fn take(
 /// Writes the first documents, and returns the fd for the last one.
 fn write_info(config: &Config, fds: &mut Inherited, info: &Info) -> Result<Option<OwnedFd>> {
     if let Some(fd) = take(fds, config.fds.info, "--info-fd")? {
+        wait_for_reader(fds, &fd)?;
         info.write_document(fd.as_fd()).map_err(|error| error.of("--info-fd"))?;
     }
     let json_status = take(fds, config.fds.json_status, "--json-status-fd")?;
     if let Some(fd) = &json_status {
+        wait_for_reader(fds, fd)?;
         info.write_line(fd.as_fd()).map_err(|error| error.of("--json-status-fd"))?;
     }
     Ok(json_status)
+}
+
+/// Waits until a document can be written, as long as the parent lives.
+fn wait_for_reader(fds: &Inherited, fd: &OwnedFd) -> Result<()> {
+    let parent = fds.parent.as_ref().map(AsFd::as_fd);
+    if wait_to_write_beside(fd.as_fd(), parent).context("Write to info_fd")? {
+        Ok(())
+    } else {
+        Err(parent_is_gone())
+    }
 }
 
 /// The status of the process of ours that has failed: it has said why, unless it was killed. Those

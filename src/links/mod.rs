@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, send, setsockopt, socketpair, sockopt,
@@ -76,8 +76,32 @@ pub(crate) fn wait_for_byte(fd: &OwnedFd) -> SysResult<usize> {
 /// Waits until an fd can be read from, and no longer than the parent lives. The result is whether
 /// the parent does. Without a handle on that there is nothing to wait for, and no call.
 pub(crate) fn wait_beside(fd: BorrowedFd<'_>, parent: Option<BorrowedFd<'_>>) -> SysResult<bool> {
+    wait_for(fd, PollFlags::POLLIN, parent)
+}
+
+/// The same until a line can be written, which whoever should read may keep us from for ever.
+pub(crate) fn wait_to_write_beside(
+    fd: BorrowedFd<'_>,
+    parent: Option<BorrowedFd<'_>>,
+) -> SysResult<bool> {
+    if parent.is_none() || is_nonblocking(fd) {
+        return Ok(true);
+    }
+    wait_for(fd, PollFlags::POLLOUT, parent)
+}
+
+/// Whether writing to a file fails where it would have to wait.
+fn is_nonblocking(fd: BorrowedFd<'_>) -> bool {
+    fcntl(fd, FcntlArg::F_GETFL).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
+}
+
+fn wait_for(
+    fd: BorrowedFd<'_>,
+    event: PollFlags,
+    parent: Option<BorrowedFd<'_>>,
+) -> SysResult<bool> {
     let Some(parent) = parent else { return Ok(true) };
-    let mut ready = [parent, fd].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    let mut ready = [PollFd::new(parent, PollFlags::POLLIN), PollFd::new(fd, event)];
     sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE))?;
     Ok(!ready.first().and_then(PollFd::any).unwrap_or(false))
 }
