@@ -57,6 +57,10 @@ const THREADS: &str = "--die-with-parent refers to the process that started bwra
 const PROGRAM_TOO_LONG: &str =
     "a seccomp program whose length does not fit the kernel's length field is an error; the reference truncates the length";
 
+/// Whoever has chosen the name could end the line, and steer the terminal.
+const CONTROL_CHARACTERS: &str =
+    "control characters of a name are shown as ?, and the diagnostic is one line; the reference prints them";
+
 /// The reference reads them as signed.
 const LARGE_ID: &str = "user and group IDs have 32 bits; the reference accepts 31";
 
@@ -152,6 +156,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     differs("diagnostics::bind_from_deep", Field::Stderr, TOO_LONG),
     differs("diagnostics::remount_not_a_mount", Field::Stderr, NOT_A_MOUNT),
     differs("diagnostics::overlay_source_is_a_file", Field::Stderr, CALLERS_WORDS),
+    differs("diagnostics::newline_in_path", Field::Stderr, CONTROL_CHARACTERS),
     differs("cli::cap_add_trailing_text", Field::Exit, TRAILING),
     differs("cli::cap_add_trailing_text", Field::Stderr, TRAILING),
     differs("cli::cap_drop_trailing_text", Field::Exit, TRAILING),

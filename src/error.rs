@@ -134,7 +134,7 @@ impl Error {
 
     /// The line on stderr, without what it begins with.
     pub(crate) fn line(&self) -> Vec<u8> {
-        let mut text = self.what.clone();
+        let mut text = as_one_line(&self.what);
         match self.cause {
             Some(Cause::Mount(Errno::ENOSPC)) => text.extend_from_slice(MOUNT_LIMIT),
             Some(Cause::Os(errno) | Cause::Mount(errno)) => {
@@ -173,6 +173,17 @@ impl Error {
 /// or turns the direction of writing.
 pub(crate) fn on_one_line(text: &str) -> String {
     text.chars().map(|letter| if is_plain(letter) { letter } else { '?' }).collect()
+}
+
+/// The same for bytes, of which those that are no text stay as they are: they are part of names, and
+/// no letter of a terminal's language.
+fn as_one_line(text: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        line.extend_from_slice(on_one_line(chunk.valid()).as_bytes());
+        line.extend_from_slice(chunk.invalid());
+    }
+    line
 }
 
 /// Whether a character is only itself.
@@ -284,7 +295,7 @@ fn shows_hints() -> bool {
 
 /// A warning on stderr.
 pub(crate) fn warn(text: impl Display) {
-    say(4, text.to_string().as_bytes());
+    say(4, on_one_line(&text.to_string()).as_bytes());
 }
 
 /// One diagnostic, in one write. A full or closed stderr is no reason to behave differently.
@@ -321,6 +332,20 @@ impl Display for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_one() {
+        for (name, shown) in [
+            (&b"/a b\xc3\xa9\xff\x9b"[..], &b"/a b\xc3\xa9\xff\x9b"[..]),
+            (b"/a\nbwrap: b", b"/a?bwrap: b"),
+            (b"\x1b[31m\t\x7f\r", b"?[31m???"),
+            (b"\xc2\x9b31m\xe2\x80\xae", b"?31m?"),
+            (b"\xff\n\xff", b"\xff?\xff"),
+        ] {
+            let error = Error::new(name).at_line(c"x\ny", 7);
+            assert_eq!(error.line(), [b"x?y:7: ", shown].concat(), "{}", name.escape_ascii());
+        }
+    }
 
     #[test]
     #[cfg(target_env = "gnu")]

@@ -224,6 +224,19 @@ fn trouble() -> Vec<Case> {
         boxed("unlisted_is_counted", "{dir}/box/**/.env*").user_only().setup(move |s| closed(s, 0o711)).run(["true"]).status(0).stderr(unlisted),
         boxed("unlisted_but_named", "{dir}/box/**/.env").user_only().setup(move |s| closed(s, 0o711))
             .run(["sh", "-c", "test -s {dir}/box/closed/.env || echo hidden"]).status(0).stdout("hidden\n").stderr(unlisted),
+        // Whoever has made the directory has chosen its name.
+        boxed("unlisted_name_stays_on_the_line", "{dir}/box/**/.env*")
+            .user_only()
+            .setup(|s| {
+                let name = "box/no\n<4>bwrap: fake\u{1b}[2J";
+                s.dir(name)?;
+                s.mode(name, 0o711)?;
+                s.keep_for_root(name);
+                Ok(())
+            })
+            .run(["true"])
+            .status(0)
+            .stderr(&unlisted.replace("closed", "no?<4>bwrap: fake?[2J")),
         // Nobody inside may do more than the set-up.
         boxed("closed_is_not_counted", "{dir}/box/**/.env").user_only().setup(move |s| closed(s, 0o700)).run(["true"]).ok(),
         // COMMAND owns it and could open it again; its group is not mapped, so that no capability of the set-up helps.
