@@ -39,9 +39,6 @@ BINARY = $(BUILD)/$(if $(TARGET),$(TARGET)/)bwrap
 CARGO_HOME ?= $(HOME)/.cargo
 REMAP = target."cfg(unix)".rustflags=["--remap-path-prefix=$(CARGO_HOME)/registry/src/="]
 
-# What packagers' tools set it to would take the place of the flags above.
-unexport RUSTFLAGS
-
 PROFILES = $(wildcard src/profiles/*)
 DOCDIR = $(PREFIX)/share/doc/bleb
 PAGES = README.md SECURITY.md CONTRIBUTING.md CHANGELOG.md

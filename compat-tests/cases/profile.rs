@@ -267,6 +267,14 @@ fn nested() -> Vec<Case> {
             .file("q", "--profile r\n--profile r\n--profile r\n")
             .setup(|s| s.file("r", "#".repeat(1 << 20)))
             .fails("bwrap: q:2: All profiles together are longer than 8 MiB, with r"),
+        // 100 KB that are named often.
+        with("variables_on_a_line", "--setenv A ${V}${V}${V}${V}${V}${V}${V}${V}${V}${V}${V}\n")
+            .env("V", "x".repeat(100_000))
+            .fails("bwrap: p:1: more than 1 MiB from variables on one line"),
+        with("variables_in_all", "#\n")
+            .env("V", "x".repeat(100_000))
+            .setup(|s| s.file("p", "--setenv A ${V}\n".repeat(100)))
+            .fails("bwrap: p:84: all profiles together are longer than 8 MiB with the values of their variables"),
     ]
 }
 

@@ -14,7 +14,8 @@ use crate::word::{self, Word};
 /// How many profiles may be open, one inside the other.
 const DEEPEST: usize = 8;
 
-/// How long all profiles together may be. One that is named many times counts as often.
+/// How long all profiles together may be, with the values of variables. One that is named many times
+/// counts as often.
 const LONGEST_TOGETHER: usize = 8 << 20;
 
 /// A profile while it is read.
@@ -91,6 +92,14 @@ impl Profiles {
             match text::words(line, &variable) {
                 Ok(words) if words.is_empty() => {}
                 Ok(words) => {
+                    let length: usize = words.iter().map(Vec::len).sum();
+                    self.length += length.saturating_sub(line.len());
+                    if self.length > LONGEST_TOGETHER {
+                        return Some(Err(Error::new(
+                            "all profiles together are longer than 8 MiB with the values of \
+                             their variables",
+                        )));
+                    }
                     let kept = |word| word::keep(OsString::from_vec(word));
                     return Some(Ok(Next::Line(words.into_iter().map(kept).collect())));
                 }

@@ -9,6 +9,9 @@ use crate::error::write_escaped;
 /// What looks up a variable of the environment.
 pub(crate) type Variables<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, String>;
 
+/// How much the variables of one line may bring into it, in bytes.
+const LONGEST_VALUES: usize = 1 << 20;
+
 /// The words of one line without its newline; a comment has none.
 pub(crate) fn words(line: &[u8], variables: Variables<'_>) -> Result<Vec<Vec<u8>>, String> {
     if line.contains(&0) {
@@ -17,7 +20,7 @@ pub(crate) fn words(line: &[u8], variables: Variables<'_>) -> Result<Vec<Vec<u8>
     if line.contains(&b'\r') {
         return Err("a carriage return: lines end with a newline alone".to_owned());
     }
-    let mut reader = Reader { rest: line, variables };
+    let mut reader = Reader { rest: line, variables, room: LONGEST_VALUES };
     let mut words = Vec::new();
     while let Some(word) = reader.word()? {
         words.push(word);
@@ -29,6 +32,8 @@ pub(crate) fn words(line: &[u8], variables: Variables<'_>) -> Result<Vec<Vec<u8>
 struct Reader<'a> {
     rest: &'a [u8],
     variables: Variables<'a>,
+    /// What variables may still bring into it.
+    room: usize,
 }
 
 impl Reader<'_> {
@@ -119,6 +124,8 @@ impl Reader<'_> {
         let shown = String::from_utf8_lossy(name);
         let unclosed = || format!("${{{shown} that is not closed by }} on its line");
         let value = (self.variables)(name)?.filter(|value| !value.is_empty());
+        let room = self.room.checked_sub(value.as_ref().map_or(0, Vec::len));
+        self.room = room.ok_or("more than 1 MiB from variables on one line")?;
         match rest {
             [b'}', rest @ ..] => {
                 self.rest = rest;
@@ -249,6 +256,19 @@ mod tests {
         for (line, fault) in cases {
             assert_eq!(read(line), Err(fault.to_owned()), "{line:?}");
         }
+    }
+
+    #[test]
+    fn variables_bring_no_more_than_they_may() {
+        let variables = |_: &[u8]| Ok(Some(vec![b'x'; 1 << 10]));
+        let length = |count: usize, after: &str| {
+            let line = "${A}".repeat(count) + after;
+            words(line.as_bytes(), &variables).map(|words| words.iter().map(Vec::len).sum())
+        };
+        assert_eq!(length(1024, " b"), Ok((1 << 20) + 1));
+        let fault = "more than 1 MiB from variables on one line";
+        assert_eq!(length(1024, "b \"${A}\""), Err(fault.to_owned()));
+        assert_eq!(length(100_000, ""), Err(fault.to_owned()));
     }
 
     #[test]
