@@ -8,6 +8,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -61,6 +62,15 @@ impl Setup {
     pub(crate) fn symlink(&mut self, target: &str, name: &str) -> Result<()> {
         let target = self.expand(target.as_ref());
         at(&self.path(name), symlink(std::ffi::OsStr::from_bytes(&target), self.path(name)))
+    }
+
+    /// Copies the program of this name. A process of its own does that: a child that another trial starts meanwhile would keep the file
+    /// open for writing, and nobody could execute it.
+    pub(crate) fn copy_program(&self, program: &str, to: &str) -> Result<PathBuf> {
+        let from = self.values.iter().find(|(name, _)| name == program).map(|(_, path)| std::ffi::OsStr::from_bytes(path));
+        let to = self.path(to);
+        let status = Command::new("cp").arg(from.unwrap_or_default()).arg(&to).status();
+        if status.is_ok_and(|status| status.success()) { Ok(to) } else { Err(format!("copying {program} failed")) }
     }
 
     pub(crate) fn mode(&mut self, name: &str, mode: u32) -> Result<()> {

@@ -1,6 +1,5 @@
 //! The adversary inside, against processes, devices, the terminal, sockets, user namespaces, capabilities, keys and the kernel.
 
-use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
@@ -361,8 +360,7 @@ fn user_namespaces() -> Vec<Case> {
 
 /// A copy of the probe that belongs to root, with its set-uid bit or with file capabilities where setcap is there.
 fn gift(s: &mut Setup, name: &str) -> Result<()> {
-    let probe = s.values.iter().find(|(name, _)| name == "probe").map(|(_, path)| String::from_utf8_lossy(path).into_owned());
-    fs::copy(probe.unwrap_or_default(), s.path(name)).map_err(|e| e.to_string())?;
+    s.copy_program("probe", name)?;
     s.keep_for_root(name);
     if name.ends_with("suid") {
         return s.mode(name, 0o6755);

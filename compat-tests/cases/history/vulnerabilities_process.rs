@@ -80,9 +80,7 @@ fn published() -> Vec<Case> {
 /// A copy of ours that everybody may execute, with these mode bits, belonging to root. The reference needs its loader, which
 /// makes nothing of the bits.
 fn copy(s: &mut Setup, mode: u32) -> Result<PathBuf> {
-    let of = s.values.iter().find(|(name, _)| name == "bwrap").map(|(_, path)| String::from_utf8_lossy(path).into_owned());
-    let copy = s.path("copy");
-    fs::copy(of.unwrap_or_default(), &copy).map_err(|e| e.to_string())?;
+    let copy = s.copy_program("bwrap", "copy")?;
     fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).map_err(|e| e.to_string())?;
     s.keep_for_root("copy");
     Ok(copy)
