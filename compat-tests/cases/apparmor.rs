@@ -8,7 +8,7 @@ use crate::harness::{Case, Outcome, Result};
 
 /// The cases of this file. The reference does not have the option.
 pub(crate) fn cases() -> Vec<Case> {
-    let name = "bwrap: --apparmor takes the name of a profile, without control characters and blanks around it";
+    let name = "bwrap: --apparmor takes the name of a profile, without control characters or surrounding blanks";
     let cases = vec![
         fails("apparmor_alone", &["--apparmor"], "bwrap: --apparmor takes an argument"),
         fails("apparmor_empty", &["--apparmor", ""], name),

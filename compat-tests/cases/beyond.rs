@@ -116,7 +116,7 @@ fn limits() -> Vec<Case> {
 }
 
 fn wrong_words() -> Vec<Case> {
-    let form = "bwrap: --rlimit takes SOFT or SOFT:HARD, each a number or unlimited, and not";
+    let form = "bwrap: --rlimit takes SOFT or SOFT:HARD, each a number or unlimited, not";
     vec![
         fails("rlimit_alone", &["--rlimit", "cpu"], "bwrap: --rlimit takes two arguments"),
         fails("rlimit_unknown", &["--rlimit", "RLIMIT_CPU", "1"], "bwrap: unknown limit: RLIMIT_CPU"),
@@ -125,7 +125,7 @@ fn wrong_words() -> Vec<Case> {
         fails(
             "rlimit_upside_down",
             &["--rlimit", "cpu", "2:1"],
-            "bwrap: --rlimit takes a soft limit that is not above the hard one, and not 2:1",
+            "bwrap: --rlimit takes a soft limit no higher than the hard one, not 2:1",
         ),
         fails("tcp_connect_alone", &["--tcp-connect"], "bwrap: --tcp-connect takes an argument"),
         fails("tcp_connect_too_large", &["--tcp-connect", "65536"], "bwrap: Invalid port: 65536"),
@@ -285,7 +285,7 @@ fn dry_runs() -> Vec<Case> {
         case.status(0).stderr("").claim(|o| o.expect_tree("made/in", None))
     };
     let shows = |o: &Outcome| {
-        o.expect(o.stdout.starts_with("nothing of this has been done\n"), "no text")?;
+        o.expect(o.stdout.starts_with("nothing has been done\n"), "no text")?;
         o.expect_line("   3    └─ /mnt/in              directory, mode 0755")?;
         o.expect_line("  echo hi")
     };

@@ -12,7 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn wrong_words() -> Vec<Case> {
-    let key = "bwrap: --cgroup takes the name of a control group's file, like memory.max, and not";
+    let key = "bwrap: --cgroup takes the name of a control group's file, like memory.max, not";
     let words = [
         ("no_controller", "max", format!("{key} max")),
         ("empty", "", format!("{key} ")),

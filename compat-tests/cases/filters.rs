@@ -239,7 +239,7 @@ fn order() -> Vec<Case> {
             .options(["--add-seccomp-fd", "9", "--seccomp-default"])
             .fd(9, Fd::memfd(by_address()))
             .run(["true"])
-            .fails("bwrap: A filter that is there keeps out the built-in policy"),
+            .fails("bwrap: An existing filter prevents the installation of the built-in policy"),
         // A profile with flags is installed by another call.
         ran(with("seccomp_is_refused", &without("seccomp"))
             .setup(move |s| s.file("logged.json", &logged))
@@ -279,7 +279,7 @@ fn impossible() -> Vec<Case> {
         let case = with(name, &policy).setup(move |s| s.file("other.json", &other)).dir("made");
         case.options(["--bind", "{dir}/made", "/mnt", "--dir", "/mnt/in"])
     };
-    let both = "bwrap: Filters that refuse the installation of each other:";
+    let both = "bwrap: Filters that refuse each other's installation:";
     vec![
         case("two_policies")
             .options(["--seccomp-policy", "{dir}/other.json"])

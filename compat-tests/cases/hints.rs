@@ -33,7 +33,7 @@ fn hinted(name: &str, options: &[&str], words: &'static str) -> Case {
 const HOST: [&str; 3] = ["--ro-bind", "/", "/"];
 
 fn sources() -> Vec<Case> {
-    let used = "an option before this one has used fd 7 already: give each option an fd of its own";
+    let used = "an earlier option has already used fd 7: give each option its own fd";
     vec![
         hinted(
             "fd_used_twice",
@@ -50,7 +50,7 @@ fn sources() -> Vec<Case> {
             "exec {bwrap} --unshare-user --ro-bind / / --proc /proc --dev /dev --tmpfs /proc/sys {bwrap} --level-prefix \
                      --unshare-user --unshare-pid --ro-bind / / --proc /proc true",
         ),
-        hinted("fuse", &[], "{dir}/mnt is on a FUSE file system, which only its owner sees, not even root")
+        hinted("fuse", &[], "{dir}/mnt is on a FUSE file system, which only its owner can access, not even root")
             .root_only()
             .needs(has_fuse)
             .dir("mnt")
@@ -58,7 +58,7 @@ fn sources() -> Vec<Case> {
                 "exec unshare -m sh -c 'exec 9<>/dev/fuse; mount -i -t fuse -o fd=9,rootmode=40000,user_id=54321,group_id=54321 none {dir}/mnt &&
                  exec {bwrap} --level-prefix --ro-bind {dir}/mnt/x /x true'",
             ),
-        hinted("overlay_on_two_file_systems", &HOST, "RWSRC and WORKDIR have to be on the same file system")
+        hinted("overlay_on_two_file_systems", &HOST, "RWSRC and WORKDIR must be on the same file system")
             .dir("upper")
             .options(["--overlay-src", "/usr", "--overlay", "{dir}/upper", "/proc", "/srv"])
             .run(["true"]),
@@ -89,7 +89,7 @@ fn destinations() -> Vec<Case> {
         hinted(
             "no_mount_point",
             &["--ro-bind", "/", "/", "--remount-ro", "/usr"],
-            "/usr is no mount point: bind it read-only instead, or put --bind /usr /usr before",
+            "/usr is not a mount point: bind it read-only instead, or put --bind /usr /usr before",
         )
         .run(["true"]),
         // What lies on top of it counts, and not what is below.

@@ -101,7 +101,8 @@ fn own_ids() -> Vec<Case> {
 }
 
 fn refused() -> Vec<Case> {
-    let newuidmap = "bwrap: Only root may map other ids than its own: have newuidmap do it, with --userns-block-fd, see ID RANGES in bwrap(1)";
+    let newuidmap =
+        "bwrap: Only root can map IDs other than its own: use newuidmap with --userns-block-fd, see ID RANGES in bwrap(1)";
     let many: Vec<String> =
         (0..341).flat_map(|n| ["--uid-map".to_owned(), n.to_string(), (1000 + n).to_string(), "1".to_owned()]).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -132,10 +133,10 @@ fn refused() -> Vec<Case> {
         user(
             "twice",
             &["--uid-map", "0", "100000", "10", "--uid-map", "20", "100009", "10"],
-            "bwrap: An id may be in one --uid-map only",
+            "bwrap: An ID can be in one --uid-map only",
         )
         .root_only(),
-        user("too_many_lines", &many, "bwrap: Too many lines of --uid-map: the kernel takes 340, in less than 4096 bytes")
+        user("too_many_lines", &many, "bwrap: Too many lines of --uid-map: the kernel accepts 340, in less than 4096 bytes")
             .root_only(),
         Case::new("no_namespace")
             .root_only()

@@ -16,16 +16,16 @@ fn wrong_patterns() -> Vec<Case> {
     let rows: [(&str, &str, &str); 12] = [
         ("relative", "*.pem", "a pattern begins with / or **/"),
         ("home", "~/.ssh", "a pattern begins with / or **/"),
-        ("root", "/", "it matches / alone, which cannot be hidden"),
-        ("stars", "/a**", "** has to stand alone between slashes"),
-        ("dots", "/a/../b", "no name in it may be . or .."),
+        ("root", "/", "it matches only /, which cannot be hidden"),
+        ("stars", "/a**", "** must stand alone between slashes"),
+        ("dots", "/a/../b", "it must not contain the names . or .."),
         ("open_set", "/[ab", "a [ has no ] before the next slash"),
         ("set_with_slash", "/[a/b]", "a [ has no ] before the next slash"),
         ("caret", "/[^a]", "a set is negated by [!…], and [\\^…] has a ^ in it"),
-        ("class", "/[[:alpha:]]", "a set has no classes such as [:alpha:]"),
-        ("range", "/[z-a]", "the ends of a range in a set are the wrong way round"),
+        ("class", "/[[:alpha:]]", "classes such as [:alpha:] are not supported"),
+        ("range", "/[z-a]", "the range in a set is reversed"),
         ("backslash", "/a\\", "nothing follows its last \\"),
-        ("braces", "**/*.{pem,key}", "braces are no choice here: give a pattern for each, or \\{"),
+        ("braces", "**/*.{pem,key}", "braces have no meaning here: give one pattern for each, or \\{"),
     ];
     let mut cases = vec![
         fails("no_pattern", &["--mask-glob"], "bwrap: --mask-glob takes an argument"),
@@ -200,7 +200,7 @@ fn trouble() -> Vec<Case> {
         Ok(())
     };
     let boxed = |name: &str, pattern: &str| Case::new(name).on_host().options(["--mask-glob", pattern]).setup(tree);
-    let unlisted = "bwrap: --mask-glob cannot list 1 of the directories that it leads to, and hides nothing in there that it cannot know of: \
+    let unlisted = "bwrap: --mask-glob cannot list 1 of the directories that it leads to, and hides only names without wildcards there: \
                     {dir}/box/closed\n";
     let root = |s: &mut Setup| s.symlink("/", "box/x/link");
     let owned = |name: &str, mode: u32, pattern: &str| {

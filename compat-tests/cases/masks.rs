@@ -161,8 +161,7 @@ fn order() -> Vec<Case> {
         failing(
             "hinted",
             &["--level-prefix", "--mask", "/mnt/a", "--dir", "/mnt/a/d"],
-            "<3>bwrap: Can't create file /mnt/a/d: Read-only file system\n<6>bwrap: hint: --mask at /mnt/a comes before it: make the mount \
-             point in its source, or put a --tmpfs in between",
+            "<3>bwrap: Can't create file /mnt/a/d: Read-only file system\n<6>bwrap: hint: --mask at /mnt/a precedes it: create the mount point in its source, or put a --tmpfs in between",
         ),
         look(
             "on_another_root",

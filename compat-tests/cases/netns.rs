@@ -108,7 +108,7 @@ fn refused() -> Vec<Case> {
         s.hold(outer);
         Ok(())
     };
-    let incompatible = "bwrap: --netns is not compatible with --unshare-net: after --unshare-all, --share-net takes that back";
+    let incompatible = "bwrap: --netns is not compatible with --unshare-net: after --unshare-all, add --share-net";
     vec![
         case("closed").fails(&format!("{failure}: Bad file descriptor")),
         case("a_file").fd(9, Fd::path("/etc/passwd")).fails(&format!("{failure}: it is not a network namespace")),

@@ -204,7 +204,7 @@ fn in_proc() -> Vec<Case> {
         fails(
             "links_in_proc",
             &["--same", "/proc/self/status", "true"],
-            "bwrap: Can't find source path /proc/self/status: it leads through the link /proc/self, which is another one in each process",
+            "bwrap: Can't find source path /proc/self/status: it leads through the link /proc/self, which is a different one in each process",
         ),
         shell("files_of_proc", &["--ro-same", "/proc/version"], "head -c 5 /proc/version").ok().stdout("Linux"),
     ]
@@ -213,7 +213,7 @@ fn in_proc() -> Vec<Case> {
 fn wrong() -> Vec<Case> {
     let each = ["--same", "--ro-same", "--same-try", "--ro-same-try"];
     let mut cases =
-        vec![fails("relative_with_dots", &["--same", "../x", "true"], "bwrap: --same takes an absolute path, and not ../x")];
+        vec![fails("relative_with_dots", &["--same", "../x", "true"], "bwrap: --same takes an absolute path, not ../x")];
     for option in each {
         let named = |what: &str| format!("{}_{what}", option.trim_start_matches('-').replace('-', "_"));
         cases.push(fails(&named("alone"), &[option], &format!("bwrap: {option} takes an argument")));
@@ -225,7 +225,7 @@ fn wrong() -> Vec<Case> {
         cases.push(fails(
             &named("relative"),
             &[option, "usr", "true"],
-            &format!("bwrap: {option} takes an absolute path, and not usr"),
+            &format!("bwrap: {option} takes an absolute path, not usr"),
         ));
     }
     cases

@@ -181,7 +181,7 @@ fn large() -> Vec<Case> {
         case.options(["--seccomp-policy", "{dir}/policy.json"]).run(["echo", "hi"])
     };
     let too_long =
-        "bwrap: Invalid seccomp policy {dir}/policy.json: it needs more than the 4096 instructions that the kernel takes";
+        "bwrap: Invalid seccomp policy {dir}/policy.json: it needs more than the 4096 instructions that the kernel accepts";
     let with_names = |names: &str| format!(r#"{start}{{"names":[{names}],"action":"SCMP_ACT_ERRNO","args":["#);
     let refused = |o: &Outcome| o.expect(o.stderr.starts_with("bwrap: Invalid seccomp policy "), "another message");
     vec![
@@ -386,7 +386,7 @@ fn combined() -> Vec<Case> {
             .fd(9, Fd::Capture)
             .run(["true"])
             .ok()
-            .claim(|o| o.expect_line("               no system calls here: mkdrr, socketcall?"))
+            .claim(|o| o.expect_line("               unknown system calls: mkdrr, socketcall?"))
             .claim(|o| {
                 let plan: Value = serde_json::from_str(&o.raw(9)).map_err(|error| error.to_string())?;
                 o.expect(plan["unknown_calls"] == json!(["mkdrr", "socketcall\u{1b}"]), "not the names")

@@ -268,7 +268,7 @@ fn places() -> Vec<Case> {
             .options(["--bind", "{dir}/host", "/x", "--tar", "11", "/x"])
             .fd(11, Fd::pipe(one()))
             .run(["true"])
-            .fails("bwrap: --tar writes to no mount that has something in it: /x")
+            .fails("bwrap: --tar does not write to a mount that is not empty: /x")
             .claim(|o| o.expect_tree("host/f", None)),
         Case::new("on_an_empty_bind")
             .on_host()
@@ -284,7 +284,7 @@ fn places() -> Vec<Case> {
             .options(["--tar", "11", "/"])
             .fd(11, Fd::pipe(one()))
             .run(["true"])
-            .fails("bwrap: --tar writes to no mount that has something in it: /"),
+            .fails("bwrap: --tar does not write to a mount that is not empty: /"),
         Case::new("on_a_file")
             .options(["--file", "12", "/x", "--tar", "11", "/x"])
             .fd(11, Fd::pipe(one()))
@@ -334,9 +334,8 @@ fn refused(name: &str, archive: Vec<u8>, words: &str) -> Case {
 }
 
 fn hostile() -> Vec<Case> {
-    let upwards = "a name leads upwards by ..";
-    let no_end =
-        "it has no end, and may be cut; if you know that it is whole, add zeros, as in 11< <(cat LAYER; head -c 1024 /dev/zero)";
+    let upwards = "a name contains ..";
+    let no_end = "it has no end marker and may be truncated; if you know that it is complete, add zeros, as in 11< <(cat LAYER; head -c 1024 /dev/zero)";
     let cut = |entries: &[Entry], length: usize| {
         let mut bytes = tar(entries);
         bytes.truncate(length);
@@ -347,30 +346,30 @@ fn hostile() -> Vec<Case> {
         refused("upwards", tar(&[file("../f", "x")]), &format!("entry 1, ../f: {upwards}")),
         refused("upwards_inside", tar(&[dir("a/"), file("a/../f", "x")]), &format!("entry 2, a/../f: {upwards}")),
         refused("upwards_by_a_hard_link", tar(&[hard("h", "../../etc/passwd")]), &format!("entry 1, h: {upwards}")),
-        refused("whiteout_upwards", tar(&[file("a/.wh...", "")]), "entry 1, a/.wh...: it takes away what has no name"),
-        refused("whiteout_of_itself", tar(&[file("a/.wh..", "")]), "entry 1, a/.wh..: it takes away what has no name"),
-        refused("whiteout_of_nothing", tar(&[file(".wh.", "")]), "entry 1, .wh.: it takes away what has no name"),
-        refused(
-            "whiteout_with_content",
-            tar(&[file(".wh.a/f", "")]),
-            "entry 1, .wh.a/f: what takes something away cannot hold anything",
-        ),
+        refused("whiteout_upwards", tar(&[file("a/.wh...", "")]), "entry 1, a/.wh...: it is a whiteout without a name"),
+        refused("whiteout_of_itself", tar(&[file("a/.wh..", "")]), "entry 1, a/.wh..: it is a whiteout without a name"),
+        refused("whiteout_of_nothing", tar(&[file(".wh.", "")]), "entry 1, .wh.: it is a whiteout without a name"),
+        refused("whiteout_with_content", tar(&[file(".wh.a/f", "")]), "entry 1, .wh.a/f: a whiteout cannot have content"),
         refused(
             "hard_link_to_the_host",
             tar(&[hard("h", "/etc/passwd")]),
-            "entry 1, h: it is another name of something that is not there",
+            "entry 1, h: it is a hard link to something that does not exist",
         ),
         refused(
             "hard_link_by_a_link",
             tar(&[link("l", "/etc"), hard("h", "l/passwd")]),
-            "entry 2, h: it is another name of something that is not there",
+            "entry 2, h: it is a hard link to something that does not exist",
         ),
-        refused("hard_link_to_the_root", tar(&[hard("h", "/")]), "entry 1, h: it is another name of the destination itself"),
-        refused("file_as_the_root", tar(&[file(".", "")]), "entry 1, .: it is no directory, and lies at the destination itself"),
+        refused("hard_link_to_the_root", tar(&[hard("h", "/")]), "entry 1, h: it is a hard link to the destination itself"),
+        refused(
+            "file_as_the_root",
+            tar(&[file(".", "")]),
+            "entry 1, .: it is not a directory, and lies at the destination itself",
+        ),
         refused(
             "link_as_the_root",
             tar(&[link("/", "/etc")]),
-            "entry 1, /: it is no directory, and lies at the destination itself",
+            "entry 1, /: it is not a directory, and lies at the destination itself",
         ),
         refused("link_to_nothing", tar(&[link("l", "")]), "entry 1, l: it is a link to nothing"),
         refused(
@@ -386,12 +385,12 @@ fn hostile() -> Vec<Case> {
             "after entry 1: it has content, which its type cannot have",
         ),
         refused("unknown_type", tar(&[Entry { letter: b'M', ..file("f", "") }]), "an entry has the type 'M', which is unknown"),
-        refused("cut_in_a_header", cut(&[file("f", "x"), file("g", "x")], 1300), "after entry 1: it ends too early"),
-        refused("cut_in_content", cut(&[file("f", "x"), file("g", "xyz")], 1538), "entry 2, g: it ends too early"),
+        refused("cut_in_a_header", cut(&[file("f", "x"), file("g", "x")], 1300), "after entry 1: it is truncated"),
+        refused("cut_in_content", cut(&[file("f", "x"), file("g", "xyz")], 1538), "entry 2, g: it is truncated"),
         refused("cut_before_the_end", cut(&[file("f", "x")], 1024), &format!("after entry 1: {no_end}")),
-        refused("empty", vec![], "it ends too early"),
-        refused("size_of_4_gib", lying(1 << 32), "entry 1, f: it ends too early"),
-        refused("something_else", b"hello\n".repeat(200), "a header has a wrong checksum, or this is no tar archive"),
+        refused("empty", vec![], "it is truncated"),
+        refused("size_of_4_gib", lying(1 << 32), "entry 1, f: it is truncated"),
+        refused("something_else", b"hello\n".repeat(200), "a header has a wrong checksum, or this is not a tar archive"),
         refused("control_characters", tar(&[file("../\x1b[31mred\n", "")]), &format!("entry 1, ../?[31mred?: {upwards}")),
     ]
 }
@@ -457,7 +456,7 @@ fn harmless() -> Vec<Case> {
         .run(["ls", "/srv/x"])
         .status(0)
         .stdout("f\n")
-        .stderr("bwrap: --tar leaves out 2 device nodes at /srv/x\n"),
+        .stderr("bwrap: --tar omits 2 device nodes at /srv/x\n"),
         // Set-uid bits are kept as images need them, and are without effect on this mount.
         unpacked("set_uid", &[tar(&[Entry { mode: 0o6755, ..file("f", "#!/bin/sh\nid -u\n") }])])
             .run(["sh", "-c", "stat -c %a /srv/x/f; findmnt -no OPTIONS /srv/x | grep -o nosuid"])
@@ -539,7 +538,7 @@ fn words() -> Vec<Case> {
             &format!("it is compressed by {format}: unpack it on the way, as in --tar 11 /srv/x 11< <({program} LAYER)"),
         )
     };
-    let first = "bwrap: Modifiers belong to the first --tar of a DEST";
+    let first = "bwrap: Modifiers can precede only the first --tar of a DEST";
     vec![
         packed("gzip", b"\x1f\x8b\x08", "gzip", "zcat"),
         packed("zstd", b"\x28\xb5\x2f\xfd", "zstd", "zstdcat"),

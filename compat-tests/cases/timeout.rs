@@ -219,7 +219,7 @@ fn with_signals() -> Vec<Case> {
 fn refused() -> Vec<Case> {
     let form =
         "bwrap: --timeout takes SECONDS or SECONDS:KILL, decimal numbers up to 1000000000 of which the first is not 0, and not";
-    let requires = "bwrap: --timeout requires --unshare-pid or --cgroup: else nothing could end what COMMAND has started";
+    let requires = "bwrap: --timeout requires --unshare-pid or --cgroup: otherwise nothing could end what COMMAND has started";
     let mut cases = vec![
         fails("alone", &["--timeout"], "bwrap: --timeout takes an argument"),
         fails("without_a_pid_namespace", &["--timeout", "5", "--ro-bind", "/", "/", "true"], requires),

@@ -25,7 +25,7 @@ pub(super) fn as_root(group: &Group) -> Result<()> {
     let place = runner();
     group
         .as_root("$B --cgroup pids.max 2 true")
-        .says(&format!("bwrap: --cgroup: other processes live in the control group {place}; {line}"))
+        .says(&format!("bwrap: --cgroup: other processes run in the control group {place}; {line}"))
 }
 
 pub(super) fn words(group: &Group) -> Result<()> {
@@ -33,7 +33,7 @@ pub(super) fn words(group: &Group) -> Result<()> {
     let (own, place) = (group.name(), runner());
     group
         .alone("$B --cgroup pids.max 9 true; exit $?")
-        .says(&format!("bwrap: --cgroup: other processes live in the control group {own}; {USER}"))?;
+        .says(&format!("bwrap: --cgroup: other processes run in the control group {own}; {USER}"))?;
     group.nothing_left()?;
     group
         .as_user("$B --cgroup pids.max 9 true")

@@ -48,6 +48,6 @@ pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
 
 /// The same, as a value that has to be one.
 pub(crate) fn value_of(value: &[u8]) -> Reading<u64> {
-    let wrong = || Fault::Bad("a pax header has something else where a number belongs".to_owned());
+    let wrong = || Fault::Bad("a pax header contains something that is not a number".to_owned());
     decimal(value).ok_or_else(wrong)
 }

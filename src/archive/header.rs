@@ -53,7 +53,7 @@ impl Header {
     /// Understands a block.
     pub(crate) fn parse(block: &[u8; BLOCK]) -> Reading<Self> {
         if !has_checksum(block) {
-            return bad("a header has a wrong checksum, or this is no tar archive");
+            return bad("a header has a wrong checksum, or this is not a tar archive");
         }
         let letter = block[TYPE];
         let is_gnu = bytes(block, 257, 8) == b"ustar  \0";
@@ -152,7 +152,7 @@ fn text(field: &[u8]) -> &[u8] {
 }
 
 fn no_number(name: &str) -> Fault {
-    Fault::Bad(format!("the field {name} of a header is no number that makes sense"))
+    Fault::Bad(format!("the field {name} of a header is not a valid number"))
 }
 
 /// Whether a block's checksum is right. The bytes were signed where the oldest archives come from.

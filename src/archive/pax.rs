@@ -118,7 +118,7 @@ fn time(value: &[u8]) -> Reading<(i64, u32)> {
     for at in 0..9 {
         let digit = fraction.get(at).copied().unwrap_or(b'0');
         let Some(digit) = char::from(digit).to_digit(10) else {
-            return bad("a pax header has something else where a time belongs");
+            return bad("a pax header contains something that is not a time");
         };
         nanoseconds = nanoseconds * 10 + digit;
     }

@@ -19,7 +19,7 @@ pub(crate) const MOST_HEADERS: u64 = 64 * 1024;
 const BUFFER: usize = 128 * 1024;
 
 /// The words for an archive that stops where its end, which is blocks of zeros, should be.
-const NO_END: &str = "it has no end, and may be cut; if you know that it is whole, add zeros, as in 11< <(cat LAYER; head -c 1024 /dev/zero)";
+const NO_END: &str = "it has no end marker and may be truncated; if you know that it is complete, add zeros, as in 11< <(cat LAYER; head -c 1024 /dev/zero)";
 
 /// An archive while it is read.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ impl<R: Read> Archive<R> {
 
     /// Makes sure that so many bytes are in the buffer. The end of the input is an error.
     fn fill(&mut self, least: usize) -> Reading<()> {
-        if self.try_fill(least)? { Ok(()) } else { bad("it ends too early") }
+        if self.try_fill(least)? { Ok(()) } else { bad("it is truncated") }
     }
 
     /// The same; the result is whether there are so many.
@@ -189,7 +189,7 @@ impl<R: Read> Archive<R> {
             return Header::parse(&block).map(Some);
         }
         if self.try_fill(BLOCK)? && self.block()? != [0; BLOCK] {
-            return bad("there is something after its end");
+            return bad("there is data after its end");
         }
         Ok(None)
     }

@@ -137,7 +137,7 @@ fn read_profiles(recorder: &mut Recorder) -> Result<()> {
 pub(crate) fn read_line(recorder: &mut Recorder, words: &[Word]) -> Result<()> {
     let Some((name, values)) = words.split_first() else { return Ok(()) };
     if !name.to_bytes().starts_with(b"-") {
-        return Err(Error::about("A line of a profile begins with an option, and not with", name));
+        return Err(Error::about("A line of a profile begins with an option, not with", name));
     }
     let row = match options::find(OsStr::from_bytes(name.to_bytes())) {
         Some(row) => row,

@@ -68,13 +68,13 @@ impl Profiles {
         let path = if name.to_bytes().starts_with(b"@") { name } else { self.beside(name) };
         if self.open.len() == DEEPEST {
             return Err(Error::about(
-                &format!("Profiles may be nested {DEEPEST} deep, and no deeper:"),
+                &format!("Profiles can be nested at most {DEEPEST} deep:"),
                 path,
             ));
         }
         let source = Source::read(path)?;
         if self.open.iter().any(|outer| outer.source.id == source.id) {
-            return Err(Error::about("A profile must not lead back to itself:", path));
+            return Err(Error::about("A profile must not include itself:", path));
         }
         self.length += source.text.len();
         if self.length > LONGEST_TOGETHER {

@@ -226,7 +226,7 @@ impl Recorder {
         let path = values.path()?;
         if !path.to_bytes().starts_with(b"/") {
             return Err(Error::about(
-                &format!("{} takes an absolute path, and not", values.option),
+                &format!("{} takes an absolute path, not", values.option),
                 path,
             ));
         }
@@ -258,7 +258,7 @@ impl Recorder {
         let is_same = |op: &Op| matches!(op, Op::Tar { dest, .. } if components(dest) == parts);
         let is_upper = self.config.ops.iter().any(is_same);
         if is_upper && (perms.is_some() || size.is_some() || extra != Extra::default()) {
-            return Err(Error::new("Modifiers belong to the first --tar of a DEST"));
+            return Err(Error::new("Modifiers can precede only the first --tar of a DEST"));
         }
         self.push(Op::Tar { fd, dest, perms, size, extra, is_upper });
         Ok(())

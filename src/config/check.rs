@@ -53,7 +53,7 @@ impl Config {
         }
         if self.timeout.is_some() && self.namespaces.pid == Want::No && self.cgroup.is_empty() {
             return Err(Error::new(
-                "--timeout requires --unshare-pid or --cgroup: else nothing could end what COMMAND has started",
+                "--timeout requires --unshare-pid or --cgroup: otherwise nothing could end what COMMAND has started",
             ));
         }
         if self.record.exact && self.record.learn.is_none() {
@@ -82,7 +82,7 @@ impl Config {
         }
         if self.fds.netns.is_some() && self.namespaces.net == Want::Yes {
             return Err(Error::new(
-                "--netns is not compatible with --unshare-net: after --unshare-all, --share-net takes that back",
+                "--netns is not compatible with --unshare-net: after --unshare-all, add --share-net",
             ));
         }
         if self.switches.disable_userns && user != Want::Yes {
@@ -131,7 +131,7 @@ impl Config {
         let several = !own(&uid, caller.uid) || !own(&gid, caller.gid);
         if several && caller.uid != 0 {
             return Err(Error::new(
-                "Only root may map other ids than its own: have newuidmap do it, with --userns-block-fd, see ID RANGES in bwrap(1)",
+                "Only root can map IDs other than its own: use newuidmap with --userns-block-fd, see ID RANGES in bwrap(1)",
             ));
         }
         let maps = Maps {
@@ -157,11 +157,11 @@ fn complete(
         ranges.push(Range::one(wanted.unwrap_or(caller), caller));
     }
     if idmap::overlap(&ranges) {
-        return Err(Error::new(format!("An id may be in one --{kind}-map only")));
+        return Err(Error::new(format!("An ID can be in one --{kind}-map only")));
     }
     if !idmap::fits(&ranges) {
         return Err(Error::new(format!(
-            "Too many lines of --{kind}-map: the kernel takes 340, in less than 4096 bytes"
+            "Too many lines of --{kind}-map: the kernel accepts 340, in less than 4096 bytes"
         )));
     }
     let id = wanted

@@ -61,7 +61,7 @@ impl Pattern {
         match parts.last() {
             Some(Part::Deep) => parts.push(Part::Wild(vec![Token::Many])),
             Some(_) => {}
-            None => return Err("it matches / alone, which cannot be hidden"),
+            None => return Err("it matches only /, which cannot be hidden"),
         }
         Ok(Self { text, parts, directories: bytes.ends_with(b"/") })
     }
@@ -89,7 +89,7 @@ impl Part {
     fn parse(part: &[u8]) -> Result<Self, &'static str> {
         match part {
             b"**" => return Ok(Self::Deep),
-            b"." | b".." => return Err("no name in it may be . or .."),
+            b"." | b".." => return Err("it must not contain the names . or .."),
             _ => {}
         }
         let mut tokens = Vec::new();
@@ -99,7 +99,7 @@ impl Part {
             tokens.push(match byte {
                 b'?' => Token::One,
                 b'*' if tail.starts_with(b"*") || tokens.last() == Some(&Token::Many) => {
-                    return Err("** has to stand alone between slashes");
+                    return Err("** must stand alone between slashes");
                 }
                 b'*' => Token::Many,
                 b'[' => {
@@ -107,7 +107,9 @@ impl Part {
                     rest = after;
                     set
                 }
-                b'{' => return Err("braces are no choice here: give a pattern for each, or \\{"),
+                b'{' => {
+                    return Err("braces have no meaning here: give one pattern for each, or \\{");
+                }
                 b'\\' => {
                     let [escaped, after @ ..] = tail else {
                         return Err("nothing follows its last \\");
@@ -124,7 +126,7 @@ impl Part {
             .collect();
         Ok(match name {
             Some(name) if matches!(name.as_slice(), b"." | b"..") => {
-                return Err("no name in it may be . or ..");
+                return Err("it must not contain the names . or ..");
             }
             Some(name) => Self::Name(name),
             None => Self::Wild(tokens),
@@ -156,7 +158,9 @@ fn set(text: &[u8]) -> Result<(Token, &[u8]), &'static str> {
             [b']', tail @ ..] if !ranges.is_empty() => {
                 return Ok((Token::Set { negated, ranges }, tail));
             }
-            [b'[', b':' | b'.' | b'=', ..] => return Err("a set has no classes such as [:alpha:]"),
+            [b'[', b':' | b'.' | b'=', ..] => {
+                return Err("classes such as [:alpha:] are not supported");
+            }
             _ => member(&mut rest).ok_or(OPEN)?,
         };
         let last = match rest {
@@ -167,7 +171,7 @@ fn set(text: &[u8]) -> Result<(Token, &[u8]), &'static str> {
             _ => first,
         };
         if last < first {
-            return Err("the ends of a range in a set are the wrong way round");
+            return Err("the range in a set is reversed");
         }
         ranges.push((first, last));
     }

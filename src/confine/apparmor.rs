@@ -30,7 +30,7 @@ impl Profile {
         if bytes.is_empty() || bytes.trim_ascii() != bytes || bytes.iter().any(u8::is_ascii_control)
         {
             return Err(Error::new(
-                "--apparmor takes the name of a profile, without control characters and blanks around it",
+                "--apparmor takes the name of a profile, without control characters or surrounding blanks",
             ));
         }
         Ok(Self(name))
@@ -106,7 +106,7 @@ pub(crate) fn check(proc: BorrowedFd<'_>) -> Result<()> {
         Err(Errno::ENOENT) => Err(Error::new(format!(
             "{needs} and this kernel, {kernel}, has none (or /sys is not mounted)"
         ))),
-        Err(errno) => Err(Error::os("Can't find out whether AppArmor is enabled", errno)),
+        Err(errno) => Err(Error::os("Can't determine whether AppArmor is enabled", errno)),
     }
 }
 

@@ -105,7 +105,7 @@ impl Wanted {
         }
         let sockets = self.unix.iter().map(|path| socket(path));
         let sockets = sockets.collect::<Result<Vec<_>>>()?;
-        self.enforce(&sockets).context("Can't restrict the sandbox by Landlock")
+        self.enforce(&sockets).context("Can't restrict the sandbox with Landlock")
     }
 
     fn enforce(&self, sockets: &[OwnedFd]) -> SysResult<()> {

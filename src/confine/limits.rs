@@ -47,17 +47,14 @@ impl Limit {
         };
         let (name, resource) = known(name).ok_or_else(|| Error::about("unknown limit:", name))?;
         let wrong = || {
-            Error::about(
-                "--rlimit takes SOFT or SOFT:HARD, each a number or unlimited, and not",
-                value,
-            )
+            Error::about("--rlimit takes SOFT or SOFT:HARD, each a number or unlimited, not", value)
         };
         let text = value.to_str().map_err(|_| wrong())?;
         let (soft, hard) = text.split_once(':').unwrap_or((text, text));
         let (soft, hard) = (number(soft).ok_or_else(wrong)?, number(hard).ok_or_else(wrong)?);
         if soft > hard {
             return Err(Error::about(
-                "--rlimit takes a soft limit that is not above the hard one, and not",
+                "--rlimit takes a soft limit no higher than the hard one, not",
                 value,
             ));
         }

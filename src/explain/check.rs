@@ -102,7 +102,7 @@ fn places_inside(config: &Settled, planned: &Planned) -> Vec<Problem> {
     if let Some(dir) = config.chdir.filter(|dir| dir.to_bytes().starts_with(b"/")) {
         let is_file = matches!(walk(planned, dir.to_bytes()).node, Node::File(_));
         let why =
-            missing(dir).or_else(|| is_file.then(|| format!("{} is no directory", shown(dir))));
+            missing(dir).or_else(|| is_file.then(|| format!("{} is not a directory", shown(dir))));
         problems.extend(why.map(|why| Problem::new(Part::Directory, Some("--chdir"), why)));
     }
     for lock in config.lock_files.iter().filter(|lock| lock.to_bytes().starts_with(b"/")) {

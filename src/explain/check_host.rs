@@ -51,7 +51,7 @@ const TRIED: [(&str, &[&str], &str); 19] = [
     (
         PLAIN,
         &[],
-        "bwrap needs Linux 5.2, and where it is confined itself the calls of the mount API",
+        "bwrap needs Linux 5.2 and, if it is confined itself, the system calls of the mount API",
     ),
     ("user namespaces", &["--unshare-user"], NAMESPACES),
     ("no further user namespaces", &["--unshare-user", "--disable-userns"], NAMESPACES),
@@ -63,13 +63,13 @@ const TRIED: [(&str, &[&str], &str); 19] = [
     (
         "a new /proc",
         &["--unshare-pid", "--proc", "/proc"],
-        "have the container not hide parts of /proc, or use --ro-bind /proc /proc",
+        "run the container without hiding parts of /proc, or use --ro-bind /proc /proc",
     ),
-    ("a new /dev", &["--dev", "/dev"], "bind the nodes of /dev that are there, by --dev-bind"),
+    ("a new /dev", &["--dev", "/dev"], "bind the existing nodes of /dev with --dev-bind"),
     (
         "overlays",
         &["--overlay-src", "/etc", "--tmp-overlay", "/etc"],
-        "ordinary users need Linux 5.11; root loads what is missing by modprobe overlay",
+        "ordinary users need Linux 5.11; root can load a missing module with modprobe overlay",
     ),
     ("seccomp filters", &["--seccomp-default"], "a kernel with CONFIG_SECCOMP_FILTER"),
     ("TCP ports by Landlock", &["--tcp-connect", "443"], LANDLOCK),
@@ -81,7 +81,7 @@ const TRIED: [(&str, &[&str], &str); 19] = [
     ("disk limited by a control group", &["--cgroup", "io.weight", "100"], DELEGATE),
 ];
 
-const NAMESPACES: &str = "see user_namespaces(7) for what may refuse them";
+const NAMESPACES: &str = "see user_namespaces(7) for what can refuse them";
 const LANDLOCK: &str = "a newer kernel, with landlock in its parameter lsm=";
 const DELEGATE: &str =
     "start it in a delegated control group: systemd-run --user --scope -p Delegate=yes -- bwrap";
@@ -99,13 +99,13 @@ pub(crate) fn check_host() -> Result<i32> {
     let works = checks.first().is_some_and(|plain| plain.available);
     let findings = Findings { version: 1, kernel: sys::kernel_release(), works, checks };
     if let Some(file) = report::file() {
-        let what = "Can't write what was found out";
+        let what = "Can't write the result";
         let text = serde_json::to_string(&findings);
         let text = text.map_err(|error| Error::new(format!("{what}: {error}")))?;
         write_all(file, format!("{text}\n").as_bytes()).context(what)?;
     }
     write_all(io::stdout().as_fd(), render(&findings).as_bytes())
-        .context("Can't write what was found out")?;
+        .context("Can't write the result")?;
     Ok(if works { 0 } else { report::status() })
 }
 
@@ -167,7 +167,7 @@ fn notification() -> Found {
         Ok(text) if text.split_whitespace().any(|action| action == "user_notif") => {
             there(name, String::new())
         }
-        Ok(_) => missing(name, "user_notif is no action here".to_owned(), "Linux 5.0"),
+        Ok(_) => missing(name, "this kernel has no user_notif action".to_owned(), "Linux 5.0"),
         Err(errno) => missing(name, describe(errno), "Linux 5.0, and a whole /proc"),
     }
 }
@@ -193,7 +193,7 @@ fn selinux_labels() -> Found {
     if selinux::selinux_enabled() {
         return there(name, String::new());
     }
-    let reason = "selinuxfs is not mounted, or only to be read".to_owned();
+    let reason = "selinuxfs is not mounted, or is read-only".to_owned();
     missing(name, reason, "a system with SELinux")
 }
 

@@ -83,7 +83,7 @@ fn covered(ops: &[Op]) -> Option<String> {
     let op = ops.get(index)?;
     let (option, dest) = (op.option(), shown(op.dest().to_bytes()));
     Some(format!(
-        "{option} at {dest} covers all that the options before it have made: {dest} is the root of the sandbox, and its option comes first"
+        "{option} at {dest} covers everything that earlier options have created: {dest} is the sandbox's root, so this option must come first"
     ))
 }
 
@@ -126,7 +126,7 @@ pub(crate) fn lacks(view: &impl View, path: &[u8]) -> Option<String> {
         if let Node::File(Some(reached)) = walk(view, &needed).node
             && let Some(why) = forbidden(&reached, &shown(&needed))
         {
-            return Some(format!("{name} needs what cannot be executed: {why}"));
+            return Some(format!("{name} needs a program that cannot be executed: {why}"));
         }
         path = needed;
     }
@@ -147,7 +147,7 @@ pub(crate) fn forbidden(path: &CStr, name: &str) -> Option<String> {
         return Some(format!("{name} is on a mount with noexec"));
     }
     if access(path, AccessFlags::X_OK).is_err() {
-        return Some(format!("{name} may not be executed by this user"));
+        return Some(format!("{name} cannot be executed by this user"));
     }
     None
 }

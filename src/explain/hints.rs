@@ -50,24 +50,24 @@ pub(crate) fn user_namespaces(errno: Option<Errno>) -> Option<String> {
     }
     if is_filtered() {
         return Some(
-            "a seccomp filter is in force, probably a container's: it has to allow clone, unshare, mount, pivot_root and umount2 \
+            "a seccomp filter is in force, probably a container's: it must allow clone, unshare, mount, pivot_root and umount2 \
              (Docker: --security-opt seccomp=FILE)"
                 .to_owned(),
         );
     }
     is_chrooted()
-        .then(|| "this is a chroot, in which the kernel makes no user namespaces: enter it by pivot_root instead".to_owned())
+        .then(|| "this is a chroot, where the kernel does not allow user namespaces: enter it with pivot_root instead".to_owned())
 }
 
 /// Which setting keeps this user from making user namespaces.
 pub(crate) fn switched_off(uid: u32) -> Option<String> {
     if uid != 0 && says("/proc/sys/kernel/unprivileged_userns_clone", "0") {
         return Some(
-            "kernel.unprivileged_userns_clone is 0: root may allow it by sysctl kernel.unprivileged_userns_clone=1".to_owned(),
+            "kernel.unprivileged_userns_clone is 0: root can allow it with sysctl kernel.unprivileged_userns_clone=1".to_owned(),
         );
     }
     says("/proc/sys/user/max_user_namespaces", "0").then(|| {
-        "user.max_user_namespaces is 0: root may allow some by sysctl user.max_user_namespaces=10000"
+        "user.max_user_namespaces is 0: root can allow some with sysctl user.max_user_namespaces=10000"
             .to_owned()
     })
 }
@@ -93,12 +93,12 @@ pub(crate) fn namespaces(config: &Config, errno: Option<Errno>) -> Option<String
         let name = format!("user.max_{kind}_namespaces");
         let value = content(&format!("/proc/sys/{}", name.replace('.', "/")))?;
         if value == "0" {
-            return Some(format!("{name} is 0: root may raise it by sysctl"));
+            return Some(format!("{name} is 0: root can raise it with sysctl"));
         }
         limits.push(format!("{name}={value}"));
     }
     Some(format!(
-        "at most 32 user or pid namespaces may be nested, and each user namespace around this one has limits of its own; here they are {}",
+        "at most 32 user or PID namespaces can be nested, and each enclosing user namespace has its own limits; here they are {}",
         limits.join(", ")
     ))
 }
@@ -106,18 +106,17 @@ pub(crate) fn namespaces(config: &Config, errno: Option<Errno>) -> Option<String
 /// What may be wrong with the source of an operation.
 pub(crate) fn source(op: &Op, fds: &Inherited, errno: Option<Errno>) -> Option<String> {
     if let Some(fd) = op.fd() {
-        return fds
-            .is_used(fd)
-            .then(|| format!("an option before this one has used fd {fd} already: give each option an fd of its own"));
+        return fds.is_used(fd).then(|| {
+            format!("an earlier option has already used fd {fd}: give each option its own fd")
+        });
     }
     match op {
         Op::Proc(_) if errno == Some(Errno::EPERM) => Some(
-            "the kernel refuses a new procfs where the one around is partly hidden, as in a container: use --ro-bind /proc /proc, or have \
-             the container not hide it (Docker: --security-opt systempaths=unconfined); from Linux 7.1 on there can be one by --proc-pid"
+            "the kernel refuses a new procfs if the surrounding one is partly hidden, as in a container: use --ro-bind /proc /proc, or run the container without hiding it (Docker: --security-opt systempaths=unconfined); from Linux 7.1 on, --proc-pid works"
                 .to_owned(),
         ),
         Op::ProcPid(_) if errno == Some(Errno::EPERM) => Some(format!(
-            "where the procfs around is partly hidden, as in a container, one of processes alone is allowed from Linux 7.1 on, and this is {}",
+            "if the surrounding procfs is partly hidden, as in a container, --proc-pid needs Linux 7.1, and this is {}",
             sys::kernel_release()
         )),
         Op::Bind { source: Source::Path(path), .. } | Op::Same { path, .. }
@@ -142,7 +141,7 @@ fn unreadable(path: &CStr) -> Option<String> {
     };
     match kind {
         FUSE_SUPER_MAGIC => Some(format!(
-            "{place} is on a FUSE file system, which only its owner sees, not even root: mount it with -o allow_other or allow_root"
+            "{place} is on a FUSE file system, which only its owner can access, not even root: mount it with -o allow_other or allow_root"
         )),
         NFS_SUPER_MAGIC => Some(format!("{place} is on NFS, where root is nobody (root_squash)")),
         _ => None,
@@ -174,7 +173,7 @@ pub(crate) fn overlay(upper: Option<&(OwnedFd, OwnedFd)>, errno: Option<Errno>) 
     }
     let device = |fd: &OwnedFd| fstat(fd).ok().map(|status| status.st_dev);
     if device(upper) != device(work) {
-        return Some("RWSRC and WORKDIR have to be on the same file system".to_owned());
+        return Some("RWSRC and WORKDIR must be on the same file system".to_owned());
     }
     let name = match fstatfs(upper.as_fd()).ok()?.filesystem_type() {
         OVERLAYFS_SUPER_MAGIC => "an overlay itself",
@@ -186,7 +185,7 @@ pub(crate) fn overlay(upper: Option<&(OwnedFd, OwnedFd)>, errno: Option<Errno>) 
         _ => return None,
     };
     Some(format!(
-        "RWSRC is {name}, which cannot hold the changes of an overlay: use a directory of a disk's file system or --tmp-overlay"
+        "RWSRC is {name}, which cannot hold the changes of an overlay: use a directory on a disk's file system, or --tmp-overlay"
     ))
 }
 
@@ -196,7 +195,7 @@ pub(crate) fn place(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<Stri
         (Op::RemountRo(dest), Errno::EINVAL) => {
             let dest = dest.to_string_lossy();
             Some(format!(
-                "{dest} is no mount point: bind it read-only instead, or put --bind {dest} {dest} before --remount-ro"
+                "{dest} is not a mount point: bind it read-only instead, or put --bind {dest} {dest} before --remount-ro"
             ))
         }
         (_, Errno::EROFS) => read_only(before, op),
@@ -219,7 +218,7 @@ fn read_only(before: &[Op], op: &Op) -> Option<String> {
     };
     let place = place.to_string_lossy();
     Some(format!(
-        "{option} at {place} comes before it: make the mount point in its source, or put a --tmpfs in between"
+        "{option} at {place} precedes it: create the mount point in its source, or put a --tmpfs in between"
     ))
 }
 

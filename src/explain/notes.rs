@@ -65,7 +65,7 @@ impl Caller {
         let runtime = variable("XDG_RUNTIME_DIR").map(|dir| [dir.as_bytes(), b"/bus"].concat());
         let bus = bus.or_else(|| runtime.and_then(|path| CString::new(path).ok()));
         sockets.extend(
-            bus.map(|path| ("the D-Bus session bus, by which programs outside are started", path)),
+            bus.map(|path| ("the D-Bus session bus, which can start programs outside", path)),
         );
         let agent = variable("SSH_AUTH_SOCK").and_then(path);
         sockets.extend(agent.map(|path| ("ssh-agent, which signs with the keys", path)));
@@ -74,7 +74,9 @@ impl Caller {
             display.rsplit_once(':').map(|(_, number)| number.split('.').next().unwrap_or_default())
         });
         let x11 = CString::new(format!("/tmp/.X11-unix/X{}", number.unwrap_or("0"))).ok();
-        sockets.extend(x11.map(|path| ("the X11 server, by which every key can be read", path)));
+        sockets.extend(
+            x11.map(|path| ("the X11 server, which shows every key that is pressed", path)),
+        );
         Self { home: variable("HOME").and_then(path), sockets }
     }
 }
@@ -151,7 +153,7 @@ fn home(planned: &Planned, caller: &Caller) -> Option<String> {
     let same = |path: &CStr| stat(path).ok().map(|status| (status.st_dev, status.st_ino));
     (same(&there)? == same(home)?).then(|| {
         let home = home.to_string_lossy();
-        format!("COMMAND can read the home directory {home}, with keys and histories in it (--tmpfs {home} hides it)")
+        format!("COMMAND can read the home directory {home}, including keys and histories (--tmpfs {home} hides it)")
     })
 }
 
@@ -178,7 +180,7 @@ fn without_dev(config: &Settled, planned: &Planned) -> Option<String> {
     } else {
         "cannot be opened"
     };
-    Some(format!("/dev/null {there}: binds have no devices, but --dev /dev has"))
+    Some(format!("/dev/null {there}: devices in binds cannot be opened, use --dev /dev"))
 }
 
 /// A shared network in which no name can be looked up.
@@ -188,7 +190,7 @@ fn without_names(config: &Settled, planned: &Planned) -> Option<String> {
     }
     let found = walk(planned, b"/etc/resolv.conf");
     let why = found.why_missing("is missing")?;
-    Some(format!("the network is shared, but /etc/resolv.conf {why}, so names cannot be looked up"))
+    Some(format!("the network is shared, but /etc/resolv.conf {why}, so names cannot be resolved"))
 }
 
 /// What `@private` unshares and something after it shares.
@@ -228,6 +230,6 @@ fn masks(config: &Settled) -> Option<String> {
         _ => false,
     };
     (config.may_uncover() && config.ops.iter().any(protects)).then(|| {
-        "COMMAND has CAP_SYS_ADMIN over its mounts: it can unmount what hides something, and make writable what is read-only".to_owned()
+        "COMMAND has CAP_SYS_ADMIN over its mounts: it can unmount what hides something, and make read-only mounts writable".to_owned()
     })
 }

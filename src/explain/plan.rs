@@ -398,7 +398,7 @@ fn filesystem(config: &Config) -> Vec<Entry<'_>> {
         }
         if let Some(fd) = op.fd() {
             if used.contains(&fd) {
-                entry.problem = Some(format!("an option before this one has used fd {fd}"));
+                entry.problem = Some(format!("an earlier option has already used fd {fd}"));
             }
             used.push(fd);
         }

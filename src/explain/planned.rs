@@ -342,10 +342,10 @@ impl Planned {
             }
             (Node::Link(text), _) => Some(hints::link(OsStr::from_bytes(&text), may_follow)),
             (Node::Directory, _) if content.covers() && !is_directory => {
-                Some("it is a directory, and what comes there is none".to_owned())
+                Some("it is a directory, but what would be put there is not".to_owned())
             }
             (Node::File(_), _) if content.covers() && is_directory => {
-                Some("it is no directory, and what comes there is one".to_owned())
+                Some("it is not a directory, but what would be put there is".to_owned())
             }
             _ => None,
         }
@@ -370,7 +370,7 @@ impl Planned {
             placed.content.refuses(rest)
         };
         why.map(|why| {
-            format!("it cannot be made, because {} {why}", String::from_utf8_lossy(parent))
+            format!("it cannot be created, because {} {why}", String::from_utf8_lossy(parent))
         })
     }
 

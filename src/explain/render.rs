@@ -28,7 +28,7 @@ pub(crate) fn wants_colour() -> bool {
 /// The whole text.
 pub(crate) fn render(plan: &Plan<'_>, colour: bool) -> String {
     let mut page = Page { text: String::new(), colour };
-    page.heading("nothing of this has been done");
+    page.heading("nothing has been done");
     if !plan.starts() {
         let text = page.paint(RED, "the sandbox could not start: see what would fail");
         _ = writeln!(page.text, "{text}");
@@ -36,7 +36,7 @@ pub(crate) fn render(plan: &Plan<'_>, colour: bool) -> String {
     page.text.push('\n');
     facts(&mut page, plan);
     page.text.push('\n');
-    page.heading("file system, in the order of mounting: what is later lies on top");
+    page.heading("file system, in mount order: later entries cover earlier ones");
     let children = children(&plan.filesystem);
     tree(&mut page, (&plan.filesystem, &children), 0, "");
     page.text.push('\n');
@@ -76,7 +76,7 @@ fn facts(page: &mut Page, plan: &Plan<'_>) {
     page.fact(
         "",
         plan.unknown_calls.is_empty(),
-        &format!("no system calls here: {}", plan.unknown_calls.join(", ")),
+        &format!("unknown system calls: {}", plan.unknown_calls.join(", ")),
     );
     page.list("restrictions", &plan.restrictions);
     page.marks(plan, Part::Restrictions, "");

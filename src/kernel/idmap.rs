@@ -206,7 +206,7 @@ pub(crate) fn assert_disabled() -> Result<()> {
         Ok(()) => Err(Error::new("creation of new user namespaces was not disabled as requested")),
         // That is no answer: with more memory it might have been made.
         Err(Errno::ENOMEM) => {
-            Err(Errno::ENOMEM).context("Can't find out whether user namespaces are disabled")
+            Err(Errno::ENOMEM).context("Can't determine whether user namespaces are disabled")
         }
         Err(_) => Ok(()),
     }

@@ -36,7 +36,7 @@ pub(crate) struct Way {
 pub(crate) enum Lost {
     /// What could not be looked up, and why.
     At(Word, Errno),
-    /// A link in /proc itself, which is another one in each process.
+    /// A link in /proc itself, which is a different one in each process.
     InProc(Word),
 }
 
@@ -58,7 +58,7 @@ impl Lost {
             }
             Self::InProc(link) => {
                 what.extend(join(": it leads through the link", link));
-                what.extend_from_slice(b", which is another one in each process");
+                what.extend_from_slice(b", which is a different one in each process");
                 Error::new(what)
             }
         }
@@ -70,7 +70,7 @@ impl Display for Lost {
         match self {
             Self::At(at, errno) => write!(f, "{}: {}", at.to_string_lossy(), describe(*errno)),
             Self::InProc(link) => {
-                write!(f, "{} is another one in each process", link.to_string_lossy())
+                write!(f, "{} is a different one in each process", link.to_string_lossy())
             }
         }
     }

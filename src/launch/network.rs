@@ -63,7 +63,7 @@ fn join_owner(config: &mut Settled, network: &OwnedFd) -> Result<()> {
     }
     if config.has_ranges() {
         return Err(Error::new(
-            "--uid-map and --gid-map take a network namespace that root may join",
+            "--uid-map and --gid-map need a network namespace that root can join",
         ));
     }
     let owner = sys::owner_of_namespace(network.as_fd()).map_err(refused)?;

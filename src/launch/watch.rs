@@ -91,7 +91,7 @@ pub(crate) fn watch(config: Box<Settled>, given: Given<'_>, child: &mut Pid) -> 
     };
     if let Some(tether) = &outer.tether {
         // A sandbox that has failed by now has said so, and its status is about to be read.
-        tether.notify().context("Can't tell the sandbox to go on")?;
+        tether.notify().context("Can't tell the sandbox to continue")?;
     }
     let Ends { tether, report, executed, signals, pid, .. } = outer;
     let (forwards, timeout) = (config.switches.forward_signals, config.timeout);

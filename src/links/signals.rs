@@ -104,7 +104,7 @@ impl Forwarder {
         };
         let signals = self.forwards.then(take_signals).transpose()?;
         let mut deadline = self.timeout.map(Timeout::start).transpose()?;
-        self.link.notify().context("Can't tell COMMAND to go on")?;
+        self.link.notify().context("Can't tell COMMAND to continue")?;
         report::done();
         loop {
             let heard = signals.iter().map(AsFd::as_fd);

@@ -15,7 +15,7 @@ const LONGEST_VALUES: usize = 1 << 20;
 /// The words of one line without its newline; a comment has none.
 pub(crate) fn words(line: &[u8], variables: Variables<'_>) -> Result<Vec<Vec<u8>>, String> {
     if line.contains(&0) {
-        return Err("a NUL byte, which no text has".to_owned());
+        return Err("a NUL byte, which is not allowed".to_owned());
     }
     if line.contains(&b'\r') {
         return Err("a carriage return: lines end with a newline alone".to_owned());
@@ -95,7 +95,7 @@ impl Reader<'_> {
             [b'x', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 let byte = digit(*high) << 4 | digit(*low);
                 if byte == 0 {
-                    return Err("\\x00, which no word can hold".to_owned());
+                    return Err("\\x00, which no word can contain".to_owned());
                 }
                 word.push(byte);
                 self.rest = rest;
@@ -239,8 +239,8 @@ mod tests {
             ("a \\", "nothing follows the last \\"),
             ("\"\\x4\"", "\\x without two hexadecimal digits"),
             ("\"\\xg0\"", "\\x without two hexadecimal digits"),
-            ("\"\\x00\"", "\\x00, which no word can hold"),
-            ("a\0", "a NUL byte, which no text has"),
+            ("\"\\x00\"", "\\x00, which no word can contain"),
+            ("a\0", "a NUL byte, which is not allowed"),
             ("# a\r", "a carriage return: lines end with a newline alone"),
             ("${}", "${ without the name of a variable"),
             ("${1}", "${ without the name of a variable"),

@@ -231,7 +231,7 @@ impl Builder<'_> {
             return tar::unpack(job, content, point.as_fd());
         };
         if root::is_full_mount(self.proc, dest).at(what, dest)? {
-            return Err(Error::about("--tar writes to no mount that has something in it:", dest));
+            return Err(Error::about("--tar does not write to a mount that is not empty:", dest));
         }
         let tree = self.open(mount)?;
         let perms = if job.sets_root_mode { 0o755 } else { 0 };

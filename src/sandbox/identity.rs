@@ -94,7 +94,7 @@ impl MapWriter {
             .unwrap_or_default();
         let Some(pid) = sys::clone_process(0, End::Usual).context("Can't fork to map ids")? else {
             drop(ours);
-            let made = theirs.wait("Can't hear of the nested user namespace");
+            let made = theirs.wait("Can't receive word of the nested user namespace");
             let written = made.and_then(|()| maps.write(proc, &name));
             sys::exit_now(i32::from(written.inspect_err(Error::print).is_err()));
         };
@@ -104,13 +104,13 @@ impl MapWriter {
     /// Goes into the nested user namespace.
     fn unshare(self) -> Result<()> {
         unshare(CloneFlags::CLONE_NEWUSER).context("unshare user ns")?;
-        self.link.notify().context("Can't have ids mapped")?;
+        self.link.notify().context("Can't get IDs mapped")?;
         match sys::uninterrupted(|| waitpid(self.pid, None))
             .context("Can't wait for the id maps")?
         {
             WaitStatus::Exited(_, 0) => Ok(()),
             WaitStatus::Exited(..) => Err(Error::reported()),
-            _ => Err(Error::new("The process that was to map ids was killed")),
+            _ => Err(Error::new("The process that maps IDs was killed")),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Covers {
 impl Covers {
     /// Makes one of each kind.
     pub(crate) fn new(scratch: &Scratch) -> Result<Self> {
-        let what = "Can't make what is to hide others";
+        let what = "Can't create the files that masks use";
         let (directory, file) = (c"mask-directory", c"mask-file");
         mkdirat(&scratch.fd, directory, Mode::empty()).context(what)?;
         mknodat(&scratch.fd, file, SFlag::S_IFREG, Mode::empty(), 0).context(what)?;

@@ -35,7 +35,7 @@ impl Setting {
             && name.split(|&byte| byte == b'.').all(|part| !part.is_empty());
         if !has_form || !name.iter().copied().all(known) {
             return Err(Error::about(
-                "--cgroup takes the name of a control group's file, like memory.max, and not",
+                "--cgroup takes the name of a control group's file, like memory.max, not",
                 key,
             ));
         }

@@ -125,7 +125,7 @@ pub(crate) fn arrange(filters: Vec<Filter>) -> Result<Vec<Filter>> {
         let Some(next) = next else {
             let names: Vec<_> = left.iter().map(|filter| filter.name.as_str()).collect();
             return Err(Error::new(format!(
-                "Filters that refuse the installation of each other: {}",
+                "Filters that refuse each other's installation: {}",
                 names.join(", ")
             )));
         };
@@ -206,7 +206,9 @@ pub(crate) fn install<'a>(filters: impl IntoIterator<Item = &'a Filter>) -> Resu
     for Filter { name, program, own } in filters {
         match sys::install_filter(&program.instructions, program.flags, !own) {
             Err(Errno::ECANCELED) if !own => {
-                return Err(Error::new(format!("A filter that is there keeps out {name}")));
+                return Err(Error::new(format!(
+                    "An existing filter prevents the installation of {name}"
+                )));
             }
             other => other.map_err(failure)?,
         }

@@ -162,7 +162,7 @@ pub(crate) fn compile(text: &[u8], facts: &Facts) -> std::result::Result<Compile
     }
     let flags = profile.flags.iter().flatten().fold(0, |flags, flag| flags | flag.0.bits());
     let instructions = collected.compile(default).map_err(|_| {
-        format!("it needs more than the {MAX_INSTRUCTIONS} instructions that the kernel takes")
+        format!("it needs more than the {MAX_INSTRUCTIONS} instructions that the kernel accepts")
     })?;
     Ok(Compiled { program: Program { instructions, flags }, unknown: collected.unknown })
 }

@@ -148,7 +148,7 @@ impl LeftOut {
         let all: Vec<_> = devices.into_iter().chain(attributes).collect();
         if !all.is_empty() {
             let dest = on_one_line(&dest.to_string_lossy());
-            warn(format_args!("--tar leaves out {} at {dest}", all.join(" and ")));
+            warn(format_args!("--tar omits {} at {dest}", all.join(" and ")));
         }
     }
 }
@@ -190,14 +190,14 @@ impl<'a> Layer<'a> {
         let mut parents = components(&entry.path)?;
         let Some(name) = parents.pop() else { return self.root(entry) };
         if parents.iter().any(|part| part.starts_with(WHITEOUT)) {
-            return Err(bad("what takes something away cannot hold anything"));
+            return Err(bad("a whiteout cannot have content"));
         }
         if name == OPAQUE {
             return Ok(self.ground.clear(&parents)?);
         }
         if let Some(gone) = name.strip_prefix(WHITEOUT) {
             if matches!(gone, b"" | b"." | b"..") {
-                return Err(bad("it takes away what has no name"));
+                return Err(bad("it is a whiteout without a name"));
             }
             return Ok(self.ground.take_away(&parents, OsStr::from_bytes(gone))?);
         }
@@ -222,7 +222,7 @@ impl<'a> Layer<'a> {
     /// The destination itself, which archives have as `./`.
     fn root(&mut self, entry: &Entry) -> Outcome {
         if entry.what != What::Directory {
-            return Err(bad("it is no directory, and lies at the destination itself"));
+            return Err(bad("it is not a directory, and lies at the destination itself"));
         }
         self.ground.leave()?;
         let (root, here) = (self.ground.root(), OsStr::new("."));
@@ -237,12 +237,12 @@ impl<'a> Layer<'a> {
     /// Gives a file that is there another name.
     fn link(&mut self, parents: &[&[u8]], name: &OsStr, target: &[u8]) -> Outcome {
         let missing = |errno| match errno {
-            Errno::ENOENT => bad("it is another name of something that is not there"),
+            Errno::ENOENT => bad("it is a hard link to something that does not exist"),
             other => other.into(),
         };
         let mut way = components(target)?;
         let Some(old) = way.pop().map(OsStr::from_bytes) else {
-            return Err(bad("it is another name of the destination itself"));
+            return Err(bad("it is a hard link to the destination itself"));
         };
         let from = self.ground.find(&way).map_err(missing)?;
         let status = self.ground.status(from.as_fd(), old).map_err(missing)?;
@@ -351,7 +351,7 @@ fn components(path: &[u8]) -> std::result::Result<Vec<&[u8]>, Trouble> {
     }
     let parts: Vec<_> = names(path).collect();
     if parts.iter().any(|part| *part == b"..") {
-        return Err(bad("a name leads upwards by .."));
+        return Err(bad("a name contains .."));
     }
     Ok(parts)
 }

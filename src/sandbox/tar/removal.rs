@@ -70,7 +70,7 @@ fn is_kept(dir: BorrowedFd<'_>, name: &OsStr, kept: &Names) -> SysResult<bool> {
     Ok(!kept.is_empty() && kept.contains(&(fstat(dir)?.st_ino, name.as_bytes().into())))
 }
 
-/// Removes what is no directory from one; the result is the directories.
+/// Removes what is not a directory from one; the result is the directories.
 fn scan(dir: BorrowedFd<'_>, device: dev_t, kept: &Names) -> SysResult<Vec<OsString>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut names = Vec::new();
