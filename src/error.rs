@@ -33,7 +33,7 @@ enum Cause {
     Mount(Errno),
     /// The usage is wanted instead of a message.
     Usage,
-    /// Whoever noticed the failure has already said so.
+    /// The process that noticed the failure has already reported it.
     Silent,
 }
 
@@ -271,7 +271,7 @@ pub(crate) fn use_level_prefix() {
     LEVEL_PREFIX.store(true, Ordering::Relaxed);
 }
 
-/// From here on hints are shown, whoever reads them.
+/// From here on hints are shown unconditionally.
 pub(crate) fn use_hints() {
     HINTS.store(true, Ordering::Relaxed);
 }
@@ -282,7 +282,7 @@ pub(crate) fn expects_hints() -> bool {
     asked || report::file().is_some()
 }
 
-/// Whether somebody reads what is said beyond the one line that launchers expect.
+/// Whether anybody reads more than the one line that launchers expect.
 pub(crate) fn wants_hints() -> bool {
     report::file().is_some() || shows_hints()
 }
@@ -298,7 +298,7 @@ pub(crate) fn warn(text: impl Display) {
     say(4, on_one_line(&text.to_string()).as_bytes());
 }
 
-/// One diagnostic, in one write. A full or closed stderr is no reason to behave differently.
+/// One diagnostic, in one write. A full or closed stderr changes nothing else.
 fn say(level: u8, text: &[u8]) {
     let mut line = String::new();
     if LEVEL_PREFIX.load(Ordering::Relaxed) {

@@ -34,7 +34,7 @@ use profile::built_in;
 use word::Word;
 
 /// What `--version` says: the version of bubblewrap whose interface this is. Build systems take the
-/// second or the last word of it, so there is nothing else.
+/// second or the last word of it, so it prints nothing else.
 const VERSION: &[u8] = b"bubblewrap 0.13.1\n";
 
 #[cfg(not(test))]
@@ -71,7 +71,7 @@ fn run(mut argv: impl Iterator<Item = Word>) -> i32 {
     })
 }
 
-/// Writes what was asked for to stdout; a reader that wants no more of it is no failure of ours.
+/// Writes the requested text to stdout; a reader that closes its end early is not an error.
 fn print(text: &[u8]) -> i32 {
     _ = io::stdout().write_all(text);
     _ = io::stdout().flush();

@@ -22,13 +22,13 @@ static FILE: OnceLock<OwnedFd> = OnceLock::new();
 /// Whether nothing more goes there.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// The exit status of failures of ours; 0 stands for 1, and for its not having been asked for.
+/// The exit status of our own failures; 0 means that none was requested, and so 1.
 static STATUS: AtomicU8 = AtomicU8::new(0);
 
 /// What this process is at.
 static STEP: AtomicU8 = AtomicU8::new(0);
 
-/// Whether COMMAND's filters are in force, under which only writing may be tried.
+/// Whether COMMAND's filters are in force, under which only write(2) can be tried.
 static FILTERED: AtomicBool = AtomicBool::new(false);
 
 /// The parts of a set-up, as documents name them and the man page explains.
@@ -36,7 +36,7 @@ static FILTERED: AtomicBool = AtomicBool::new(false);
 pub(crate) enum Step {
     /// Reading the command line, and the rules between options.
     CommandLine,
-    /// What the kernel and the system have to offer.
+    /// What the kernel and the system provide.
     System,
     /// Policies for system calls.
     Policies,
@@ -115,7 +115,7 @@ pub(crate) struct Failure<'a> {
     pub(crate) errno: Option<Errno>,
     /// The line on stderr.
     pub(crate) message: &'a [u8],
-    /// What is probably behind it.
+    /// The probable cause.
     pub(crate) hint: Option<&'a str>,
 }
 
@@ -202,17 +202,17 @@ pub(crate) fn expect_filters() {
     FILTERED.store(true, Ordering::Relaxed);
 }
 
-/// The exit status of failures of ours.
+/// The exit status of our own failures.
 pub(crate) fn use_status(status: u8) {
     STATUS.store(status, Ordering::Relaxed);
 }
 
-/// The exit status of a failure of ours, if one was asked for.
+/// The exit status of our own failures, if one was requested.
 pub(crate) fn asked_status() -> Option<i32> {
     Some(i32::from(STATUS.load(Ordering::Relaxed))).filter(|&status| status != 0)
 }
 
-/// The exit status of a failure of ours.
+/// The exit status of our own failures.
 pub(crate) fn status() -> i32 {
     asked_status().unwrap_or(1)
 }

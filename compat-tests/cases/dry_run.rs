@@ -331,7 +331,7 @@ fn notes() -> Vec<Case> {
         note("notes_foreign_proc", &HOST, "proc", "the PID namespace is new, but /proc shows the host's processes")
             .options(["--unshare-pid"]),
         usr("notes_no_proc", &["--unshare-pid"], "proc", "the PID namespace is new, but there is no /proc"),
-        note("notes_closed_devices", &HOST, "dev", "/dev/null cannot be opened: binds have no devices"),
+        note("notes_closed_devices", &HOST, "dev", "/dev/null cannot be opened: binds give no access to devices, use --dev"),
         usr("notes_no_devices", &[], "dev", "/dev/null is missing"),
         usr("notes_no_names", &[], "network", "the network is shared, but /etc/resolv.conf is missing"),
         usr(

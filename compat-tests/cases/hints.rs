@@ -77,9 +77,9 @@ fn destinations() -> Vec<Case> {
             "it is a symbolic link to usr/bin",
         )
         .run(["true"]),
-        file("read_only_bind", &["--ro-bind", "/usr", "/usr"], "a read-only bind at /usr comes before it"),
-        file("read_only_root", &HOST, "a read-only bind at / comes before it"),
-        file("remounted", &["--tmpfs", "/usr", "--remount-ro", "/usr"], "--remount-ro at /usr comes before it"),
+        file("read_only_bind", &["--ro-bind", "/usr", "/usr"], "a read-only bind at /usr precedes it"),
+        file("read_only_root", &HOST, "a read-only bind at / precedes it"),
+        file("remounted", &["--tmpfs", "/usr", "--remount-ro", "/usr"], "--remount-ro at /usr precedes it"),
         file(
             "read_only_overlay",
             &["--overlay-src", "/usr", "--overlay-src", "/etc", "--ro-overlay", "/usr"],
@@ -96,7 +96,7 @@ fn destinations() -> Vec<Case> {
         file(
             "the_last_one",
             &["--ro-bind", "/", "/", "--tmpfs", "/usr", "--remount-ro", "/usr"],
-            "--remount-ro at /usr comes before it",
+            "--remount-ro at /usr precedes it",
         ),
     ]
 }
@@ -176,10 +176,10 @@ fn missing_programs() -> Vec<Case> {
             .run(["env"]),
         hinted("path_is_not_set", &["--clearenv", "--tmpfs", "/tmp"], "PATH is not set in the sandbox: use --setenv PATH")
             .run(["env"]),
-        hinted("dot_covers", &usr, "--bind at . covers all that the options before it have made")
+        hinted("dot_covers", &usr, "--bind at . covers everything that earlier options have created")
             .options(["--bind", "{dir}", "."])
             .run(["/usr/bin/env"]),
-        hinted("root_covers", &usr, "--tmpfs at / covers all that the options before it have made")
+        hinted("root_covers", &usr, "--tmpfs at / covers everything that earlier options have created")
             .options(["--tmpfs", "/"])
             .run(["env"]),
     ]
@@ -251,7 +251,7 @@ fn refused() -> Vec<Case> {
                  mount --bind /proc root/proc && exec /usr/sbin/chroot root setpriv --reuid=54321 --regid=54321 --clear-groups /bwrap --level-prefix \
                  --ro-bind / / true'",
             ),
-        hinted("user_namespaces_used_up", &[], "each user namespace around this one has limits of its own").script(
+        hinted("user_namespaces_used_up", &[], "each enclosing user namespace has its own limits").script(
             "exec {bwrap} --unshare-user --disable-userns --ro-bind / / --dev /dev --proc /proc {bwrap} --level-prefix \
                      --unshare-user --ro-bind / / true",
         ),

@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// A header block; what is not said is as in a small file.
+/// A header block; fields that are not given are those of a small file.
 #[derive(Clone, Copy)]
 struct Row<'a> {
     name: &'a [u8],
@@ -142,7 +142,7 @@ fn names_come_from_where_they_are_said() {
     let (entry, _) =
         one(&[pax(b'x', &[("path", b"a"), ("path", &long), ("comment", b"x")]), part(FILE, b"")]);
     assert_eq!(entry.path, long);
-    // An empty value takes back what was said.
+    // An empty value cancels an earlier one.
     let (entry, _) =
         one(&[pax(b'x', &[("path", b"a")]), pax(b'x', &[("path", b"")]), part(FILE, b"")]);
     assert_eq!(entry.path, b"f");

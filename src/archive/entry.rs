@@ -1,4 +1,4 @@
-//! Entries, and what stands before their headers.
+//! Entries, and the records that precede their headers.
 
 use crate::archive::fault::{Reading, bad};
 use crate::archive::header::What;
@@ -7,7 +7,7 @@ use crate::archive::pax::Pax;
 /// One entry, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Its name, as it stands in the archive.
+    /// Its name, as written in the archive.
     pub(crate) path: Vec<u8>,
     /// What a link leads to.
     pub(crate) target: Vec<u8>,
@@ -27,7 +27,7 @@ pub(crate) struct Entry {
     pub(crate) attributes: u32,
 }
 
-/// What was said about the next entry before its own header.
+/// What earlier records say about the next entry.
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {
     /// By headers of pax.
@@ -41,7 +41,7 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// Whether nothing was said.
+    /// Whether it says nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.pax.is_none() && self.path.is_none() && self.target.is_none()
     }

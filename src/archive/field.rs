@@ -46,7 +46,7 @@ pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     digits.parse().ok().filter(|&number| i64::try_from(number).is_ok())
 }
 
-/// The same, as a value that has to be one.
+/// The same, as a value that must be a number.
 pub(crate) fn value_of(value: &[u8]) -> Reading<u64> {
     let wrong = || Fault::Bad("a pax header contains something that is not a number".to_owned());
     decimal(value).ok_or_else(wrong)

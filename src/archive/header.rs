@@ -146,7 +146,7 @@ impl Header {
     }
 }
 
-/// A field up to its NUL byte, or all of it.
+/// A field up to its NUL byte, or the whole field.
 fn text(field: &[u8]) -> &[u8] {
     field.split(|&byte| byte == 0).next().unwrap_or_default()
 }

@@ -28,13 +28,13 @@ pub(crate) struct Archive<R> {
     buffer: Vec<u8>,
     start: usize,
     entries: u32,
-    /// What is left of the current entry's content in the archive.
+    /// How much of the current entry's content is still in the archive.
     left: u64,
     /// How many bytes after that fill the last block.
     padding: u64,
     /// Where the content belongs, the last segment first.
     segments: Vec<Segment>,
-    /// What global headers have said.
+    /// The values of global headers.
     global: Pax,
 }
 
@@ -240,7 +240,7 @@ impl<R: Read> Archive<R> {
         Ok(text)
     }
 
-    /// Puts an entry together from its header and what was said before.
+    /// Assembles an entry from its header and the records before it.
     fn entry(&mut self, header: &Header, what: What, ahead: Ahead) -> Reading<Entry> {
         self.count_entry()?;
         let Ahead { pax, path, target, .. } = ahead;

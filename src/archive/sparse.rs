@@ -54,7 +54,7 @@ impl Map {
         Ok(())
     }
 
-    /// Adds the table of a block of its own.
+    /// Adds the table of a separate block.
     pub(crate) fn continue_with(&mut self, block: &[u8]) -> Reading<()> {
         self.add_table(bytes(block, 0, 504), block.get(504).copied().unwrap_or_default())
     }
@@ -171,7 +171,7 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Reads one block of it.
+    /// Reads one block of the table.
     pub(crate) fn add(&mut self, block: &[u8]) -> Reading<()> {
         for &byte in block {
             if self.is_complete() {

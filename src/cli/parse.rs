@@ -32,7 +32,7 @@ pub(crate) fn parse(
     recorder.finish(raw(&mut words)?.map(word::keep).collect())
 }
 
-/// Finds out where and how failures are to be told, before any can happen. The words are read as
+/// Determines where and how to report failures, before any can happen. The words are parsed as
 /// options, so that neither an option's value nor COMMAND's arguments count.
 pub(crate) fn foresee<'a>(
     words: impl Iterator<Item = &'a [u8]> + Clone,
@@ -61,7 +61,7 @@ pub(crate) fn foresee<'a>(
     }
 }
 
-/// Whether nothing is to be done, which has to be known before an option reads anything.
+/// Whether this is a dry run, which must be known before an option reads anything.
 fn is_dry<'a>(words: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
     const WANTED: [&[u8]; 2] = [b"--dry-run", b"--dry-run-json"];
     words.clone().any(|word| WANTED.contains(&word))
@@ -172,7 +172,7 @@ fn next_option(words: &mut Parser, last: Option<&'static Row>) -> Result<Option<
     }
 }
 
-/// An option that does not exist, and the one that may be meant.
+/// An option that does not exist, and the one that was probably meant.
 fn unknown(name: Word) -> Error {
     Error::about("Unknown option", name).hinted(|_| {
         let text = name.to_bytes();

@@ -23,10 +23,10 @@ use crate::fds::Inherited;
 use crate::kernel::files;
 use crate::word::{self, Word};
 
-/// How many words there may be in all, those of `--args` counted.
+/// The maximum number of words, including those of `--args`.
 const MAX_ARGS: usize = 9000;
 
-/// What is said about an `--overlay-src` that no overlay follows, or nothing at all.
+/// The error about an `--overlay-src` that is followed by no overlay, or by nothing.
 pub(crate) const OVERLAY_RULE: &str = "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay";
 
 /// What the command line asks for.
@@ -78,7 +78,7 @@ pub(crate) struct Recorder {
     pub(crate) layers: Vec<Word>,
     /// How many words were seen, for the limit.
     words: usize,
-    /// Whether `--dry-run` or `--dry-run-json` is among the options, wherever it stands.
+    /// Whether `--dry-run` or `--dry-run-json` is among the options, at any position.
     pub(crate) is_dry: bool,
     /// Whether the words come from `--args`.
     in_file: bool,
@@ -102,7 +102,7 @@ impl Recorder {
         Ok(Request::Run(Box::new(self.config), self.inherited))
     }
 
-    /// A modifier has to be followed by the option it modifies, or by another modifier of the same.
+    /// A modifier must be followed by the option it modifies or by another modifier of the same.
     pub(crate) fn check_pending(&self, just_seen: Pending) -> Result<()> {
         let modifier = matches!(just_seen, Pending::Perms | Pending::Size | Pending::Flag);
         if self.perms.is_some() && !modifier {
@@ -114,7 +114,7 @@ impl Recorder {
         if !modifier && just_seen != Pending::Layer {
             self.check_flags_are_used()?;
         }
-        // The flags of an overlay may stand before its layers or after them.
+        // The flags of an overlay can precede or follow its layers.
         match just_seen {
             Pending::Layer | Pending::Flag => Ok(()),
             _ => self.check_overlay_is_used(),

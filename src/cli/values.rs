@@ -70,7 +70,7 @@ impl Values<'_> {
         let (inside, outside) = (self.id("id")?, self.id("id")?);
         let text = self.text();
         let count = parse_number(text, 10).and_then(|n| u32::try_from(n).ok()).filter(|&count| {
-            // The last 32-bit number is no id.
+            // The last 32-bit number is not an ID.
             count > 0 && [inside, outside].iter().all(|&first| first.checked_add(count).is_some())
         });
         let count = count.ok_or_else(|| {

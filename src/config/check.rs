@@ -94,8 +94,8 @@ impl Config {
         Ok(())
     }
 
-    /// The fd of `--error-fd` is closed when COMMAND is executed, and so is nobody else's. Only
-    /// options before an `--args` that names it have not been told so yet.
+    /// The fd of `--error-fd` is closed when COMMAND is executed, so no other option can use it.
+    /// Only options before an `--args` that names it have not been checked for that yet.
     fn check_error_fd(&self) -> Result<()> {
         let Some(error) = self.fds.error else { return Ok(()) };
         let is_other = |option: &FdOption| option.moment.is_later() && option.fd == error;

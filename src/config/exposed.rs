@@ -15,7 +15,7 @@ use crate::kernel::way::Way;
 type Identity = (u64, u64);
 
 impl Config {
-    /// Warns of profiles that lie where COMMAND can write.
+    /// Warns about profiles in places where COMMAND can write.
     pub(crate) fn warn_of_profiles(&self) {
         for profile in self.profiles.iter().filter(|name| !name.to_bytes().starts_with(b"@")) {
             let file = Path::new(std::ffi::OsStr::from_bytes(profile.to_bytes()));
@@ -48,7 +48,7 @@ impl Config {
     }
 }
 
-/// The host's paths that can be written to by way of an operation, and where they are.
+/// The host's paths that an operation makes writable, and where they appear.
 fn writable(op: &Op) -> Option<(Vec<PathBuf>, Vec<Vec<u8>>)> {
     let path = |path: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(path));
     let parts = |dest| components(dest).into_iter().map(<[u8]>::to_vec).collect();

@@ -19,7 +19,7 @@ pub(crate) struct Pattern {
     pub(crate) directories: bool,
 }
 
-/// What stands between two slashes.
+/// The pattern between two slashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
     /// `**`: any number of directories, also none.
@@ -30,7 +30,7 @@ pub(crate) enum Part {
     Wild(Vec<Token>),
 }
 
-/// What one or more bytes of a name have to be.
+/// What one or more bytes of a name must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
     /// This byte.
@@ -66,7 +66,7 @@ impl Pattern {
         Ok(Self { text, parts, directories: bytes.ends_with(b"/") })
     }
 
-    /// The path of the directory where its search begins; nothing stands for `/`.
+    /// The path of the directory where its search begins; empty means `/`.
     pub(crate) fn start(&self) -> Vec<u8> {
         let mut path = Vec::new();
         for part in self.parts.iter().take(self.fixed()) {
@@ -133,7 +133,7 @@ impl Part {
         })
     }
 
-    /// Whether a name is what it stands for.
+    /// Whether it matches a name.
     pub(crate) fn matches(&self, name: &CStr) -> bool {
         match self {
             Self::Deep => true,

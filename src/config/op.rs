@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use crate::config::glob::Pattern;
 use crate::word::Word;
 
-/// Whether a mount may be written to.
+/// Whether a mount is writable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// As the source is.
@@ -15,7 +15,7 @@ pub(crate) enum Access {
     ReadOnly,
 }
 
-/// Whether device nodes on a mount may be opened.
+/// Whether device nodes on a mount can be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Devices {
     /// `nodev`.
@@ -91,9 +91,9 @@ pub(crate) enum Op {
     Tmpfs { dest: Word, perms: u32, size: Option<u64>, extra: Extra },
     /// `--mqueue DEST`
     Mqueue(Word),
-    /// `--dir DEST`, with the mode of a directory that is made.
+    /// `--dir DEST`, with the mode of a directory that is created.
     Dir { dest: Word, perms: u32 },
-    /// `--file FD DEST`, with the mode of a file that is made.
+    /// `--file FD DEST`, with the mode of a file that is created.
     File { fd: RawFd, dest: Word, perms: u32 },
     /// `--bind-data` and `--ro-bind-data`, with the mode of the file.
     Data { fd: RawFd, dest: Word, perms: u32, access: Access, extra: Extra },

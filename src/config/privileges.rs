@@ -7,15 +7,15 @@ use crate::host::Host;
 /// COMMAND's capabilities, and what they are good for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Privileges {
-    /// Whether it is in another user namespace than the caller when the mounts are made.
+    /// Whether it is in another user namespace than the caller when the mounts are created.
     pub(crate) own_userns: bool,
-    /// What it is given. Without a user namespace nobody can be given more than the caller has.
+    /// What it is granted. Without a user namespace that cannot exceed what the caller has.
     pub(crate) given: u64,
     /// What is left of that once it is executed: who is not root in a user namespace keeps what was
     /// asked for by name, and nothing else. Who one is in a namespace that others have made is not
     /// known before.
     pub(crate) after_exec: u64,
-    /// Whether it may be able to change its root.
+    /// Whether it may be able to call chroot(2).
     pub(crate) may_chroot: bool,
 }
 

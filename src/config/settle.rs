@@ -19,7 +19,7 @@ use crate::kernel::idmap::Layers;
 /// The ids of the sandbox, and how they come about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Identity {
-    /// Ids while the mounts are made: root where devpts needs a mapped root.
+    /// The IDs while mounts are created: root where devpts needs a mapped root.
     pub(crate) first: (u32, u32),
     /// Ids in the sandbox.
     pub(crate) last: (u32, u32),
@@ -40,7 +40,7 @@ impl Identity {
     }
 }
 
-/// A [`Config`] that keeps to the rules, and what follows from it. Nothing of it changes any more.
+/// A [`Config`] that obeys the rules, and what follows from it. It no longer changes.
 #[derive(Debug)]
 pub(crate) struct Settled {
     config: Config,
@@ -50,7 +50,7 @@ pub(crate) struct Settled {
     pub(crate) identity: Identity,
     /// What the caller's ids are in the user namespace that `--netns` has led into, if it has.
     pub(crate) around: Option<(u32, u32)>,
-    /// What the monitor has to write for id maps, if it has to.
+    /// The ID maps that the monitor must write, if any.
     pub(crate) id_layers: Option<Layers>,
     /// What COMMAND may do.
     pub(crate) privileges: Privileges,
@@ -62,7 +62,7 @@ pub(crate) struct Settled {
     pub(crate) explained: Vec<Program>,
     /// The names in policies that are no system call's here.
     pub(crate) unknown_calls: BTreeSet<Box<str>>,
-    /// What is wrong with policies, with `--dry-run`, which shows the rest.
+    /// Errors in policies; with `--dry-run`, which still shows the rest.
     pub(crate) policy_errors: Vec<Error>,
     /// Policies that `--dry-run` does not read, because that would use them up.
     pub(crate) unread_policies: Vec<String>,
@@ -155,7 +155,7 @@ impl Settled {
             }
         }
         self.filters = seccomp::arrange(filters)?;
-        // Whoever could look into the recorder could answer in its place.
+        // A process that could inspect the recorder could answer in its place.
         let is_apart = self.namespaces.user == Want::Yes || self.namespaces.pid == Want::Yes;
         if self.record.explain && is_apart {
             for filter in self.filters.iter_mut().filter(|filter| policies.contains(&filter.name)) {

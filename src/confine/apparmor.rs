@@ -133,7 +133,7 @@ fn attributes(proc: BorrowedFd<'_>) -> Result<OwnedFd> {
     }
 }
 
-/// The content of a file that is at most as long as the name of a profile may be.
+/// The content of a file, up to the maximum length of a profile's name.
 fn read(dir: BorrowedFd<'_>, path: &CStr) -> SysResult<Vec<u8>> {
     read_file(dir, path, 64 * 1024)
 }

@@ -22,7 +22,7 @@ pub(crate) const SYS_CHROOT: u64 = 1 << Capability::CAP_SYS_CHROOT as u8;
 /// What raises hard limits.
 pub(crate) const SYS_RESOURCE: u64 = 1 << Capability::CAP_SYS_RESOURCE as u8;
 
-/// What root needs to change what somebody else owns.
+/// What root needs to change files that others own.
 pub(crate) const DAC_OVERRIDE: u64 = 1 << Capability::CAP_DAC_OVERRIDE as u8;
 
 /// What PID 1 keeps, permitted and not effective. The kernel lets nobody look into a process who

@@ -16,7 +16,7 @@ use crate::kernel::files::file_type;
 use crate::kernel::sys::{self, LandlockRuleset, SysResult};
 use crate::word::Word;
 
-/// What is asked for.
+/// The requested restrictions.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// `--scope-signals`
@@ -119,7 +119,7 @@ impl Wanted {
             scoped: flag(self.signals, SCOPE_SIGNAL)
                 | flag(self.abstract_unix || unix, SCOPE_ABSTRACT_UNIX_SOCKET),
         })?;
-        // Who connects is bound to a port that the kernel chooses, which stands for itself as 0.
+        // A connecting socket is bound to a port that the kernel chooses, which counts as port 0.
         let any: &[u16] = if self.udp_connect.is_empty() { &[] } else { &[0] };
         for (ports, access) in [
             (self.connect.as_slice(), ACCESS_NET_CONNECT_TCP),

@@ -67,7 +67,7 @@ impl Limit {
         limits.push(self);
     }
 
-    /// Finds out whether it could be set by somebody who may or may not raise hard limits.
+    /// Determines whether it could be set, with or without the right to raise hard limits.
     pub(crate) fn check(self, may_raise: bool) -> Result<()> {
         match getrlimit(self.resource) {
             Ok((_, most)) if !may_raise && self.hard > most => Err(self.beyond(most)),

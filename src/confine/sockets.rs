@@ -16,16 +16,16 @@ use crate::error::{Context, Error, Result};
 /// The bits of a socket's type that are no flags (`SOCK_TYPE_MASK`).
 const TYPE: u32 = 0xf;
 
-/// What may go wrong with conditions, which is nothing for those of ours.
+/// The error of conditions, which does not occur for ours.
 pub(crate) type Checked<T> = std::result::Result<T, BackendError>;
 
-/// A condition; it is none if there is no such argument.
+/// A condition; an error if there is no such argument.
 pub(crate) type Condition = Checked<SeccompCondition>;
 
-/// Conditions that all have to hold.
+/// Conditions that must all hold.
 pub(crate) type Conditions = Checked<Vec<SeccompCondition>>;
 
-/// What is refused, and as what.
+/// What is refused, and with which errno.
 #[derive(Default)]
 pub(crate) struct Refusals(Rules);
 

@@ -32,7 +32,7 @@ pub(crate) enum Rank {
     Socket,
     /// What most programs do without.
     Optional,
-    /// What is told and not suggested.
+    /// What is reported but not suggested.
     Told,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Advice {
     pub(crate) place: Vec<u8>,
     /// The link that led there.
     pub(crate) link: Option<Vec<u8>>,
-    /// What else is to be said.
+    /// Further remarks.
     pub(crate) remark: String,
     /// How many others the same line is for.
     pub(crate) more: usize,
@@ -60,7 +60,7 @@ impl Advice {
         Self { rank, words, place: Vec::new(), link: None, remark: String::new(), more: 0 }
     }
 
-    /// Something that is only told.
+    /// Something that is reported but not suggested.
     pub(crate) fn told(place: &[u8], remark: &str) -> Self {
         Self::new(Rank::Told, &[]).because(place).warned(remark)
     }
@@ -77,7 +77,7 @@ impl Advice {
         self
     }
 
-    /// What whoever reads it should know.
+    /// What the reader should know.
     pub(crate) fn warned(mut self, remark: &str) -> Self {
         remark.clone_into(&mut self.remark);
         self

@@ -92,7 +92,7 @@ fn open_files(config: &Settled) -> Vec<Problem> {
         .collect()
 }
 
-/// Paths in the sandbox that have to be there.
+/// Paths in the sandbox that must exist.
 fn places_inside(config: &Settled, planned: &Planned) -> Vec<Problem> {
     let mut problems = Vec::new();
     let missing = |path: &CStr| {
@@ -128,7 +128,7 @@ fn command(config: &Settled, planned: &Planned) -> Option<String> {
         match one_place(planned, &path) {
             Ok(()) => return None,
             Err(why) => {
-                // What is there, but cannot be executed, says more than what is not there.
+                // A file that exists but cannot be executed says more than a missing one.
                 let is_there = walk(planned, &path).node != Node::Missing;
                 first = first.or_else(|| is_there.then_some(why));
             }
@@ -151,7 +151,7 @@ fn from_root(path: &CStr, config: &Settled) -> Option<Vec<u8>> {
     start.starts_with(b"/").then(|| [&start, &b"/"[..], path.to_bytes()].concat())
 }
 
-/// Whether a program could be executed at a place, as far as that can be told.
+/// Whether a program could be executed at a place, as far as that can be known.
 fn one_place(planned: &Planned, path: &[u8]) -> Result<(), String> {
     let found = walk(planned, path);
     let name = String::from_utf8_lossy(path);

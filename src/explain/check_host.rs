@@ -46,7 +46,7 @@ struct Findings {
 /// The first thing that is tried. Without it there is nothing at all.
 const PLAIN: &str = "a plain sandbox";
 
-/// What is tried: its name, the options, and the cure where the failure comes without a hint.
+/// What is tried: its name, the options, and the remedy if the failure has no hint.
 const TRIED: [(&str, &[&str], &str); 19] = [
     (
         PLAIN,
@@ -89,7 +89,7 @@ const DELEGATE: &str =
 /// Finds it all out and says it on standard output, and as JSON where --error-fd says so. The
 /// result is the exit status: 0 if a plain sandbox works.
 pub(crate) fn check_host() -> Result<i32> {
-    // A caller that ignores the signal would make the children nobody's.
+    // If the caller ignores the signal, the children's statuses would be lost.
     sys::default_signal(libc::SIGCHLD);
     let mut checks = Vec::with_capacity(TRIED.len() + 5);
     for (name, options, cure) in TRIED {

@@ -133,7 +133,7 @@ pub(crate) fn lacks(view: &impl View, path: &[u8]) -> Option<String> {
     None
 }
 
-/// Why a file may not be executed.
+/// Why a file cannot be executed.
 pub(crate) fn forbidden(path: &CStr, name: &str) -> Option<String> {
     let status = stat(path).ok()?;
     if file_type(&status) == SFlag::S_IFDIR {

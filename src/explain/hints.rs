@@ -32,7 +32,7 @@ fn says(path: &str, value: &str) -> bool {
     content(path).is_some_and(|text| text == value)
 }
 
-/// Why user namespaces, or what is allowed in a new one, may be refused.
+/// Why user namespaces, or operations in a new one, were probably refused.
 pub(crate) fn user_namespaces(errno: Option<Errno>) -> Option<String> {
     if !matches!(errno, None | Some(Errno::EPERM | Errno::EACCES | Errno::ENOSPC)) {
         return None;
@@ -44,7 +44,7 @@ pub(crate) fn user_namespaces(errno: Option<Errno>) -> Option<String> {
                 .to_owned(),
         );
     }
-    // Whoever was refused is an ordinary user where that matters.
+    // Where that matters, the caller is an ordinary user.
     if let Some(text) = switched_off(1) {
         return Some(text);
     }
@@ -77,7 +77,7 @@ fn is_filtered() -> bool {
     content("/proc/self/status").is_some_and(|text| text.lines().any(|line| line == "Seccomp:\t2"))
 }
 
-/// Whether the root directory is no mount point: then it was reached by chroot(2).
+/// Whether the root directory is not a mount point: then it was set by chroot(2).
 fn is_chrooted() -> bool {
     let table = content("/proc/self/mountinfo").unwrap_or_default();
     !table.is_empty() && !table.lines().any(|line| line.split(' ').nth(4) == Some("/"))
@@ -103,7 +103,7 @@ pub(crate) fn namespaces(config: &Config, errno: Option<Errno>) -> Option<String
     ))
 }
 
-/// What may be wrong with the source of an operation.
+/// The probable problem with the source of an operation.
 pub(crate) fn source(op: &Op, fds: &Inherited, errno: Option<Errno>) -> Option<String> {
     if let Some(fd) = op.fd() {
         return fds.is_used(fd).then(|| {
@@ -155,7 +155,7 @@ fn mount_limit() -> Option<String> {
     Some(format!("fs.mount-max is {most}, and this mount namespace has {count} mounts already"))
 }
 
-/// What may be wrong with the directories that an overlay writes to.
+/// The probable problem with the directories that an overlay writes to.
 pub(crate) fn overlay(upper: Option<&(OwnedFd, OwnedFd)>, errno: Option<Errno>) -> Option<String> {
     let (upper, work) = upper?;
     if !matches!(
@@ -189,7 +189,7 @@ pub(crate) fn overlay(upper: Option<&(OwnedFd, OwnedFd)>, errno: Option<Errno>) 
     ))
 }
 
-/// What may be wrong with the place where an operation wants to do something.
+/// The probable problem with the place where an operation acts.
 pub(crate) fn place(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<String> {
     match (op, errno?) {
         (Op::RemountRo(dest), Errno::EINVAL) => {

@@ -27,7 +27,7 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    /// What this process finds at a path of its own, without following a link there.
+    /// What this process finds at a path, without following a link there.
     pub(crate) fn at(path: &CStr) -> Self {
         match lstat(path) {
             Err(Errno::ENOENT | Errno::ENOTDIR) => Self::Missing,

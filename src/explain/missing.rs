@@ -41,7 +41,7 @@ pub(crate) trait World {
     fn may_write(&self, path: &[u8]) -> bool;
     /// The user's home directory.
     fn home(&self) -> Option<&[u8]>;
-    /// Whether what lies here holds keys, tokens or passwords.
+    /// Whether files here hold keys, tokens or passwords.
     fn holds_keys(&self, path: &[u8]) -> bool;
     /// Whether it is a directory with everybody's things, such as /etc or the home.
     fn is_shared(&self, path: &[u8]) -> bool;
@@ -82,7 +82,7 @@ const WHOLE: &[&str] = &[
     "/etc/xdg",
 ];
 
-/// What is of use only together: some of it is looked for only once the rest is there.
+/// Paths that are useful only together: some are looked for only once the others exist.
 const BUNDLES: &[(&[&str], &[&str])] = &[
     (
         &["/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/usr/share/ca-certificates"],
@@ -109,12 +109,12 @@ const OPTIONAL: &[&str] = &[
     "/var/tmp",
 ];
 
-/// Whether a path is a place or lies below it.
+/// Whether a path is a place or is below it.
 pub(crate) fn below(path: &[u8], place: &[u8]) -> bool {
     path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// The first of the places that a path is or lies below.
+/// The first of the places that a path is or is below.
 pub(crate) fn first_below<'a>(path: &[u8], places: &[&'a str]) -> Option<&'a str> {
     places.iter().copied().find(|place| below(path, place.as_bytes()))
 }
@@ -169,7 +169,7 @@ fn one(lack: &Lack, world: &impl World) -> Vec<Advice> {
 
 /// What belongs together with a place, as far as the host has it and the options do not give it.
 fn bundle(place: &[u8], world: &impl World) -> Vec<&'static str> {
-    // What is missing from a directory that is there has another reason.
+    // A file that is missing from an existing directory has another reason.
     let is_new = |trigger| !world.inside(str::as_bytes(trigger));
     let found =
         BUNDLES.iter().find(|(triggers, _)| first_below(place, triggers).is_some_and(is_new));
@@ -211,7 +211,7 @@ fn fresh(place: &[u8]) -> Option<Advice> {
     Some(Advice::new(rank, words).because(place))
 }
 
-/// A socket of the host's: what is known to give power or keys is only told.
+/// A socket of the host: one that is known to give power or keys is only reported.
 fn socket(place: &[u8], lack: &Lack) -> Vec<Advice> {
     let what = places::socket(place);
     let is = |words: &str| what.starts_with(words);

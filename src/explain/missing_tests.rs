@@ -1,4 +1,4 @@
-//! What is suggested in worlds that are made up.
+//! What is suggested in invented environments.
 
 use super::*;
 use crate::explain::advice::{LINES, text};

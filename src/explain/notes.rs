@@ -18,7 +18,7 @@ use crate::explain::planned::Planned;
 use crate::kernel::environment;
 use crate::kernel::files::file_type;
 
-/// What is known of the caller from before the environment was changed.
+/// What is known about the caller from before the environment was changed.
 #[derive(Debug, Default)]
 pub(crate) struct Caller {
     /// The caller's home directory.
@@ -180,7 +180,7 @@ fn without_dev(config: &Settled, planned: &Planned) -> Option<String> {
     } else {
         "cannot be opened"
     };
-    Some(format!("/dev/null {there}: devices in binds cannot be opened, use --dev /dev"))
+    Some(format!("/dev/null {there}: binds give no access to devices, use --dev /dev"))
 }
 
 /// A shared network in which no name can be looked up.

@@ -24,7 +24,7 @@ use crate::kernel::sys;
 use crate::kernel::way::{Stop, Way};
 use crate::word::Word;
 
-/// A word of the command line. In JSON, what is no UTF-8 in it is replaced.
+/// A word of the command line. In JSON, bytes that are not UTF-8 are replaced.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text<'a>(pub(crate) &'a CStr);
 
@@ -40,7 +40,7 @@ pub(crate) struct Plan<'a> {
     /// Each kind of namespace, and whether it is `new`, `joined` or `shared`.
     #[serde(serialize_with = "object")]
     pub(crate) namespaces: Vec<(&'static str, &'static str)>,
-    /// COMMAND's user id in the sandbox; nothing where somebody else decides.
+    /// COMMAND's user ID in the sandbox; nothing if another process decides.
     pub(crate) uid: Option<u32>,
     /// Its group id.
     pub(crate) gid: Option<u32>,
@@ -70,11 +70,11 @@ pub(crate) struct Plan<'a> {
     pub(crate) profiles: Vec<Text<'a>>,
     /// Mounts and files, in order.
     pub(crate) filesystem: Vec<Entry<'a>>,
-    /// Where COMMAND starts, if it is said.
+    /// Where COMMAND starts, if `--chdir` is given.
     pub(crate) directory: Option<Text<'a>>,
-    /// What is executed.
+    /// The file that is executed.
     pub(crate) command: Vec<Text<'a>>,
-    /// What COMMAND is told that its name is.
+    /// COMMAND's argv[0].
     pub(crate) argv0: Option<Text<'a>>,
     /// What would fail, but for entries of the file system, which have their own.
     pub(crate) problems: Vec<Problem>,
@@ -110,7 +110,7 @@ pub(crate) struct Problem {
     pub(crate) part: Part,
     /// The option that it is about.
     pub(crate) option: Option<&'static str>,
-    /// What is wrong.
+    /// The problem.
     pub(crate) message: String,
 }
 
@@ -180,13 +180,13 @@ pub(crate) struct Entry<'a> {
     pub(crate) sources: Vec<String>,
     /// How.
     pub(crate) flags: Vec<String>,
-    /// The profile and the line where it stands, if it is not on the command line.
+    /// The profile and the line that it comes from, if not from the command line.
     pub(crate) from: Option<String>,
     /// Which later entry hides it.
     pub(crate) covered_by: Option<usize>,
     /// Why it would fail, or be left out.
     pub(crate) problem: Option<String>,
-    /// Whether it is one that may be left out, and is.
+    /// Whether it is optional and left out.
     pub(crate) left_out: bool,
     /// The destination's components.
     #[serde(skip)]
@@ -556,7 +556,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// What stands for the `-try` options.
+/// The equivalent of the `-try` options.
 const IF_EXISTS: &str = "if it exists";
 
 fn read_only(access: Access) -> &'static str {

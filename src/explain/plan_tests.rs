@@ -91,7 +91,7 @@ fn words(name: &str, operands: &[(&str, Kind)]) -> String {
     name.to_owned() + &values.collect::<String>()
 }
 
-/// What is shown for a command line.
+/// The plan for a command line.
 fn shown(line: &str) -> String {
     let null = std::fs::File::open("/dev/null").expect("/dev/null");
     let line = line.replace("{null}", &null.into_raw_fd().to_string());

@@ -12,7 +12,7 @@ use crate::explain::missing::{World, below, first_below};
 /// What the options say about the network.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Network<'a> {
-    /// Whether the sandbox has a network of its own, without a way out.
+    /// Whether the sandbox has its own network, without a way out.
     pub(crate) is_new: bool,
     /// The ports to which connecting and binding is allowed, where they are limited.
     pub(crate) ports: Option<(&'a [u16], &'a [u16])>,
@@ -75,7 +75,7 @@ pub(crate) fn network(peers: &[Peer], options: Network<'_>) -> Vec<Advice> {
     advice
 }
 
-/// Below these nobody but packages writes, and a program that tries does without.
+/// Only packages write below these, and programs that try to can do without.
 const SYSTEM: &[&str] = &[
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin",
     "/sys", "/usr",

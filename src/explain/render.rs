@@ -142,7 +142,7 @@ fn children(entries: &[Entry<'_>]) -> Vec<Vec<usize>> {
     children
 }
 
-/// An entry and all that lies in it.
+/// An entry and everything in it.
 fn tree(
     page: &mut Page,
     (entries, children): (&[Entry<'_>], &[Vec<usize>]),

@@ -49,7 +49,7 @@ pub(crate) fn read_all(file: BorrowedFd<'_>, limit: usize) -> SysResult<Vec<u8>>
     }
 }
 
-/// What stands behind a name at the beginning of a line, as in many files of /proc.
+/// The text after a name at the beginning of a line, as in many files of /proc.
 pub(crate) fn field<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a str> {
     let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
     Some(std::str::from_utf8(line).ok()?.trim())

@@ -9,7 +9,7 @@ use nix::sched::{CloneFlags, unshare};
 use crate::error::{Context, Error, Result};
 use crate::kernel::files::{read_file, write_file};
 
-/// A line of an id map: so many ids inside, and the ids outside that they stand for.
+/// A line of an ID map: a range of IDs inside, and the IDs outside that they map to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Range {
     /// The first id in the namespace.
@@ -31,7 +31,7 @@ impl Range {
         format!("{} {} {}\n", self.inside, self.outside, self.count)
     }
 
-    /// What stands outside for an id inside.
+    /// The ID outside to which an ID inside maps.
     fn outside_of(self, id: u32) -> Option<u32> {
         let offset = id.checked_sub(self.inside).filter(|&offset| offset < self.count)?;
         Some(self.outside + offset)
@@ -51,12 +51,12 @@ impl Range {
 /// The lines of one map.
 pub(crate) type Ranges = Vec<Range>;
 
-/// What stands outside for an id inside.
+/// The ID outside to which an ID inside maps.
 pub(crate) fn outside_of(ranges: &[Range], id: u32) -> Option<u32> {
     ranges.iter().find_map(|range| range.outside_of(id))
 }
 
-/// The id inside that stands for one outside.
+/// The ID inside that maps to one outside.
 pub(crate) fn inside_of(ranges: &[Range], id: u32) -> Option<u32> {
     ranges.iter().find_map(|range| range.reversed().outside_of(id))
 }
@@ -83,9 +83,9 @@ pub(crate) struct Maps {
 /// How maps of several lines come about. Only a process of the parent namespace may write them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layers {
-    /// The maps of the namespace in which mounts are made.
+    /// The maps of the namespace in which mounts are created.
     pub(crate) first: Maps,
-    /// Those of a namespace inside that one, if there has to be one.
+    /// Those of a nested namespace, if one is needed.
     pub(crate) nested: Option<Maps>,
 }
 
@@ -204,7 +204,7 @@ pub(crate) fn limit_user_namespaces(proc: BorrowedFd<'_>) -> Result<()> {
 pub(crate) fn assert_disabled() -> Result<()> {
     match unshare(CloneFlags::CLONE_NEWUSER) {
         Ok(()) => Err(Error::new("creation of new user namespaces was not disabled as requested")),
-        // That is no answer: with more memory it might have been made.
+        // That proves nothing: with more memory it might have been created.
         Err(Errno::ENOMEM) => {
             Err(Errno::ENOMEM).context("Can't determine whether user namespaces are disabled")
         }

@@ -258,7 +258,7 @@ pub(crate) fn mount_id(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> SysResult<u6
     field(&info, b"mnt_id:").and_then(|number| number.parse().ok()).ok_or(Errno::EIO)
 }
 
-/// What a mount point has to be.
+/// The required kind of a mount point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Node {
     /// A directory.

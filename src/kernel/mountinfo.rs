@@ -9,14 +9,14 @@ use std::ffi::{CStr, CString};
 /// The flag of mount(2) against symbolic links, since Linux 5.10.
 pub(crate) const MS_NOSYMFOLLOW: u64 = 256;
 
-/// One line of it.
+/// One line of the table.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     /// The mount's id.
     pub(crate) id: u64,
     /// The id of the mount that it is mounted on.
     pub(crate) parent: u64,
-    /// Where it is mounted, from the root of whoever reads the table.
+    /// Where it is mounted, relative to the reader's root.
     pub(crate) point: CString,
     /// Its flags, as `MS_*` bits.
     pub(crate) flags: u64,
@@ -78,7 +78,7 @@ pub(crate) fn tree_of(mountinfo: &[u8], root: u64) -> Vec<Line> {
         .split(|&byte| byte == b'\n')
         .filter_map(Line::parse)
         .partition(|line| line.id == root);
-    // The table is in the order of ids, and a mount may be older than the one it is mounted on.
+    // The table is sorted by ID, and a mount can be older than the one it is mounted on.
     loop {
         let (below, rest): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|line| tree.iter().any(|known| known.id == line.parent));

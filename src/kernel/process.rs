@@ -42,7 +42,7 @@ pub(crate) fn die_with(parent: Pid) -> Result<()> {
 pub(crate) fn hold_parent(parent: Pid) -> Result<Option<OwnedFd>> {
     let handle = if parent.as_raw() == 0 { Err(Errno::EINVAL) } else { sys::pidfd_open(parent) };
     match handle {
-        // As long as it is the parent, nobody else has its number.
+        // As long as it is the parent, its PID is not reused.
         Ok(handle) if getppid() == parent => Ok(Some(handle)),
         Ok(_) | Err(Errno::ESRCH) => Err(parent_is_gone()),
         Err(_) => die_with(parent).map(|()| None),

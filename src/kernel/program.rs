@@ -16,7 +16,7 @@ use crate::kernel::sys::{self, Arguments};
 
 /// A program's first bytes.
 pub(crate) fn head(path: &CStr) -> Option<Vec<u8>> {
-    // Nothing else may be opened: the sandbox's files are whatever somebody has put there.
+    // Nothing else is opened, because the sandbox's files can be anything.
     if file_type(&stat(path).ok()?) != SFlag::S_IFREG {
         return None;
     }
@@ -61,7 +61,7 @@ pub(crate) fn found(file: &CStr) -> Option<CString> {
     places(file).into_iter().find(may_be)
 }
 
-/// What executes a file that is no program.
+/// What executes a file that is not a binary.
 const SHELL: &CStr = c"/bin/sh";
 
 /// A program about to be executed: where it may be, and its arguments and environment. Executing it takes no memory

@@ -94,7 +94,7 @@ pub(crate) fn remount_below(
         }
         tree.retain(|line| depth == Depth::Recursive || line.id == root);
         for line in tree {
-            // The first one is always tried: what is no mount is refused only then.
+            // The first one is always tried: only then is something that is not a mount refused.
             let has_all =
                 line.id != root && line.flags & flags_of(attributes) == flags_of(attributes);
             if has_all || settled.contains(&line.id) {
@@ -153,7 +153,7 @@ fn remount_point(
     }
     match remount(proc, fd.as_fd(), line, attributes) {
         Ok(()) => Outcome::Done,
-        // A directory in it may lie here, and the host takes its mounts away when it likes.
+        // A directory in it may be here, and the host can remove its mounts at any time.
         Err(Errno::EINVAL) => Outcome::Moved(Errno::EINVAL),
         Err(errno) => Outcome::Refused(errno),
     }

@@ -24,7 +24,7 @@ use crate::report;
 pub(crate) struct Monitor<'a> {
     /// The sandbox's first process: PID 1, or COMMAND.
     pub(crate) child: Pid,
-    /// PID 1 reports COMMAND's exit status here: PID 1 itself may have to live on.
+    /// PID 1 reports COMMAND's exit status here, because PID 1 itself may need to continue.
     pub(crate) report: Option<Link>,
     /// `--json-status-fd`
     pub(crate) json_status: Option<OwnedFd>,
@@ -38,7 +38,7 @@ pub(crate) struct Monitor<'a> {
     pub(crate) parent: ManuallyDrop<Option<OwnedFd>>,
     /// What records.
     pub(crate) recorder: Option<Watcher>,
-    /// What else stays open, for whoever comes after the monitor.
+    /// What else stays open, for the monitor's successor.
     pub(crate) kept: Vec<BorrowedFd<'a>>,
 }
 
@@ -104,7 +104,7 @@ impl Monitor<'_> {
         Ok(Ended { orphaned, ..Ended::default() })
     }
 
-    /// COMMAND's exit status, once everything has ended that has to.
+    /// COMMAND's exit status, once everything that must end has ended.
     fn end(&self, ended: Ended) -> Result<i32> {
         let Ended { time_up, orphaned, guard } = ended;
         let reported = match (time_up, orphaned) {
@@ -140,7 +140,7 @@ impl Monitor<'_> {
         self.wait()
     }
 
-    /// COMMAND's exit status as PID 1 reports it; nothing if there is no PID 1 or it died first.
+    /// COMMAND's exit status as reported by PID 1; nothing if there is no PID 1 or it died first.
     fn reported(&self) -> Option<i32> {
         let report = self.report.as_ref()?;
         let mut code = [0; 4];

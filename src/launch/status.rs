@@ -58,7 +58,7 @@ fn name_of_ours(proc: BorrowedFd<'_>, child: Pid) -> SysResult<String> {
 }
 
 impl Info {
-    /// What is told of a sandbox with these namespaces.
+    /// What is reported about a sandbox with these namespaces.
     pub(crate) fn new(pid: Pid, wanted: Namespaces, ids: Vec<u64>) -> Self {
         Self { pid: pid.as_raw(), namespaces: told(wanted).zip(ids).collect() }
     }

@@ -41,7 +41,7 @@ pub(crate) struct Given<'a> {
     pub(crate) outer: Ends,
     /// The sandbox's control group.
     pub(crate) leaf: Option<&'a Leaf>,
-    /// What is to be recorded.
+    /// What to record.
     pub(crate) plan: Option<Plan>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn watch(config: Box<Settled>, given: Given<'_>, child: &mut Pid) -> 
         None => None,
     };
     if let Some(tether) = &outer.tether {
-        // A sandbox that has failed by now has said so, and its status is about to be read.
+        // A sandbox that has failed by now has reported it, and its status is about to be read.
         tether.notify().context("Can't tell the sandbox to continue")?;
     }
     let Ends { tether, report, executed, signals, pid, .. } = outer;
@@ -137,7 +137,7 @@ fn start_recorder(
 }
 
 /// What the child is called in /proc, and what is told about it, as far as either is needed. What
-/// it has said of itself is not looked up.
+/// it has reported itself is not looked up.
 fn look_up(
     config: &Config,
     proc: BorrowedFd<'_>,
@@ -196,8 +196,8 @@ pub(crate) fn first_failure() -> i32 {
     report::asked_status().or(code).unwrap_or_else(report::status)
 }
 
-/// The status of a process that waits at the gate, if it has ended by itself: then it has said why.
-/// Else it is killed, and left to be reaped with all others: until then its pid is nobody else's.
+/// The status of a process that waits at the gate, if it has ended by itself and reported why.
+/// Otherwise kills it, but does not reap it yet: its PID cannot be reused before it is reaped.
 fn failure_at_gate(child: Pid) -> Option<i32> {
     _ = kill(child, Signal::SIGKILL);
     match waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL)
@@ -236,7 +236,7 @@ fn receive_pid(socket: &Link) -> Result<(Pid, Vec<u64>)> {
         (Some(pid), Some(told)) => {
             Ok((pid, told.as_chunks().0.iter().copied().map(u64::from_ne_bytes).collect()))
         }
-        // The process on the other side has failed and has said so.
+        // The process on the other side has failed and has reported it.
         _ => Err(Error::reported()),
     }
 }

@@ -25,7 +25,7 @@ use crate::links::timeout::{Deadline, Timeout};
 use crate::links::{Link, wait_beside};
 use crate::report;
 
-/// What is passed on.
+/// The signals that are forwarded.
 const FORWARDED: [Signal; 8] = [
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -86,7 +86,7 @@ impl From<Option<Deadline>> for Ended {
 struct Command {
     /// The process itself.
     handle: OwnedFd,
-    /// What it is called here. After its end somebody else might be.
+    /// Its PID here, which another process can get after its end.
     pid: Pid,
 }
 
@@ -144,7 +144,7 @@ fn forward(command: &Command, signal: libc::signalfd_siginfo) {
         return;
     }
     match sys::pidfd_send_signal(command.handle.as_fd(), signal.ssi_signo.cast_signed()) {
-        // It has ended, of which the monitor is about to hear.
+        // It has ended, and the monitor is about to notice.
         Ok(()) | Err(Errno::ESRCH) => {}
         Err(other) => warn(format_args!(
             "Can't forward signal {}: {}",

@@ -13,7 +13,7 @@ use crate::kernel::sys::{self, Timer};
 /// The exit status of a sandbox whose time was up.
 pub(crate) const STATUS: i32 = 124;
 
-/// How long COMMAND has to end by itself if nothing is said about that.
+/// How long COMMAND has to end by itself by default.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How much later than it should the monitor may end everything. After that the kernel does.
@@ -78,7 +78,7 @@ impl fmt::Display for Timeout {
     }
 }
 
-/// Digits, with a point among or after them. What is finer than a nanosecond is nothing.
+/// Digits, with a point among or after them. Anything finer than a nanosecond is ignored.
 fn seconds(text: &str) -> Option<Duration> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -109,18 +109,18 @@ impl Deadline {
         PollTimeout::try_from(Duration::from_millis(left)).unwrap_or(PollTimeout::MAX)
     }
 
-    /// Whether COMMAND was told that its time is up.
+    /// Whether COMMAND was sent SIGTERM.
     pub(crate) const fn is_told(&self) -> bool {
         self.grace.is_none()
     }
 
-    /// Tells COMMAND if its time is up. The result is whether it may not go on any longer.
+    /// Signals COMMAND if its time is up. Returns whether it must now be killed.
     pub(crate) fn pass(&mut self, command: BorrowedFd<'_>) -> bool {
         if Instant::now() < self.at {
             return false;
         }
         let Some(grace) = self.grace.take() else { return true };
-        // One that has ended, or that may not be signalled any more, is ended with all others.
+        // A COMMAND that has ended, or can no longer be signalled, is ended with all others.
         for signal in [libc::SIGTERM, libc::SIGCONT] {
             _ = sys::pidfd_send_signal(command, signal);
         }

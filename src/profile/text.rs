@@ -66,7 +66,7 @@ impl Reader<'_> {
         Ok(Some(word))
     }
 
-    /// What is between single quotes: itself.
+    /// The text between single quotes, which is literal.
     fn single(&mut self, word: &mut Vec<u8>) -> Result<(), String> {
         loop {
             match self.next() {
@@ -77,7 +77,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What is between double quotes.
+    /// The text between double quotes.
     fn double(&mut self, word: &mut Vec<u8>) -> Result<(), String> {
         loop {
             match self.next().ok_or("a \" that is not closed on its line")? {
@@ -89,7 +89,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What follows a `\` between double quotes. Where it has no meaning it stands for itself.
+    /// What follows a `\` between double quotes. A `\` without a meaning is literal.
     fn escaped(&mut self, word: &mut Vec<u8>) -> Result<(), String> {
         match self.rest {
             [b'x', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {

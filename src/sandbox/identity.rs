@@ -18,7 +18,7 @@ use crate::kernel::sys::{self, End};
 use crate::links::Link;
 
 /// Writes the first namespace's maps, or takes on ids in a namespace that somebody else has mapped.
-/// What is returned is for [`nest`].
+/// The result is for [`nest`].
 pub(crate) fn map(config: &Settled, proc: BorrowedFd<'_>) -> Result<Option<MapWriter>> {
     if config.fds.userns_block.is_some() {
         return idmap::assert_mapped(proc).map(|()| None);

@@ -67,7 +67,7 @@ impl Watch<'_> {
 /// PID 1, and before it forks: if a lock cannot be had, COMMAND is not started.
 pub(crate) fn take_locks(paths: &[Word]) -> Result<Vec<OwnedFd>> {
     let lock = |path: &Word| {
-        // A FIFO would wait for somebody to write to it.
+        // Opening a FIFO would wait for a writer.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let file = open(*path, flags, Mode::empty()).at("Unable to open lock file", path)?;
         sys::lock_shared(file.as_fd()).at("Unable to lock file", path)?;
@@ -77,7 +77,7 @@ pub(crate) fn take_locks(paths: &[Word]) -> Result<Vec<OwnedFd>> {
 }
 
 impl Init {
-    /// Closes what PID 1 has no use for; `open` is what may be open, if that is known.
+    /// Closes what PID 1 does not need; `open` lists what may be open, if that is known.
     pub(crate) fn close_others(&self, open: Option<Vec<RawFd>>) {
         let held = self.sync.iter().chain(&self.locks).map(AsFd::as_fd);
         let held = held.chain(self.parent.as_ref().map(AsFd::as_fd));
@@ -99,7 +99,7 @@ impl Init {
     /// Reaps until nobody is left, or the parent has ended, and reports when COMMAND has ended. The
     /// result is COMMAND's exit status.
     pub(crate) fn run(self, command: Pid, children: Option<SignalFd>) -> Result<i32> {
-        // All of it is closed by the end of this process.
+        // The end of this process closes everything.
         let this = ManuallyDrop::new(self);
         let parent = this.parent.as_ref().map(AsFd::as_fd);
         let watch = |(parent, children)| ManuallyDrop::new(Watch { parent, children });

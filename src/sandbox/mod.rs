@@ -196,7 +196,7 @@ fn wait_for_caller(config: &Config, fds: &mut Inherited) -> Result<()> {
 /// Which of two processes this is, after a clone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// The one that goes on.
+    /// The one that continues.
     Continues,
     /// The one that has nothing more to do.
     Done,

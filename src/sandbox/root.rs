@@ -42,7 +42,7 @@ pub(crate) struct Root<'a> {
     pub(crate) may_follow: bool,
 }
 
-/// A mount of ours that is attached, as a place for mounts on what we have made in it.
+/// One of our attached mounts, as a place for mounts on what we have created in it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inside<'a>(BorrowedFd<'a>);
 
@@ -130,7 +130,7 @@ impl<'a> Root<'a> {
         place.open(dest)
     }
 
-    /// Opens a mount point that has to be there.
+    /// Opens a mount point that must exist.
     pub(crate) fn existing_mount_point(&mut self, dest: &CStr) -> Result<OwnedFd> {
         self.place(dest, 0)?.open(dest)
     }
@@ -250,7 +250,7 @@ impl<'a> Root<'a> {
     pub(crate) fn file(&mut self, dest: &CStr, perms: u32) -> Result<OwnedFd> {
         let place = self.place(dest, perms)?;
         let ours = OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        // A FIFO that somebody has put there must not make us wait.
+        // A FIFO that was put there must not make us wait.
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NONBLOCK | ours;
         let mode = Mode::from_bits_truncate(perms);
         let opened = openat(place.dir, place.name.as_ref(), flags, mode);
@@ -333,7 +333,7 @@ pub(crate) fn followed_in(dir: BorrowedFd<'_>, name: &CStr) -> SysResult<OwnedFd
     }
 }
 
-/// Whether no symbolic link lies on the way to a directory that exists.
+/// Whether the way to an existing directory contains no symbolic link.
 pub(crate) fn is_plain(path: &[u8]) -> bool {
     let path = CString::new(path).ok();
     path.is_some_and(|path| open_parent(&path).is_ok_and(|(_, way)| way == Way::Plain))

@@ -23,7 +23,7 @@ use crate::kernel::files::file_type;
 use crate::kernel::sys::SysResult;
 use crate::sandbox::root;
 
-/// How many matches there may be.
+/// The maximum number of matches.
 const MOST: usize = 100_000;
 
 const AUTOFS: FsType = FsType(0x0187);
@@ -122,7 +122,7 @@ impl<'a> Search<'a> {
         self.patterns.get(pattern)?.parts.get(part)
     }
 
-    /// A slot, and the one after it if it may stand for nothing.
+    /// A slot, and the one after it if it can match nothing.
     fn from(&self, slot @ (pattern, part): Slot) -> Vec<Slot> {
         match self.part(slot) {
             Some(Part::Deep) => vec![slot, (pattern, part + 1)],
@@ -368,7 +368,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The end of the walk: what nobody has looked at may have to be hidden.
+    /// The end of the walk: anything not yet examined may need to be hidden.
     fn stopped(&self, errno: Errno) -> Error {
         let path = CString::new(self.path.clone()).unwrap_or_default();
         Error::os(join("Can't look for --mask-glob in", &path), errno)

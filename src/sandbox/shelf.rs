@@ -52,7 +52,7 @@ impl<'a> Shelf<'a> {
         Ok(Self { proc, fd, used: 0 })
     }
 
-    /// Puts everything onto the shelf that can be there; it is made at the first need.
+    /// Puts everything onto the shelf that can be there, and creates the shelf when first needed.
     pub(crate) fn put_all<'i>(
         slot: &mut Option<Self>,
         proc: BorrowedFd<'a>,
@@ -122,7 +122,7 @@ impl<'a> Shelf<'a> {
     }
 }
 
-/// The highest number among fds of ours.
+/// The highest number among our fds.
 pub(crate) fn highest<'f>(fds: impl Iterator<Item = &'f OwnedFd>) -> RawFd {
     fds.map(AsRawFd::as_raw_fd).max().unwrap_or(-1)
 }

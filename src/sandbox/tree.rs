@@ -58,7 +58,7 @@ pub(crate) struct DevParts {
     pub(crate) tmpfs: Mount,
     /// Device nodes of the host, by name.
     pub(crate) nodes: Vec<(&'static CStr, Mount)>,
-    /// A devpts of its own.
+    /// A new devpts.
     pub(crate) pts: Mount,
 }
 
@@ -137,7 +137,7 @@ impl Layers {
     }
 }
 
-/// A tmpfs that is nobody's `--tmpfs`.
+/// A tmpfs that belongs to no `--tmpfs`.
 pub(crate) fn plain_tmpfs() -> mount::MountResult<OwnedFd> {
     Fresh {
         kind: c"tmpfs",
@@ -147,7 +147,7 @@ pub(crate) fn plain_tmpfs() -> mount::MountResult<OwnedFd> {
     .make()
 }
 
-/// Sets a clone's attributes, or notes that this has to wait.
+/// Sets a clone's attributes, or notes that this must wait.
 pub(crate) fn with_attributes(
     fd: OwnedFd,
     attributes: Attributes,
@@ -207,7 +207,7 @@ pub(crate) const fn bind_attributes(access: Access, devices: Devices) -> Attribu
     }
 }
 
-/// A fresh file system; every kind of ours has a directory as its root.
+/// A new file system; all kinds used here have a directory as their root.
 pub(crate) fn fresh_tree(
     kind: &CStr,
     parameters: &[(&CStr, Option<&CStr>)],

@@ -34,7 +34,7 @@ pub(crate) const PROCS: &CStr = c"cgroup.procs";
 /// Which controllers the groups below have, and the file that says so.
 pub(crate) const SUBTREE: &CStr = c"cgroup.subtree_control";
 
-/// An open directory, which stands for a control group.
+/// An open directory, which represents a control group.
 #[derive(Debug)]
 pub(crate) struct Dir(OwnedFd);
 
@@ -111,7 +111,7 @@ impl Dir {
     /// The names of the groups below it.
     pub(crate) fn children(&self) -> SysResult<Vec<CString>> {
         let mut names = Vec::new();
-        // A listing has a position, which belongs to the open file: so it gets one of its own.
+        // The position of a listing belongs to the open file, so the listing gets its own.
         for entry in dir::Dir::from_fd(self.child(c".")?.0)?.iter() {
             let entry = entry?;
             let name = entry.file_name();
@@ -127,7 +127,7 @@ impl Dir {
         mkdirat(self, name, Mode::S_IRWXU)
     }
 
-    /// Takes a lock without waiting, shared or for us alone; EWOULDBLOCK if somebody else has it.
+    /// Takes a lock without waiting, shared or exclusive; EWOULDBLOCK if another process holds it.
     /// It belongs to the open file and is gone with that, also when this process is killed.
     pub(crate) fn lock(&self, alone: bool) -> SysResult<()> {
         sys::lock_open_file(self.as_fd(), if alone { libc::LOCK_EX } else { libc::LOCK_SH })
@@ -198,7 +198,7 @@ impl Dir {
         if depth == 0 && !names.is_empty() { Err(Errno::ELOOP) } else { Ok(names) }
     }
 
-    /// Waits until nobody is left; the result is whether that was so in time.
+    /// Waits until the group is empty. Returns whether that happened in time.
     fn wait_until_empty(&self, patience: Duration) -> SysResult<bool> {
         let deadline = Instant::now() + patience;
         let events = File::from(openat(

@@ -18,7 +18,7 @@ use crate::word::Word;
 pub(crate) struct Setting {
     /// The file's name, like `memory.max`.
     pub(crate) key: Word,
-    /// What is written, as it is: only the kernel knows what each file takes.
+    /// The value, written unchanged: only the kernel knows what each file accepts.
     pub(crate) value: Word,
 }
 

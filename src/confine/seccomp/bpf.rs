@@ -33,7 +33,7 @@ compile_error!("src/confine/seccomp/bpf.rs does not know what seccomp calls this
 /// Numbers from here on are x32's on x86_64, and nobody's elsewhere.
 const FOREIGN_NUMBERS: u32 = 0x4000_0000;
 
-/// What is done about calls that are not there.
+/// The action for calls that do not exist.
 pub(crate) const UNAVAILABLE: SeccompAction = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
 
 /// Offsets in `struct seccomp_data`.
@@ -75,7 +75,7 @@ pub(crate) fn condition(
 /// The code, the two jumps and the operand of an instruction.
 type Instruction = (u16, u8, u8, u32);
 
-/// What is answered if every condition holds.
+/// The result if every condition holds.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rule {
     /// Goes on behind its end if all conditions hold, else one instruction further on.
@@ -132,7 +132,7 @@ impl Rule {
 /// of equal ones the first.
 pub(crate) type Rules<R = Rule> = BTreeMap<u32, Vec<R>>;
 
-/// What is done about one system call: rules in the order in which they are tried, and the answer
+/// The rules for one system call, in the order in which they are tried, and the result
 /// if none of them matches.
 type Decision<'a> = (Vec<&'a Rule>, Answer);
 
@@ -154,10 +154,10 @@ pub(crate) fn compile_beyond<R: Borrow<Rule>>(
     compile_with(rules, (default.into(), beyond.into()), foreign)
 }
 
-/// What is answered to calls in the manner of another architecture.
+/// The result for calls of another architecture.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Foreign {
-    /// To those of x32, which has numbers of its own.
+    /// The result for calls of x32, which has its own numbers.
     pub(crate) numbers: Answer,
     /// To those of 32-bit programs.
     pub(crate) arch: Answer,
@@ -241,7 +241,7 @@ impl Assembler {
         Label(self.reversed.len() - 1)
     }
 
-    /// How many instructions the next one has to skip to get there.
+    /// How many instructions the next one must skip to get there.
     fn distance(&self, to: Label) -> usize {
         self.reversed.len() - 1 - to.0
     }
@@ -277,7 +277,7 @@ impl Assembler {
         self.push(libc::BPF_JMP | libc::BPF_K | comparison, jump, k)
     }
 
-    /// Loads a word of `struct seccomp_data`, and goes on at `next`.
+    /// Loads a word of `struct seccomp_data`, and continues at `next`.
     fn load(&mut self, offset: u32, next: Label) -> Label {
         self.go(next);
         self.push(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, (0, 0), offset)
@@ -333,7 +333,7 @@ impl Assembler {
     }
 }
 
-/// What is done about a call of x32, as on a kernel without it.
+/// The result for a call of x32, as on a kernel without it.
 const FOREIGN: SeccompAction = UNAVAILABLE;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use libc::sock_filter;
 
 use crate::confine::seccomp::bpf::AUDIT_ARCH;
 
-/// A system call of this architecture. What is not known of its arguments is 0.
+/// A system call of this architecture. Unknown arguments are 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Call {
     /// The call's number.
@@ -59,7 +59,7 @@ impl Call {
     }
 }
 
-/// Where a program goes on.
+/// Where a program continues.
 enum Next {
     /// So many instructions further on.
     Go(usize),

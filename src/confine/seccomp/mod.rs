@@ -73,7 +73,7 @@ impl Program {
             .is_some_and(|answer| !allowed.contains(&(answer & libc::SECCOMP_RET_ACTION_FULL)))
     }
 
-    /// Whether COMMAND cannot be executed under it. Where a tracer is asked, it may be.
+    /// Whether COMMAND cannot be executed under it. If a tracer decides, it can be.
     fn refuses_execution(&self) -> bool {
         let execution = Call::new(libc::SYS_execve, [ADDRESS, ADDRESS, ADDRESS, 0, 0, 0]);
         let asks = |answer| answer & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_TRACE;

@@ -1,4 +1,4 @@
-//! What profiles are taken for, and what is said about those that are none.
+//! How profiles are read, and the errors about text that is not a profile.
 
 use super::*;
 

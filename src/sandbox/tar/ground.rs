@@ -1,4 +1,4 @@
-//! Where an archive is unpacked: paths in it, none of which leads out of it.
+//! Where an archive is unpacked: its paths, none of which leads out.
 //!
 //! The links in an archive are whoever's who made it. They are followed as if the destination were
 //! `/`, and nothing is reached that lies on another file system: what is mounted below the
@@ -58,7 +58,7 @@ impl<'a> Ground<'a> {
         self.parent.as_ref().map_or(self.root, |parent| parent.dir.as_fd())
     }
 
-    /// Enters a directory, making what is missing of it.
+    /// Enters a directory, creating missing parts.
     pub(crate) fn enter(&mut self, parts: &[&[u8]]) -> SysResult<()> {
         let path = parts.join(&b'/');
         if self.parent.as_ref().is_some_and(|parent| parent.path == path) {
@@ -84,12 +84,12 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Finds the directory of something that has to be there.
+    /// Finds the directory of something that must exist.
     pub(crate) fn find(&self, parts: &[&[u8]]) -> SysResult<OwnedFd> {
         self.open(parts, Missing::Fails)
     }
 
-    /// What is at a name in a directory of ours. What is mounted there is not ours.
+    /// What a name in one of our directories refers to. What is mounted there is not ours.
     pub(crate) fn status(&self, dir: BorrowedFd<'_>, name: &OsStr) -> SysResult<FileStat> {
         let status = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
         if status.st_dev == self.status.st_dev { Ok(status) } else { Err(Errno::EXDEV) }
@@ -152,7 +152,7 @@ impl<'a> Ground<'a> {
         restore(dir.as_fd(), &before)
     }
 
-    /// A directory of ours in another.
+    /// One of our directories in another.
     fn child(&self, dir: BorrowedFd<'_>, name: &OsStr) -> SysResult<OwnedFd> {
         let child = openat(dir, name, STEP | OFlag::O_DIRECTORY, Mode::empty())?;
         self.is_ours(&child)?;

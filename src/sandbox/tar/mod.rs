@@ -335,7 +335,7 @@ fn own(dir: BorrowedFd<'_>, name: &OsStr, (uid, gid): (u32, u32)) -> SysResult<(
     fchownat(dir, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
 }
 
-/// Sets a mode. What is there is no link.
+/// Sets a mode. The name is not a symbolic link.
 fn set_mode(dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> SysResult<()> {
     fchmodat(dir, name, Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink)
 }

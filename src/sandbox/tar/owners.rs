@@ -11,7 +11,7 @@ use crate::kernel::sys::SysResult;
 /// How an archive's ids become ids of files.
 #[derive(Debug)]
 pub(crate) struct Owners {
-    /// What is mapped where the mounts are made.
+    /// The IDs that are mapped where the mounts are created.
     here: Maps,
     /// The maps of a user namespace inside that one, which COMMAND will be in.
     nested: Option<Maps>,
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn ids_are_those_of_the_sandbox() {
-        // Where nobody is root, the ids are counted from 0 while the mounts are made.
+        // Where nobody is root, the IDs are counted from 0 while the mounts are created.
         let nested = Maps {
             uid: vec![Range { inside: 1000, outside: 0, count: 2 }],
             gid: vec![Range { inside: 50, outside: 0, count: 1 }],
