@@ -167,7 +167,8 @@ fn flags_wait_for_their_mount() {
     assert_eq!(ops(&words), [tmpfs]);
     refused(
         &["--overlay-src", "/x", "--noexec", "--bind", "/", "/", "c"],
-        "--overlay-src must be followed by another --overlay-src or one of --overlay, --tmp-overlay, or --ro-overlay",
+        "--overlay-src must be followed by another --overlay-src or one of --overlay, \
+         --tmp-overlay, or --ro-overlay",
     );
 }
 

@@ -28,7 +28,8 @@ impl Config {
             let hint = |(option, name, value): (_, _, Word)| {
                 let value = value.to_string_lossy();
                 format!(
-                    "{option} has taken the last word, {value}, as its {name}: COMMAND comes after the options and their values"
+                    "{option} has taken the last word, {value}, as its {name}: COMMAND comes \
+                     after the options and their values"
                 )
             };
             return Err(Error::usage().hinted(|_| self.last.map(hint)));
@@ -53,7 +54,8 @@ impl Config {
         }
         if self.timeout.is_some() && self.namespaces.pid == Want::No && self.cgroup.is_empty() {
             return Err(Error::new(
-                "--timeout requires --unshare-pid or --cgroup: otherwise nothing could end what COMMAND has started",
+                "--timeout requires --unshare-pid or --cgroup: otherwise nothing could end what \
+                 COMMAND has started",
             ));
         }
         if self.record.exact && self.record.learn.is_none() {
@@ -131,7 +133,8 @@ impl Config {
         let several = !own(&uid, caller.uid) || !own(&gid, caller.gid);
         if several && caller.uid != 0 {
             return Err(Error::new(
-                "Only root can map IDs other than its own: use newuidmap with --userns-block-fd, see ID RANGES in bwrap(1)",
+                "Only root can map IDs other than its own: use newuidmap with --userns-block-fd, \
+                 see ID RANGES in bwrap(1)",
             ));
         }
         let maps = Maps {

@@ -83,7 +83,8 @@ fn covered(ops: &[Op]) -> Option<String> {
     let op = ops.get(index)?;
     let (option, dest) = (op.option(), shown(op.dest().to_bytes()));
     Some(format!(
-        "{option} at {dest} covers everything that earlier options have created: {dest} is the sandbox's root, so this option must come first"
+        "{option} at {dest} covers everything that earlier options have created: {dest} is the \
+         sandbox's root, so this option must come first"
     ))
 }
 

@@ -98,7 +98,8 @@ pub(crate) fn namespaces(config: &Config, errno: Option<Errno>) -> Option<String
         limits.push(format!("{name}={value}"));
     }
     Some(format!(
-        "at most 32 user or PID namespaces can be nested, and each enclosing user namespace has its own limits; here they are {}",
+        "at most 32 user or PID namespaces can be nested, and each enclosing user namespace has \
+         its own limits; here they are {}",
         limits.join(", ")
     ))
 }
@@ -112,11 +113,14 @@ pub(crate) fn source(op: &Op, fds: &Inherited, errno: Option<Errno>) -> Option<S
     }
     match op {
         Op::Proc(_) if errno == Some(Errno::EPERM) => Some(
-            "the kernel refuses a new procfs if the surrounding one is partly hidden, as in a container: use --ro-bind /proc /proc, or run the container without hiding it (Docker: --security-opt systempaths=unconfined); from Linux 7.1 on, --proc-pid works"
+            "the kernel refuses a new procfs if the surrounding one is partly hidden, as in a \
+             container: use --ro-bind /proc /proc, or run the container without hiding it \
+             (Docker: --security-opt systempaths=unconfined); from Linux 7.1 on, --proc-pid works"
                 .to_owned(),
         ),
         Op::ProcPid(_) if errno == Some(Errno::EPERM) => Some(format!(
-            "if the surrounding procfs is partly hidden, as in a container, --proc-pid needs Linux 7.1, and this is {}",
+            "if the surrounding procfs is partly hidden, as in a container, --proc-pid needs \
+             Linux 7.1, and this is {}",
             sys::kernel_release()
         )),
         Op::Bind { source: Source::Path(path), .. } | Op::Same { path, .. }
@@ -141,7 +145,8 @@ fn unreadable(path: &CStr) -> Option<String> {
     };
     match kind {
         FUSE_SUPER_MAGIC => Some(format!(
-            "{place} is on a FUSE file system, which only its owner can access, not even root: mount it with -o allow_other or allow_root"
+            "{place} is on a FUSE file system, which only its owner can access, not even root: \
+             mount it with -o allow_other or allow_root"
         )),
         NFS_SUPER_MAGIC => Some(format!("{place} is on NFS, where root is nobody (root_squash)")),
         _ => None,
@@ -185,7 +190,8 @@ pub(crate) fn overlay(upper: Option<&(OwnedFd, OwnedFd)>, errno: Option<Errno>) 
         _ => return None,
     };
     Some(format!(
-        "RWSRC is {name}, which cannot hold the changes of an overlay: use a directory on a disk's file system, or --tmp-overlay"
+        "RWSRC is {name}, which cannot hold the changes of an overlay: use a directory on a \
+         disk's file system, or --tmp-overlay"
     ))
 }
 
@@ -195,7 +201,8 @@ pub(crate) fn place(before: &[Op], op: &Op, errno: Option<Errno>) -> Option<Stri
         (Op::RemountRo(dest), Errno::EINVAL) => {
             let dest = dest.to_string_lossy();
             Some(format!(
-                "{dest} is not a mount point: bind it read-only instead, or put --bind {dest} {dest} before --remount-ro"
+                "{dest} is not a mount point: bind it read-only instead, or put --bind {dest} \
+                 {dest} before --remount-ro"
             ))
         }
         (_, Errno::EROFS) => read_only(before, op),

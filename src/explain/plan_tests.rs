@@ -21,7 +21,8 @@ use crate::host::{Caller, Host};
 /// Command lines of several options.
 const LINES: &[&str] = &[
     "",
-    "--unshare-all --share-net --ro-bind /usr /usr --symlink usr/bin /bin --proc /proc --dev /dev --tmpfs /tmp --chdir /tmp",
+    "--unshare-all --share-net --ro-bind /usr /usr --symlink usr/bin /bin --proc /proc --dev /dev \
+     --tmpfs /tmp --chdir /tmp",
     "--bind / / --tmpfs /usr --ro-bind /usr /usr/lib --tmpfs /usr --dir /usr/x --chmod 0700 /usr/x",
     "--ro-bind /nonexistent/a-rather-long-name-of-a-source /a --ro-bind-try /nonexistent /b --tmpfs /b/c",
     "--ro-bind / / --dir /a/rather/long/path/of/a/destination/in/the/sandbox --setenv A b\tc --setenv Q it's",

@@ -18,7 +18,8 @@ use crate::kernel::sys::{self, End};
 pub(crate) fn join_user_namespace(fds: &mut Inherited, number: i32) -> Result<()> {
     match fds.take(number).and_then(|fd| setns(fd, CloneFlags::CLONE_NEWUSER)) {
         Err(Errno::EINVAL) => Err(Error::new(
-            "Joining the specified user namespace failed, it might not be a descendant of the current user namespace.",
+            "Joining the specified user namespace failed, it might not be a descendant of the \
+             current user namespace.",
         )),
         other => other.context("Joining specified user namespace failed"),
     }
@@ -69,10 +70,12 @@ fn clone_failure(errno: Errno, user: bool) -> Error {
             "Creating new namespace failed, likely because the kernel does not support user namespaces.",
         ),
         Errno::EPERM if user => Error::new(
-            "No permissions to create a new namespace, likely because the kernel does not allow non-privileged user namespaces.",
+            "No permissions to create a new namespace, likely because the kernel does not allow \
+             non-privileged user namespaces.",
         ),
         Errno::ENOSPC => Error::new(
-            "Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces exceeded (ENOSPC)",
+            "Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces \
+             exceeded (ENOSPC)",
         ),
         other => Error::os("Creating new namespace failed", other),
     }

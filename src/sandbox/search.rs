@@ -83,7 +83,8 @@ impl<'a> Search<'a> {
         if self.unlisted > 0 {
             let first = String::from_utf8_lossy(&self.first);
             warn(format_args!(
-                "--mask-glob cannot list {} of the directories that it leads to, and hides only names without wildcards there: {first}",
+                "--mask-glob cannot list {} of the directories that it leads to, and hides only \
+                 names without wildcards there: {first}",
                 self.unlisted
             ));
         }

@@ -118,7 +118,8 @@ impl Job<'_> {
         }
         match trouble {
             Trouble::Fault(Fault::Packed(format, program)) => Error::new(format!(
-                "{text}: it is compressed by {format}: unpack it on the way, as in --tar {fd} {dest} {fd}< <({program} LAYER)",
+                "{text}: it is compressed by {format}: unpack it on the way, as in --tar {fd} \
+                 {dest} {fd}< <({program} LAYER)",
                 fd = self.number
             )),
             Trouble::Fault(Fault::Bad(what)) => Error::new(format!("{text}: {what}")),
