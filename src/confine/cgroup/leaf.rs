@@ -97,7 +97,7 @@ impl Leaf {
             Errno::EBUSY => crowded(&path, caller.uid),
             other => Error::os(join("Can't enable the controllers of --cgroup in", &path), other),
         })?;
-        leaf.add().at("Can't make a control group in", &path)?;
+        leaf.add().at("Can't create a control group in", &path)?;
         leaf.limit(settings)?;
         Ok(Some(leaf))
     }

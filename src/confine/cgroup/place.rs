@@ -45,7 +45,7 @@ pub(crate) fn unsuitable(before: &str, path: &CStr, after: &str, uid: u32) -> Er
 
 /// An error about processes that would have to leave a group.
 pub(crate) fn crowded(path: &CStr, uid: u32) -> Error {
-    unsuitable("--cgroup: other processes live in the control group", path, "", uid)
+    unsuitable("--cgroup: other processes run in the control group", path, "", uid)
 }
 
 /// Finds out whether there could be a group with these settings, and does nothing.
