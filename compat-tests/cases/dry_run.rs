@@ -45,7 +45,7 @@ const USR: &str = "--ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib 
 
 /// What looks odd and starts.
 fn starting() -> Vec<Case> {
-    let fine = |name: &str, words: &str| checked(name, words, true, "nothing of this has been done");
+    let fine = |name: &str, words: &str| checked(name, words, true, "nothing has been done");
     let usr = |name: &str, words: &str| fine(name, &format!("{USR} {words}"));
     vec![
         fine("starts_on_host", "--ro-bind / / true"),
@@ -80,28 +80,32 @@ fn failing_places() -> Vec<Case> {
         ("source", "--ro-bind / / --bind /none /tmp true", "would fail: /none: No such file or directory"),
         ("source_of_same", "--ro-bind / / --ro-same /none true", "would fail: /none: No such file or directory"),
         ("source_is_file", "--ro-bind {dir}/file / true", "would fail: what is mounted on / has to be a directory"),
-        ("read_only", "--ro-bind / / --dir /none/x true", "it cannot be made, because / is bound read-only"),
+        ("read_only", "--ro-bind / / --dir /none/x true", "it cannot be created, because / is bound read-only"),
         (
             "remounted",
             "--ro-bind / / --tmpfs /srv --remount-ro /srv --dir /srv/x true",
-            "it cannot be made, because /srv is remounted read-only",
+            "it cannot be created, because /srv is remounted read-only",
         ),
-        ("not_ours", "--bind / / --dir /usr/none/x true", "it cannot be made, because /usr is the host's: Permission denied"),
+        ("not_ours", "--bind / / --dir /usr/none/x true", "it cannot be created, because /usr is the host's: Permission denied"),
         (
             "on_a_link",
             "--tmpfs / --symlink usr /x --tmpfs /x true",
             "it is a symbolic link to usr: name that instead, or put --follow-symlinks before this option",
         ),
-        ("file_on_directory", "--ro-bind / / --ro-bind {dir}/file /usr true", "it is a directory, and what comes there is none"),
+        (
+            "file_on_directory",
+            "--ro-bind / / --ro-bind {dir}/file /usr true",
+            "it is a directory, but what would be put there is not",
+        ),
         (
             "directory_on_file",
             "--ro-bind / / --ro-bind {dir} /etc/passwd true",
-            "it is no directory, and what comes there is one",
+            "it is not a directory, but what would be put there is",
         ),
         ("other_link", "--ro-bind / / --tmpfs /srv --symlink a /srv/l --symlink b /srv/l true", "there is a link to a already"),
         ("chmod", "--ro-bind / / --chmod 700 /none true", "there is no such file"),
         ("chdir", "--ro-bind / / --chdir /none true", "/none is not in the sandbox"),
-        ("chdir_to_a_file", "--ro-bind / / --chdir /etc/passwd true", "/etc/passwd is no directory"),
+        ("chdir_to_a_file", "--ro-bind / / --chdir /etc/passwd true", "/etc/passwd is not a directory"),
     ];
     let row = |(name, words, said): (&str, &str, &'static str)| checked(&format!("fails_by_{name}"), words, false, said);
     let mut cases: Vec<Case> = rows.into_iter().map(row).collect();
@@ -310,12 +314,12 @@ fn notes() -> Vec<Case> {
     vec![
         bound("notes_docker", "/run/docker.sock", "COMMAND can connect to the Docker daemon, which is root, at /run/docker.sock"),
         bound("notes_system_bus", "/run/dbus/system_bus_socket", "COMMAND can connect to the D-Bus system bus"),
-        bound("notes_session_bus", "/bus", "the D-Bus session bus, by which programs outside are started, at /bus")
+        bound("notes_session_bus", "/bus", "the D-Bus session bus, which can start programs outside, at /bus")
             .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/bus,guid=0"),
         bound("notes_session_bus_by_its_directory", "/run/me/bus", "the D-Bus session bus").env("XDG_RUNTIME_DIR", "/run/me"),
         bound("notes_ssh_agent", "/agent", "COMMAND can connect to ssh-agent, which signs with the keys, at /agent")
             .env("SSH_AUTH_SOCK", "/agent"),
-        bound("notes_x11", "/tmp/.X11-unix/X7", "the X11 server, by which every key can be read, at /tmp/.X11-unix/X7")
+        bound("notes_x11", "/tmp/.X11-unix/X7", "the X11 server, which shows every key that is pressed, at /tmp/.X11-unix/X7")
             .env("DISPLAY", ":7.0"),
         note("notes_secrets", &HOST, "variables", "look like secrets: A_TOKEN, MY_PASSWORD (see --clearenv)")
             .env("A_TOKEN", "hunter2")

@@ -58,7 +58,7 @@ pub(crate) struct Masked {
     pub(crate) at: Vec<u8>,
     /// What it is on the host.
     pub(crate) host: CString,
-    /// Whether it is no directory.
+    /// Whether it is not a directory.
     pub(crate) is_file: bool,
 }
 
