@@ -48,7 +48,7 @@ impl Map {
                 (Some(offset), Some(length)) => {
                     push(&mut self.segments, Segment { offset, length })?;
                 }
-                _ => return bad("its sparse map contains something that is not a number"),
+                _ => return bad("its sparse map has something else where a number belongs"),
             }
         }
         Ok(())
@@ -180,12 +180,12 @@ impl Text {
             if byte != b'\n' {
                 self.line.push(byte);
                 if self.line.len() > 20 {
-                    return bad("its sparse map contains something that is not a number");
+                    return bad("its sparse map has something else where a number belongs");
                 }
                 continue;
             }
             let Some(number) = decimal(&self.line) else {
-                return bad("its sparse map contains something that is not a number");
+                return bad("its sparse map has something else where a number belongs");
             };
             self.line.clear();
             if self.count.is_some() {
