@@ -351,7 +351,7 @@ fn hostile_names() -> Vec<Case> {
         on_line("profile_word")
             .options(["--profile", "p"])
             .file("p", "\u{1b}]0;x\u{7}\n")
-            .fails("bwrap: p:1: A line of a profile begins with an option, and not with ?]0;x?"),
+            .fails("bwrap: p:1: A line of a profile begins with an option, not with ?]0;x?"),
         on_line("document")
             .options(["--error-fd", "8", "--ro-bind", NAME, "/mnt"])
             .fd(8, Fd::Capture)

@@ -267,7 +267,7 @@ fn sizes_need_more_than_32_bits() {
     }
     let lying =
         block(&Row { fields: &[(124, b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff")], ..FILE });
-    assert_eq!(fault(&lying), "it ends too early");
+    assert_eq!(fault(&lying), "it is truncated");
     let nested =
         [pax(b'x', &[("size", b"1")]), part(Row { letter: b'5', ..FILE }, b""), end()].concat();
     assert_eq!(fault(&nested), "it has content, which its type cannot have");
@@ -354,11 +354,11 @@ fn archives_have_an_end() {
     assert_eq!(read(&whole[..3 * BLOCK]).map(|all| all.len()), Ok(1));
     assert_eq!(read(&[&whole[..], b"rest"].concat()).map(|all| all.len()), Ok(1));
     for length in (0..3 * BLOCK).step_by(64).filter(|&length| length != 2 * BLOCK) {
-        assert_eq!(fault(&whole[..length]), "it ends too early", "{length}");
+        assert_eq!(fault(&whole[..length]), "it is truncated", "{length}");
     }
     assert_eq!(fault(&whole[..2 * BLOCK]), NO_END);
     let after = [&whole[..3 * BLOCK], &block(&FILE)[..]].concat();
-    assert_eq!(fault(&after), "there is something after its end");
+    assert_eq!(fault(&after), "there is data after its end");
     let half = [pax(b'x', &[("path", b"a")]), end()].concat();
     assert_eq!(fault(&half), "it ends with half an entry");
     let label = Row { name: b"label", letter: b'V', magic: GNU, ..FILE };
@@ -374,7 +374,7 @@ fn what_is_no_archive_is_told() {
         assert!(matches!(packed, Err(Fault::Packed(name, _)) if name == format), "{packed:?}");
         assert!(matches!(read(start), Err(Fault::Packed(..))), "{format}");
     }
-    assert_eq!(fault(&[b'x'; 600]), "a header has a wrong checksum, or this is no tar archive");
+    assert_eq!(fault(&[b'x'; 600]), "a header has a wrong checksum, or this is not a tar archive");
     for letter in *b"MNDAX~\xff" {
         let text = fault(&part(Row { letter, ..FILE }, b""));
         assert!(text.starts_with("an entry has the type "), "{text}");
