@@ -469,7 +469,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| v.last_wins(&mut p.config.file_label, label)),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
         "With --unshare-pid or --pidns this is a new procfs, otherwise it is the host's. The \
-         parts that control the kernel, sys, sysrq-trigger, irq and bus, become read-only if they \
+         parts that control the kernel (sys, sysrq-trigger, irq and bus) become read-only if they \
          would be writable themselves. If root calls, the files in them belong to root whatever \
          the user namespace. They are then read-only too, and so are acpi, asound, driver, \
          dynamic_debug, fs and scsi, unless COMMAND has CAP_SYS_ADMIN over the sandbox's mounts \
@@ -557,10 +557,11 @@ pub(crate) const OPTIONS: &[Row] = &[
          threads did so and whatever program it executes later. In bubblewrap it is the thread, \
          and here too if pidfd_open(2) is refused or the parent is in another PID namespace. With \
          --unshare-pid, everything that COMMAND has started dies with it, even while bwrap is \
-         stopped; without, it can survive. Without --unshare-pid, or with --as-pid-1, COMMAND \
-         itself survives while bwrap is stopped, and survives a killed bwrap if it resets its \
-         parent-death signal. The kernel resets that signal when --exec-label or --apparmor changes COMMAND's label. bwrap cannot notice \
-         a parent that dies before bwrap begins to run.",
+         stopped; without it, such processes can survive. Without --unshare-pid, or with \
+         --as-pid-1, COMMAND itself survives while bwrap is stopped, and survives a killed bwrap \
+         if it resets its parent-death signal. The kernel resets that signal when --exec-label \
+         or --apparmor changes COMMAND's label. bwrap cannot notice a parent that dies before \
+         bwrap begins to run.",
         |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
     row!(Lifecycle, "--as-pid-1", [], "Run COMMAND as PID 1",
         "COMMAND must reap orphans, and signals to it are treated as pid_namespaces(7) describes \

@@ -74,7 +74,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) directory: Option<Text<'a>>,
     /// The file that is executed.
     pub(crate) command: Vec<Text<'a>>,
-    /// COMMAND's argv[0].
+    /// COMMAND's `argv[0]`.
     pub(crate) argv0: Option<Text<'a>>,
     /// What would fail, but for entries of the file system, which have their own.
     pub(crate) problems: Vec<Problem>,
