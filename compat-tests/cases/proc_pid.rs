@@ -28,7 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
             .needs(is_new)
             .user_only()
             .stdout("")
-            .claim(|o| o.expect(o.stderr.contains("bwrap: hint: ") && o.stderr.contains("by --proc-pid"), "no hint")),
+            .claim(|o| o.expect(o.stderr.contains("bwrap: hint: ") && o.stderr.contains("--proc-pid works"), "no hint")),
         masked("below_a_masked_one_on_an_old_kernel", "--proc-pid", "echo hi").needs(is_old).user_only().stdout("").claim(|o| {
             o.expect(
                 o.stderr.contains("Can't mount proc on /proc") && o.stderr.contains("--proc-pid needs Linux 7.1, and this is "),
