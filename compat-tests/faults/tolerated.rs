@@ -39,6 +39,7 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
         seen: &[UNLISTED, "/tmp/box/deep/"],
         ..row("openat", ".", &[EACCES], "of --mask-glob, on a directory that must not be listed: a warning counts it")
     },
+    row("setns", "", &[EPERM], "of --netns: then the user namespace that owns it is joined first"),
     row("statx", "", &[ENOSYS, EPERM], "then fdinfo tells the mount"),
     row("unshare", "", &[EPERM, ENOSPC, EUSERS], "--disable-userns: that is the answer it looks for"),
     Tolerated { role: "0", ..row("openat", "/proc/sys/user/", &[], CLONE_TELLS) },

@@ -345,7 +345,7 @@ pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
 }
 
 /// The symbolic link that a path is, if it is one. Links on the way to it are followed. What is not
-/// there, or cannot be reached, is left to whoever wants to do something with it.
+/// there is left to whoever wants to do something with it.
 pub(crate) fn link(path: &CStr) -> SysResult<Option<Link<'_>>> {
     let (parent, name) = split(path);
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -359,9 +359,7 @@ pub(crate) fn link(path: &CStr) -> SysResult<Option<Link<'_>>> {
         Ok((dir, fd)) => {
             Ok((kind(fd.as_fd())? == SFlag::S_IFLNK).then_some(Link { dir, name, fd }))
         }
-        Err(
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EACCES | Errno::ENAMETOOLONG,
-        ) => Ok(None),
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG) => Ok(None),
         Err(errno) => Err(errno),
     }
 }
