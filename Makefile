@@ -45,7 +45,7 @@ PAGES = README.md SECURITY.md CONTRIBUTING.md CHANGELOG.md
 
 all: $(BINARY)
 
-$(BINARY): $(shell find src -type f) build.rs Cargo.toml Cargo.lock .cargo/config.toml
+$(BINARY): $(shell find src -type f) Cargo.toml Cargo.lock .cargo/config.toml
 	@set -e; target='$(TARGET)'; \
 	if [ -z "$$target" ]; then \
 	    target=$$(rustc -vV | sed -n 's/^host: //p'); musl=$${target%-*}-musl; \
