@@ -302,9 +302,10 @@ impl Config {
         self.switches.dry_run || self.fds.dry_run_json.is_some()
     }
 
-    /// Whether an operation comes after `--follow-symlinks`.
+    /// Whether `--follow-symlinks` stands before this operation, and is about it.
     pub(crate) fn follows_at(&self, index: usize) -> bool {
         self.follow_from.is_some_and(|first| index >= first)
+            && self.ops.get(index).is_some_and(Op::may_follow)
     }
 
     /// Whether there are id maps that only the monitor can write.

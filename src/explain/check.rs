@@ -29,7 +29,7 @@ pub(crate) fn check(plan: &mut Plan<'_>, config: &Settled, proc: BorrowedFd<'_>)
         if !entry.is_placed() {
             continue;
         }
-        let problem = planned.add(op, config.follows_at(index) && op.may_follow());
+        let problem = planned.add(op, config.follows_at(index));
         if entry.problem.is_none() {
             entry.problem = problem;
         }

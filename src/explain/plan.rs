@@ -393,7 +393,7 @@ fn filesystem(config: &Config) -> Vec<Entry<'_>> {
             }
             _ => Entry::of(index + 1, op, config),
         };
-        if config.follows_at(index) && op.may_follow() {
+        if config.follows_at(index) {
             entry = entry.flags(["links followed"]);
         }
         if let Some(fd) = op.fd() {

@@ -129,10 +129,10 @@ impl Builder<'_> {
         Ok(end)
     }
 
-    /// Does what is left of one operation, which comes after `--follow-symlinks` or not.
-    pub(crate) fn build(&mut self, op: &Op, is_after: bool, step: Step) -> Result<()> {
+    /// Does what is left of one operation, which follows links or not.
+    pub(crate) fn build(&mut self, op: &Op, follows: bool, step: Step) -> Result<()> {
         self.root.may_follow = op.may_follow();
-        self.follow.begin(op, is_after);
+        self.follow.begin(op, follows);
         match step {
             Step::Attach { mount, dest, depth, perms } => {
                 let tree = self.open(mount)?;

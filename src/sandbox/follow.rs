@@ -54,9 +54,9 @@ impl Follow {
         Self { is_wanted, is_new: true, ..Self::default() }
     }
 
-    /// Says what the next operation is, and whether it comes after the option.
-    pub(crate) fn begin(&mut self, op: &Op, is_after: bool) {
-        self.is_on = is_after && op.may_follow();
+    /// Says what the next operation is, and whether it follows links.
+    pub(crate) const fn begin(&mut self, op: &Op, follows: bool) {
+        self.is_on = follows;
         self.is_new = op.mounts_own();
     }
 
