@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, faccessat};
 
 use crate::config::op::{Access, Devices};
 use crate::error::{Context as _, Result, join};
-use crate::kernel::mount::{self, Attributes, Depth, Explain as _};
+use crate::kernel::mount::{self, Depth, Explain as _};
 use crate::sandbox::build::Builder;
 use crate::sandbox::root::Inside;
 use crate::sandbox::tree::{self, Mount};
@@ -26,14 +26,9 @@ const STEERING_DRIVERS: [&CStr; 6] =
     [c"acpi", c"asound", c"driver", c"dynamic_debug", c"fs", c"scsi"];
 
 impl Builder<'_> {
-    /// A bind of something inside the sandbox onto itself, with more flags.
-    fn cover(
-        &mut self,
-        dir: Inside<'_>,
-        name: &CStr,
-        attributes: Attributes,
-        dest: &CStr,
-    ) -> Result<()> {
+    /// Binds a part of a procfs onto itself, read-only.
+    fn cover(&mut self, dir: Inside<'_>, name: &CStr, dest: &CStr) -> Result<()> {
+        let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
         let what = || join(&format!("Can't mount proc/{} on", name.to_string_lossy()), dest);
         let copy = mount::clone_tree(dir.as_fd(), name, Depth::Recursive).explain(what)?;
         let copy = tree::with_attributes(copy, attributes, Depth::Recursive, what)?;
@@ -49,7 +44,6 @@ impl Builder<'_> {
         let tree = self.open(mount)?;
         let proc = self.root.attach_around(tree.fd.as_fd(), dest, tree.node)?;
         self.set_flags(&tree, Depth::Recursive, dest)?;
-        let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
         let may_write = |name| faccessat(proc.as_fd(), name, AccessFlags::W_OK, AtFlags::empty());
         // Directories there may be nobody's to write to, as all are in /proc/sys, but the files in
         // them are the host's root's, whatever its capabilities and its user namespace: one such
@@ -65,7 +59,7 @@ impl Builder<'_> {
             match may_write(name) {
                 Err(Errno::ENOENT | Errno::EROFS) => {}
                 Err(Errno::EACCES) if !owns_files => {}
-                Ok(()) | Err(Errno::EACCES) => self.cover(proc, name, attributes, dest)?,
+                Ok(()) | Err(Errno::EACCES) => self.cover(proc, name, dest)?,
                 other => other.at("Can't access", name)?,
             }
         }
@@ -85,8 +79,7 @@ impl Builder<'_> {
         self.set_flags(&tree, Depth::Recursive, dest)?;
         let may_write = || faccessat(self.proc, ONE_FILE, AccessFlags::W_OK, AtFlags::empty());
         if self.bare_root && may_write() != Err(Errno::EACCES) {
-            let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
-            self.cover(proc, c"1/map_files", attributes, dest)?;
+            self.cover(proc, c"1/map_files", dest)?;
         }
         self.keep(tree.fd);
         Ok(())
