@@ -120,8 +120,8 @@ impl Settled {
     /// Which filters COMMAND gets, and in what order. The conditions in policies ask for its
     /// capabilities.
     fn settle_filters(&mut self) -> Result<()> {
-        let own = self.config.seccomp_programs.iter().cloned();
-        let mut filters: Vec<_> = own.map(Filter::own).collect();
+        let own = std::mem::take(&mut self.config.seccomp_programs);
+        let mut filters: Vec<_> = own.into_iter().map(Filter::own).collect();
         if self.landlock.limits_tcp() {
             filters.push(tcp::filter()?);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::config::Config;
 use crate::config::op::Op;
+use crate::config::settle::Settled;
 use crate::profile::text::quoted;
 use crate::record::learn::draft::{Draft, Grant, Part};
 use crate::record::learn::places;
@@ -27,7 +28,7 @@ pub(crate) const TOLD: usize = 100;
 pub(crate) const LEFT_OUT: &str = "# left out: ";
 
 /// The whole text, without what an earlier one had.
-pub(crate) fn all(draft: &Draft<'_>, config: &Config, uses_network: bool) -> Vec<String> {
+pub(crate) fn all(draft: &Draft<'_>, config: &Settled, uses_network: bool) -> Vec<String> {
     let mut lines = vec![HEAD.to_owned()];
     lines.extend(repeat::namespaces(config, uses_network));
     let peers = draft.seen.network.iter().chain(&draft.seen.abstracts);

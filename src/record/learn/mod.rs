@@ -8,7 +8,7 @@ pub(crate) mod policy;
 pub(crate) mod repeat;
 pub(crate) mod target;
 
-use crate::config::Config;
+use crate::config::settle::Settled;
 use crate::error::Result;
 use crate::record::learn::draft::Draft;
 use crate::record::learn::merge::Earlier;
@@ -41,7 +41,7 @@ impl Profile {
     /// Writes it.
     pub(crate) fn write(
         &self,
-        config: &Config,
+        config: &Settled,
         (seen, mounts, places): (&Seen, &Mounts, &Places),
         policy: Option<String>,
     ) -> Result<Summary> {

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::config::op::{Extra, Op, Upper};
+use crate::config::settle::Settled;
 use crate::config::{Config, EnvEdit, Want};
 use crate::confine::caps::{self, CapEdit};
 use crate::confine::seccomp::policy::Policy;
@@ -141,7 +142,7 @@ fn absolute(file: &CStr) -> Vec<u8> {
 }
 
 /// The options that name fds, but for those that tell the caller about this one run.
-pub(crate) fn of_fds(config: &Config) -> Vec<String> {
+pub(crate) fn of_fds(config: &Settled) -> Vec<String> {
     let told =
         ["info-fd", "json-status-fd", "block-fd", "userns-block-fd", "dry-run-json", "error-fd"];
     let given = config.fds.each().into_iter().filter(|option| !told.contains(&option.name));
@@ -152,7 +153,8 @@ pub(crate) fn of_fds(config: &Config) -> Vec<String> {
             name => needs(&format!("--{name} FD")),
         })
         .collect();
-    lines.extend(config.seccomp_programs.iter().map(|_| needs("--add-seccomp-fd FD")));
+    let programs = config.filters.iter().filter(|filter| filter.own);
+    lines.extend(programs.map(|_| needs("--add-seccomp-fd FD")));
     lines
 }
 
