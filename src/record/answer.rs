@@ -24,6 +24,7 @@ use crate::record::calls::{self, Kind, Last, Name};
 use crate::record::cwd::Cwds;
 use crate::record::learn::policy::NAMESPACES;
 use crate::record::line::{Line, Message as Told};
+use crate::record::look;
 use crate::record::peers::{self, Address};
 use crate::record::task::{Task, number};
 use crate::record::uses::Uses;
@@ -419,11 +420,7 @@ fn message_about(
     {
         return Ok(None);
     }
-    let mut told = format!("n\0{}\0{}\0", uses.0, u8::from(follows)).into_bytes();
-    for part in [top.as_slice(), b"\0", &base, b"\0", &path] {
-        told.extend_from_slice(part);
-    }
-    Ok(Some(told))
+    Ok(Some(look::request(uses, follows, [&top, &base, &path])))
 }
 
 /// Calls after which paths mean something else to whoever makes them.

@@ -141,14 +141,21 @@ impl Line {
 
     /// Waits for a message; none is the end.
     pub(crate) fn receive(&self) -> Option<Message> {
+        self.receive_within(PollTimeout::NONE).ok().flatten()
+    }
+
+    /// The same for so long at most: EAGAIN.
+    pub(crate) fn receive_within(&self, limit: PollTimeout) -> SysResult<Option<Message>> {
         loop {
             match self.try_receive() {
                 Err(Errno::EAGAIN) => {}
-                other => return other.ok().flatten(),
+                other => return other,
             }
-            if self.may_sleep().ok()? {
+            if self.may_sleep()? {
                 let mut ready = [PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
-                sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)).ok()?;
+                if sys::uninterrupted(|| poll(&mut ready, limit)) != Ok(1) {
+                    return Err(Errno::EAGAIN);
+                }
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::kernel::files::file_type;
 use crate::kernel::program;
 use crate::kernel::sys::{self, SysResult};
 use crate::kernel::way;
-use crate::record::line::{Line, fields};
+use crate::record::line::{Line, Message, fields};
 use crate::record::uses::Uses;
 use crate::record::wire::number;
 
@@ -60,6 +60,16 @@ pub(crate) struct Looker<'a> {
     /// The host's /proc.
     pub(crate) proc: BorrowedFd<'a>,
     pub(crate) recorder: &'a Line,
+}
+
+/// What a looker is asked: where a name leads, and whether the link that it may be is followed. It
+/// is relative to `base`, for somebody whose root is `top`.
+pub(crate) fn request(uses: Uses, follows: bool, [top, base, name]: [&[u8]; 3]) -> Message {
+    let mut message = format!("n\0{}\0{}\0", uses.0, u8::from(follows)).into_bytes();
+    for part in [top, b"\0", base, b"\0", name] {
+        message.extend_from_slice(part);
+    }
+    message
 }
 
 impl Looker<'_> {

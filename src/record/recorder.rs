@@ -26,7 +26,7 @@ use crate::links::Link;
 use crate::record::answer::{Answerer, UNDECIDED};
 use crate::record::handover::HandedOver;
 use crate::record::line::{Line, Message, fields};
-use crate::record::look::Looker;
+use crate::record::look::{self, Looker};
 use crate::record::seen::Seen;
 use crate::record::uses::Uses;
 use crate::record::wire::{Wire, number};
@@ -170,20 +170,15 @@ impl<'a> Recorder<'a> {
     /// What the looker says of a path, while nobody else has asked anything.
     fn look_now(&mut self, uses: Uses, base: &[u8], path: &[u8]) -> Option<Vec<Message>> {
         self.looker.line.send(&request(uses, base, path)).ok()?;
+        let limit = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
         let mut told = Vec::new();
         loop {
-            match self.looker.line.try_receive() {
+            match self.looker.line.receive_within(limit) {
                 Ok(Some(message)) if message == b"d" => return Some(told),
                 Ok(Some(message)) => told.push(message),
                 Err(Errno::EAGAIN) => {
-                    let limit = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
-                    let mut ready = [PollFd::new(self.looker.line.as_fd(), PollFlags::POLLIN)];
-                    if self.looker.line.may_sleep().ok()?
-                        && sys::uninterrupted(|| poll(&mut ready, limit)) != Ok(1)
-                    {
-                        self.replace_looker().ok()?;
-                        return None;
-                    }
+                    self.replace_looker().ok()?;
+                    return None;
                 }
                 Ok(None) | Err(_) => return None,
             }
@@ -475,9 +470,9 @@ impl<'a> Recorder<'a> {
     }
 }
 
-/// Asks where a name leads.
+/// Asks where a name leads, for somebody whose root is the sandbox's.
 fn request(uses: Uses, base: &[u8], name: &[u8]) -> Message {
-    [b"n", uses.0.to_string().as_bytes(), b"1", b"", base, name].join(&0)
+    look::request(uses, true, [b"", base, name])
 }
 
 /// A clock, in nanoseconds.
