@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, getppid};
+use nix::unistd::Pid;
 
 use crate::config::settle::Settled;
 use crate::config::{Config, EnvEdit};
@@ -105,7 +105,8 @@ fn run(
     }
     let dies_with = config.switches.die_with_parent.then_some(config.host.parent);
     let cloned = make_namespaces(&mut config, &mut fds, proc.as_fd(), leaf.as_mut());
-    let Some(child) = cloned.map_err(|error| last_words(error, dies_with))? else {
+    let last_words = |error| if has_parent(dies_with) { error } else { Error::reported() };
+    let Some(child) = cloned.map_err(last_words)? else {
         drop((outer, plan));
         let entrance = leaf.and_then(Leaf::hand_over);
         return sandbox::enter(config, proc, fds, inner, entrance);
@@ -133,20 +134,16 @@ fn make_namespaces(
     clone_sandbox(config, proc, leaf)
 }
 
-/// The error of a process that has failed and watches nothing any more: whoever should read of it
-/// may not do so, and the parent may end meanwhile.
-fn last_words(error: Error, dies_with: Option<Pid>) -> Error {
-    match dies_with.map(die_with) {
-        Some(Err(_)) => Error::reported(),
-        _ => error,
-    }
+/// Has the parent's end be that of a process which has failed and watches nothing any more: whoever
+/// should read of the failure may not do so. The result is whether the parent is still there.
+fn has_parent(dies_with: Option<Pid>) -> bool {
+    dies_with.is_none_or(|parent| die_with(parent).is_ok())
 }
 
 /// The end of a parent whose sandbox has failed; the result is the exit status.
 fn give_up(error: Error, children: [Pid; 2], dies_with: Option<Pid>) -> Result<i32> {
-    let was_reported = error.is_reported();
-    let error = last_words(error, dies_with);
-    if was_reported && dies_with.is_none_or(|parent| getppid() == parent) {
+    let has_parent = has_parent(dies_with);
+    if has_parent && error.is_reported() {
         return Ok(first_failure());
     }
     // COMMAND has not started yet, or nothing of it may stay.
@@ -156,7 +153,7 @@ fn give_up(error: Error, children: [Pid; 2], dies_with: Option<Pid>) -> Result<i
     for pid in children {
         _ = sys::wait_for(pid);
     }
-    Err(error)
+    Err(if has_parent { error } else { Error::reported() })
 }
 
 /// Says what would be done. The status says whether it could be.
