@@ -21,3 +21,8 @@ fail() {
 }
 skip() { if [ "${REQUIRED-}" = 1 ]; then fail "$1" "$2"; else unavailable "$1" "$2"; fi; }
 unavailable() { echo "test $area::$1 ... ignored ($2)"; }
+# block TEXT: the first shell block of the README with this text in it.
+block() {
+    awk -v wanted="$1" '/^```(ba)?sh$/ { text = ""; inside = 1; next }
+        /^```$/ { if (inside && index(text, wanted)) { printf "%s", text; exit } inside = 0 } inside { text = text $0 "\n" }' README.md
+}
