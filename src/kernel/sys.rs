@@ -1058,6 +1058,17 @@ pub(crate) fn birth(file: BorrowedFd<'_>) -> SysResult<Option<(i64, u32)>> {
     Ok(is_known.then_some((info.stx_btime.tv_sec, info.stx_btime.tv_nsec)))
 }
 
+/// Whether the mount that a file is on follows no symbolic links, by `statvfs(3)`: a flag that no
+/// library has a name for.
+pub(crate) fn is_nosymfollow(file: BorrowedFd<'_>) -> SysResult<bool> {
+    const ST_NOSYMFOLLOW: c_ulong = 0x2000;
+    // SAFETY: the structure is plain integers, for which zero is valid.
+    let mut info: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: one such structure is written.
+    Errno::result(unsafe { libc::fstatvfs(file.as_raw_fd(), &raw mut info) })?;
+    Ok(info.f_flag & ST_NOSYMFOLLOW != 0)
+}
+
 /// A number, 0 at first, in memory that this process shares with all that it forks.
 pub(crate) fn shared_number() -> SysResult<&'static AtomicU64> {
     let memory = shared_memory(size_of::<AtomicU64>())?;

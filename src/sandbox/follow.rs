@@ -13,15 +13,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
+use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, SFlag};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::FsFlags;
-use nix::unistd::{AccessFlags, faccessat};
 
 use crate::config::op::Op;
 use crate::error::{Context, Error, Result, join};
 use crate::kernel::mount::{self, kind};
+use crate::kernel::sys;
 use crate::kernel::way::{MAX_LINKS, ahead};
 
 /// What following links needs to know.
@@ -39,11 +39,9 @@ pub(crate) struct Follow {
 
 /// A symbolic link, held by the directory that it is in.
 #[derive(Debug)]
-pub(crate) struct Link<'a> {
+pub(crate) struct Link {
     /// Where it is.
     pub(crate) dir: OwnedFd,
-    /// What it is called there.
-    pub(crate) name: &'a [u8],
     /// The link itself.
     pub(crate) fd: OwnedFd,
 }
@@ -79,17 +77,12 @@ impl Follow {
     }
 
     /// Opens what a link leads to, as something to look at and to mount on.
-    pub(crate) fn end(&self, proc: BorrowedFd<'_>, link: Link<'_>, dest: &CStr) -> Result<OwnedFd> {
+    pub(crate) fn end(&self, proc: BorrowedFd<'_>, link: Link, dest: &CStr) -> Result<OwnedFd> {
         let what = "Can't follow the symlink at";
-        let Link { dir: start, name, fd } = link;
-        let end = self.walk(proc, (&start, fd), dest)?;
+        let end = self.walk(proc, (&link.dir, link.fd), dest)?;
         if fstatfs(&end).at(what, dest)?.filesystem_type() == PROC_SUPER_MAGIC {
             return Err(into_proc(dest));
         }
-        // The kernel follows no link on a mount with nosymfollow, and it alone knows which those
-        // are.
-        let name = OsStr::from_bytes(name);
-        faccessat(&start, name, AccessFlags::F_OK, AtFlags::empty()).at(what, dest)?;
         Ok(end)
     }
 
@@ -140,6 +133,11 @@ impl Follow {
         let file_system = fstatfs(dir).at(what, dest)?;
         if file_system.filesystem_type() == PROC_SUPER_MAGIC {
             return Err(into_proc(dest));
+        }
+        // The kernel is not asked to go the whole way: it counts links twice when a mount elsewhere
+        // makes it look up a name once more, and has too many after 21 of them.
+        if sys::is_nosymfollow(dir).at(what, dest)? {
+            return Err(Errno::ELOOP).at(what, dest);
         }
         let is_read_only = file_system.flags().contains(FsFlags::ST_RDONLY);
         if is_read_only || self.is_own(proc, dir).at(what, dest)? {

@@ -346,7 +346,7 @@ pub(crate) fn existing(path: &CStr) -> SysResult<OwnedFd> {
 
 /// The symbolic link that a path is, if it is one. Links on the way to it are followed. What is not
 /// there is left to whoever wants to do something with it.
-pub(crate) fn link(path: &CStr) -> SysResult<Option<Link<'_>>> {
+pub(crate) fn link(path: &CStr) -> SysResult<Option<Link>> {
     let (parent, name) = split(path);
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let found = CString::new(parent)
@@ -356,9 +356,7 @@ pub(crate) fn link(path: &CStr) -> SysResult<Option<Link<'_>>> {
             openat(&dir, OsStr::from_bytes(name), flags, Mode::empty()).map(|fd| (dir, fd))
         });
     match found {
-        Ok((dir, fd)) => {
-            Ok((kind(fd.as_fd())? == SFlag::S_IFLNK).then_some(Link { dir, name, fd }))
-        }
+        Ok((dir, fd)) => Ok((kind(fd.as_fd())? == SFlag::S_IFLNK).then_some(Link { dir, fd })),
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG) => Ok(None),
         Err(errno) => Err(errno),
     }
