@@ -147,7 +147,7 @@ complete -c bwrap -n '__bwrap_at option' -l error-fd -d 'Report bwrap\'s failure
 complete -c bwrap -n '__bwrap_at option' -l setup-status -d 'Exit with status N if COMMAND cannot be run'
 complete -c bwrap -n '__bwrap_at option' -l profile -d 'Read options from the profile FILE, or a built-in @NAME'
 complete -c bwrap -n '__bwrap_at option' -l learn -d 'Record what COMMAND uses, and write a profile to FILE'
-complete -c bwrap -n '__bwrap_at option' -l learn-exact -d 'With --learn, list each file that was used by itself'
+complete -c bwrap -n '__bwrap_at option' -l learn-exact -d 'With --learn, list each used file individually'
 complete -c bwrap -n '__bwrap_at option' -l learn-seccomp -d 'Record COMMAND\'s system calls, and write a policy to FILE'
 complete -c bwrap -n '__bwrap_at option' -l explain -d 'Say what COMMAND looked for that the sandbox lacks'
 function __bwrap_operands -a option -d 'The kinds of an option\'s values, one a line'

@@ -21,6 +21,8 @@ fail() {
 }
 skip() { if [ "${REQUIRED-}" = 1 ]; then fail "$1" "$2"; else unavailable "$1" "$2"; fi; }
 unavailable() { echo "test $area::$1 ... ignored ($2)"; }
+# command_with TEXT: the line of the README that holds it, for the caller to run.
+command_with() { grep -F -m 1 -e "$1" README.md || echo "echo no command with $1; false"; }
 # block TEXT: the first shell block of the README with this text in it.
 block() {
     awk -v wanted="$1" '/^```(ba)?sh$/ { text = ""; inside = 1; next }

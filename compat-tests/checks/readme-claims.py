@@ -227,7 +227,7 @@ class World:
 
 
 def a_script(world):
-    """It finds no keys, leaves nothing behind and calls nobody."""
+    """It finds no keys, leaves nothing behind and contacts nobody."""
     text = SCRIPT.replace("@HOME@", world.home).replace("@WORK@", world.work)
     world.write(f"{world.work}/script.js", text)
     # Without a sandbox all of it has to succeed, or nothing would be shown.
@@ -335,7 +335,7 @@ def a_build(world):
 def main():
     directory, uid = sys.argv[1], int(sys.argv[2])
     world = World(directory, uid)
-    verdict("a script finds no keys, leaves nothing behind and calls nobody", a_script(world))
+    verdict("a script finds no keys, leaves nothing behind and contacts nobody", a_script(world))
     verdict("a document's reader sees nothing else and can go nowhere", a_document(world))
     verdict("a build without network changes its own directory only", a_build_without_network(world))
     verdict("a profile for builds has the system and this directory", a_profile_for_builds(world))

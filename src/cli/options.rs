@@ -825,8 +825,8 @@ pub(crate) const OPTIONS: &[Row] = &[
          attributes are left out, with a warning that counts them.",
         |p, v| p.tar(v)),
     row!(Beyond, CommandLine, "--check-host", [], "Show what this machine allows a sandbox to do",
-        "bwrap creates sandboxes that use one feature after the other, and shows what fails, why, \
-         and what helps: namespaces, a new /proc and /dev, overlays, system call filters, \
+        "bwrap creates one sandbox per feature, and shows what fails, why, and what helps: \
+         namespaces, a new /proc and /dev, overlays, system call filters, \
          Landlock, control groups, AppArmor and SELinux. Nothing is changed, and options after \
          this one are not read. The exit status is 0 if a plain sandbox works. With --error-fd the \
          same is written to that file as one JSON object with the members version, kernel, works \
@@ -903,7 +903,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          Linux 5.19, signals can interrupt recorded calls.",
         |p, v| v.last_wins(&mut p.config.record.learn, Values::path)),
     row!(Beyond, CommandLine, "--learn-exact", [],
-        "With --learn, list each file that was used by itself",
+        "With --learn, list each used file individually",
         "No directory stands for the files in it, unless COMMAND could write to it.",
         |p, _| { p.config.record.exact = true; Ok(()) }),
     row!(Beyond, CommandLine, "--learn-seccomp", [("FILE", Kind::HostPath)],
@@ -919,9 +919,9 @@ pub(crate) const OPTIONS: &[Row] = &[
          sockets and the network. Each line is an option to add, with the reason as a comment. The \
          lines also say what COMMAND was refused: writing to read-only places, ports, and system \
          calls by --seccomp-policy and --seccomp-default. What most programs look for and do \
-         without is left out. Files that may hold keys, and sockets that give power, appear only \
-         as comments. Read every line before you add it: COMMAND decides what it looks for, and so \
-         what is suggested. With --error-fd each line is also reported as a document. COMMAND is \
-         recorded as by --learn, with the same requirements.",
+         without is left out. Files that may hold keys, and sockets that give control of the host, \
+         appear only as comments. Read every line before you add it: COMMAND decides what it looks \
+         for, and so what is suggested. With --error-fd each line is also reported as a document. \
+         COMMAND is recorded as by --learn, with the same requirements.",
         |p, _| { p.config.record.explain = true; Ok(()) }),
 ];
