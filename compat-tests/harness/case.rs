@@ -89,7 +89,7 @@ impl Case {
             during: None,
             terminal: false,
             typed: false,
-            timeout: Duration::from_secs(20),
+            timeout: Duration::from_secs(60),
             claims: vec![],
             blurs: vec![],
             needs: None,
