@@ -1,7 +1,5 @@
 //! `--dry-run` as a checker: it says of a sandbox whether it starts, and is right; and its notes.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::beyond::has_ports;
@@ -17,6 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(reading());
     cases.extend(notes());
     cases.extend(quiet());
+    cases.extend(wrapping());
     cases.into_iter().map(Case::ours_only).collect()
 }
 
@@ -211,10 +210,7 @@ fn lacking() -> Vec<Case> {
 /// Nothing is read or waited for.
 fn reading() -> Vec<Case> {
     let quick = |name: &str, options: &[&str]| {
-        let mut case =
-            Case::new(name).on_host().options(["--tmpfs", "/tmp"]).options(options).options(["--dry-run"]).run(["true"]).ok();
-        case.timeout = Duration::from_secs(10);
-        case
+        Case::new(name).on_host().options(["--tmpfs", "/tmp"]).options(options).options(["--dry-run"]).run(["true"]).ok()
     };
     // What is left in the fd is read by the shell, after the check.
     let left = |name: &str, words: &str| {
@@ -251,6 +247,21 @@ fn reading() -> Vec<Case> {
         left("reads_no_added_program", "--add-seccomp-fd 7"),
         left("reads_no_block_fd", "--block-fd 7"),
         left("reads_no_policy", "--seccomp-policy /dev/fd/7"),
+    ]
+}
+
+/// A line of the command has at most 80 columns, with the backslash that ends it.
+fn wrapping() -> Vec<Case> {
+    let case = |name: &str, length: usize, shown: &str| {
+        let (word, shown) = ("b".repeat(length), shown.replace('b', &"b".repeat(length)));
+        Case::new(name).on_host().options(["--dry-run"]).run(["echo", &word, "c"]).ok().claim(move |o| {
+            o.expect(o.stdout.contains(&format!("\ncommand\n{shown}\n")), &format!("it is not shown as {shown:?}"))
+        })
+    };
+    vec![
+        case("lines_of_80_columns", 71, "  echo b \\\n      c"),
+        case("lines_of_81_columns", 72, "  echo \\\n      b \\\n      c"),
+        case("lines_of_one_more_word", 69, "  echo b c"),
     ]
 }
 

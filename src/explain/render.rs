@@ -282,8 +282,9 @@ impl Page {
                 self.text.push_str(" \\\n      ");
                 column = 6;
             } else {
-                self.text.push_str(if index == 0 { "  " } else { " " });
-                column += 2;
+                let space = if index == 0 { "  " } else { " " };
+                self.text.push_str(space);
+                column += space.len();
             }
             self.text.push_str(&word);
             column += length;

@@ -35,7 +35,7 @@ fn race(case: Case, racer: &str, run: &str) -> Case {
         o.expect(o.stdout.ends_with("end\n"), "it did not come to its end")?;
         o.expect(!o.stdout.contains("the racer has ended"), "the racer has given up")
     });
-    case.timeout = Duration::from_secs(20 + u64::from(runs));
+    case.timeout = Duration::from_secs(60 + u64::from(runs));
     case
 }
 
@@ -149,7 +149,7 @@ fn hosts() -> Vec<Case> {
             o.expect(found.iter().all(|line| line.contains(": ro,")), "a submount is writable")?;
             o.expect(o.stdout.ends_with("end\n") && !o.stdout.contains("the racer has ended"), "it did not come to its end")
         });
-        case.timeout = Duration::from_secs(20 + u64::from(runs));
+        case.timeout = Duration::from_secs(60 + u64::from(runs));
         case
     };
     // What the host mounts later arrives with the host's flags, read-only bind or not, as in the reference.
