@@ -89,7 +89,7 @@ impl Case {
             during: None,
             terminal: false,
             typed: false,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             claims: vec![],
             blurs: vec![],
             needs: None,
