@@ -221,12 +221,13 @@ fn trouble() -> Vec<Case> {
                 --mask-glob {dir}'/**/.env' sh -c 'find {dir}/box -name .env -size +0 | wc -l'";
     vec![
         // Names in it can be used, but not listed: what is looked for by its name is found all the same.
-        boxed("unlisted_is_counted", "{dir}/box/**/.env*").user_only().setup(move |s| closed(s, 0o711)).run(["true"]).status(0).stderr(unlisted),
-        boxed("unlisted_but_named", "{dir}/box/**/.env").user_only().setup(move |s| closed(s, 0o711))
+        boxed("unlisted_is_counted", "{dir}/box/**/.env*").user_only().needs(runner_is_root).setup(move |s| closed(s, 0o711)).run(["true"]).status(0).stderr(unlisted),
+        boxed("unlisted_but_named", "{dir}/box/**/.env").user_only().needs(runner_is_root).setup(move |s| closed(s, 0o711))
             .run(["sh", "-c", "test -s {dir}/box/closed/.env || echo hidden"]).status(0).stdout("hidden\n").stderr(unlisted),
         // Whoever has made the directory has chosen its name.
         boxed("unlisted_name_stays_on_the_line", "{dir}/box/**/.env*")
             .user_only()
+            .needs(runner_is_root)
             .setup(|s| {
                 let name = "box/no\n<4>bwrap: fake\u{1b}[2J";
                 s.dir(name)?;
@@ -238,7 +239,7 @@ fn trouble() -> Vec<Case> {
             .status(0)
             .stderr(&unlisted.replace("closed", "no?<4>bwrap: fake?[2J")),
         // Nobody inside may do more than the set-up.
-        boxed("closed_is_not_counted", "{dir}/box/**/.env").user_only().setup(move |s| closed(s, 0o700)).run(["true"]).ok(),
+        boxed("closed_is_not_counted", "{dir}/box/**/.env").user_only().needs(runner_is_root).setup(move |s| closed(s, 0o700)).run(["true"]).ok(),
         // COMMAND owns it and could open it again; its group is not mapped, so that no capability of the set-up helps.
         owned("owned_and_closed", 0, "**/.env").fails("bwrap: Can't look for --mask-glob in {dir}/box/d: Permission denied"),
         owned("owned_and_unlisted", 0o311, "**/.env").fails("bwrap: Can't look for --mask-glob in {dir}/box/d: Permission denied"),
@@ -251,6 +252,7 @@ fn trouble() -> Vec<Case> {
             .options(["--unshare-user", "--cap-drop", "ALL", "--bind", "{dir}/box", "{dir}/box", "--mask-glob", "{dir}/box/**/id"])
             .setup(tree)
             .setup(|s| s.mode("box/a/.ssh", 0))
+            .needs(runner_is_root) // an ordinary user could not list it afterwards, to compare both sides
             .run(["sh", "-c", "chmod 700 {dir}/box/a/.ssh; cat {dir}/box/a/.ssh/id"])
             .stdout("")
             .claim(|o| o.expect(o.stderr.contains("id: Permission denied"), "the file is hidden")),

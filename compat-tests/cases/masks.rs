@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use nix::sys::stat::Mode;
 
 use super::escapes::inside::{attempts, box_of, define_handle, only};
+use super::sources::runner_is_root;
 use super::{fails, has_mount_setattr};
 use crate::harness::{Case, Outcome, Result, Setup, Tweak};
 use crate::probe::escape::SECRET;
@@ -62,12 +63,15 @@ fn wrong_paths() -> Vec<Case> {
         wrong("magic_link", "{dir}/to-fd", "Can't mask {dir}/to-fd: Too many levels of symbolic links"),
         wrong("too_long", &format!("/{}", "x".repeat(300)), &format!("Can't mask /{}: File name too long", "x".repeat(300))),
         // COMMAND might be let in later: then it must not be left uncovered.
-        wrong("out_of_reach", "{dir}/closed/f", "Can't mask {dir}/closed/f: Permission denied").user_only().setup(|s| {
-            s.file("closed/f", SECRET)?;
-            s.mode("closed", 0o700)?;
-            s.keep_for_root("closed");
-            Ok(())
-        }),
+        wrong("out_of_reach", "{dir}/closed/f", "Can't mask {dir}/closed/f: Permission denied")
+            .user_only()
+            .needs(runner_is_root)
+            .setup(|s| {
+                s.file("closed/f", SECRET)?;
+                s.mode("closed", 0o700)?;
+                s.keep_for_root("closed");
+                Ok(())
+            }),
         fails(
             "magic_link_walked",
             &[&host[..], &["--mask", "/proc/self/exe", "true"]].concat(),

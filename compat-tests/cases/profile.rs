@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixListener;
 
+use super::sources::runner_is_root;
 use super::{fails, plain};
 use crate::harness::{Case, Fd, Outcome, Result, Setup};
 
@@ -285,7 +286,7 @@ fn no_profiles() -> Vec<Case> {
     vec![
         named("missing", "p", "Can't read profile p: No such file or directory"),
         named("below_a_file", "/etc/passwd/p", "Can't read profile /etc/passwd/p: Not a directory"),
-        named("unreadable", "p", "Can't read profile p: Permission denied").user_only().setup(|s| {
+        named("unreadable", "p", "Can't read profile p: Permission denied").user_only().needs(runner_is_root).setup(|s| {
             s.file("p", "")?;
             s.keep_for_root("p");
             s.mode("p", 0o600)
@@ -428,14 +429,17 @@ fn exposed() -> Vec<Case> {
         silent("covered_by_a_tmpfs", "p", &["--bind", "{dir}", "{dir}", "--tmpfs", "{dir}"]),
         silent("covered_by_remounting", "p", &["--bind", "{dir}", "{dir}", "--remount-ro", "{dir}"]),
         silent("only_read", "p", &["--ro-bind", "{dir}", "{dir}"]),
-        silent("not_for_this_caller", "{dir}/others/p", &["--bind", "{dir}/others", "{dir}/others"]).user_only().setup(|s| {
-            s.file("others/p", "")?;
-            s.mode("others/p", 0o644)?;
-            s.mode("others", 0o755)?;
-            s.keep_for_root("others/p");
-            s.keep_for_root("others");
-            Ok(())
-        }),
+        silent("not_for_this_caller", "{dir}/others/p", &["--bind", "{dir}/others", "{dir}/others"])
+            .user_only()
+            .needs(runner_is_root)
+            .setup(|s| {
+                s.file("others/p", "")?;
+                s.mode("others/p", 0o644)?;
+                s.mode("others", 0o755)?;
+                s.keep_for_root("others/p");
+                s.keep_for_root("others");
+                Ok(())
+            }),
         silent("built_in_ones_are_nowhere", "@net", &whole).file("@net", ""),
     ]
 }

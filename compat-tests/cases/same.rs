@@ -1,6 +1,7 @@
 //! `--same` and its relatives: paths of the host at the same place, with the links on the way.
 
 use super::fails;
+use super::sources::runner_is_root;
 use crate::harness::{Case, Outcome, Tweak};
 
 /// What a shell in a sandbox of its own needs.
@@ -177,6 +178,7 @@ fn missing() -> Vec<Case> {
         ),
         shell("closed_to_the_caller", &["--ro-same-try", "{dir}/closed/x"], "true")
             .user_only()
+            .needs(runner_is_root)
             .setup(|s| {
                 s.file("closed/x", "")?;
                 s.keep_for_root("closed");
