@@ -35,7 +35,7 @@ fn learned(name: &str, options: &str, command: &str) -> Case {
 }
 
 /// These lines, whole, are among those of the profile.
-fn has(wanted: &'static [&'static str]) -> impl Fn(&Outcome) -> Result<()> {
+pub(super) fn has(wanted: &'static [&'static str]) -> impl Fn(&Outcome) -> Result<()> {
     move |o| wanted.iter().try_for_each(|line| o.expect_line(&o.expand(line)))
 }
 
@@ -45,7 +45,7 @@ fn private(name: &'static str) -> impl Fn(&Outcome) -> Result<()> {
 }
 
 /// No line of the profile has any of these words.
-fn lacks(unwanted: &'static [&'static str]) -> impl Fn(&Outcome) -> Result<()> {
+pub(super) fn lacks(unwanted: &'static [&'static str]) -> impl Fn(&Outcome) -> Result<()> {
     move |o| {
         let found = unwanted.iter().find(|word| o.stdout.contains(&o.expand(word)));
         o.expect(found.is_none(), &format!("too much: {found:?}"))
@@ -407,6 +407,14 @@ fn refused() -> Vec<Case> {
         without("locks", &["flock"], "Can't lock the directory of --learn {dir}/p"),
         without("messages_with_fds", &["recvmsg"], "Can't receive the listener"),
         without("sockets", &["socketpair"], "Can't create socket pair"),
+        // Those who answer are replaced, but not for ever.
+        Case::new("without_answers")
+            .on_host()
+            .options(["--unshare-user", "--learn", "{dir}/p"])
+            .run(["echo", "so"])
+            .tweak(Tweak::Refuse(&["ioctl"], libc::ENOMEM))
+            .fails("bwrap: Can't record: there is nobody left to answer COMMAND's system calls")
+            .claim(|o| o.expect_tree("p", None)),
         Case::new("root_without_capabilities")
             .on_host()
             .root_only()

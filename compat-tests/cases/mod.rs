@@ -38,6 +38,7 @@ mod history;
 mod id_maps;
 mod identity;
 mod learn;
+mod learn_again;
 mod libraries;
 mod mask_globs;
 mod masks;
@@ -114,6 +115,7 @@ pub(crate) fn all() -> Vec<Case> {
         ("masks", masks::cases()),
         ("mount_flags", mount_flags::cases()),
         ("learn", learn::cases()),
+        ("learn_again", learn_again::cases()),
         ("mounts", mounts::cases()),
         ("namespaces", namespaces::cases()),
         ("netns", netns::cases()),

@@ -19,6 +19,7 @@ fn number(call: &str) -> Result<i64> {
         "fsmount" => libc::SYS_fsmount,
         "fsopen" => libc::SYS_fsopen,
         "flock" => libc::SYS_flock,
+        "ioctl" => libc::SYS_ioctl,
         "landlock_create_ruleset" => libc::SYS_landlock_create_ruleset,
         "mount" => libc::SYS_mount,
         "mount_setattr" => libc::SYS_mount_setattr,

@@ -4,7 +4,8 @@
 //! does not mean here, but elsewhere, is an error: one that silently matches nothing would leave
 //! open what it was to hide.
 
-use std::ffi::CStr;
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
 
 use crate::word::Word;
 
@@ -76,6 +77,32 @@ impl Pattern {
             }
         }
         path
+    }
+
+    /// Whether a path without links matches, by its names alone.
+    pub(crate) fn takes(&self, path: &CStr) -> bool {
+        let names = path.to_bytes().split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+        // Which parts may be next.
+        let mut next = self.reached(0);
+        for name in names {
+            let Ok(name) = CString::new(name) else { return false };
+            let mut after = BTreeSet::new();
+            for index in next {
+                match self.parts.get(index) {
+                    Some(Part::Deep) => after.extend(self.reached(index)),
+                    Some(part) if part.matches(&name) => after.extend(self.reached(index + 1)),
+                    _ => {}
+                }
+            }
+            next = after;
+        }
+        next.contains(&self.parts.len())
+    }
+
+    /// A part, and the one after it if it can match nothing.
+    fn reached(&self, index: usize) -> BTreeSet<usize> {
+        let is_deep = self.parts.get(index) == Some(&Part::Deep);
+        [index, index + usize::from(is_deep)].into()
     }
 
     /// How many names it begins with that lead to where its search begins.
@@ -269,6 +296,21 @@ mod tests {
         assert_eq!(Pattern::parse(c"/a/b/").map(|pattern| pattern.directories), Ok(true));
         let fixed = |text| Pattern::parse(text).map(|pattern| pattern.fixed());
         assert_eq!([fixed(c"/a/b/c"), fixed(c"/a/*/c"), fixed(c"**/c")], [Ok(2), Ok(1), Ok(0)]);
+    }
+
+    #[test]
+    fn paths_match() {
+        let rows: [(&CStr, &[&CStr], &[&CStr]); 4] = [
+            (c"/a/*.key", &[c"/a/b.key"], &[c"/a", c"/a/b", c"/a/b/c.key", c"/b.key"]),
+            (c"**/.env", &[c"/.env", c"/a/.env", c"/a/b/.env"], &[c"/a/env", c"/.env/a"]),
+            (c"/a/**", &[c"/a/b", c"/a/b/c"], &[c"/a", c"/b/a"]),
+            (c"/a/**/b/**/c", &[c"/a/b/c", c"/a/x/b/y/z/c"], &[c"/a/c", c"/a/x/b/y"]),
+        ];
+        for (text, yes, no) in rows {
+            let takes = |path: &&CStr| Pattern::parse(text).is_ok_and(|one| one.takes(path));
+            assert!(yes.iter().all(takes), "{text:?}");
+            assert!(!no.iter().any(takes), "{text:?}");
+        }
     }
 
     #[test]

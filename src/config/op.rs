@@ -117,6 +117,9 @@ pub(crate) enum Op {
     MaskGlob(Vec<Pattern>),
 }
 
+/// What the empty directory and the empty file are called that masks put on top of things.
+pub(crate) const COVERS: [Word; 2] = [c"mask-directory", c"mask-file"];
+
 impl Op {
     /// Where it puts what.
     pub(crate) fn dest(&self) -> Word {

@@ -4,6 +4,7 @@
 //! Pure text in, plain data out: nothing in here touches the system, so all of it can be tested and
 //! fuzzed.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 
 /// The flag of mount(2) against symbolic links, since Linux 5.10.
@@ -95,6 +96,22 @@ pub(crate) fn lines(mountinfo: &[u8]) -> Vec<Line> {
     mountinfo.split(|&byte| byte == b'\n').filter_map(Line::parse).collect()
 }
 
+/// Where files with one of these names at the top of a tmpfs are mounted, and nothing on top of
+/// them.
+pub(crate) fn points_of(mountinfo: &[u8], names: &[&CStr]) -> Vec<CString> {
+    let own = |line: &[u8]| {
+        let root = line.split(|&byte| byte == b' ').nth(3)?.strip_prefix(b"/")?;
+        let is_tmpfs = line.windows(9).any(|part| part == b" - tmpfs ");
+        let is_named = names.iter().any(|name| name.to_bytes() == root);
+        (is_tmpfs && is_named).then(|| Line::parse(line))?
+    };
+    let all: HashSet<_> =
+        lines(mountinfo).into_iter().map(|line| (line.parent, line.point)).collect();
+    let found = mountinfo.split(|&byte| byte == b'\n').filter_map(own);
+    let uncovered = found.filter(|line| !all.contains(&(line.id, line.point.clone())));
+    uncovered.map(|line| line.point).collect()
+}
+
 /// The mount that is uppermost at a path, going down from a mount that is the root of whoever reads
 /// the table.
 pub(crate) fn mount_at(table: &[Line], top: u64, path: &CStr) -> u64 {
@@ -129,6 +146,17 @@ mod tests {
         30 21 0:3 / /a\\040b ro,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw\n\
         31 30 0:4 / /a\\040b/c rw,noatime - tmpfs tmpfs rw\n\
         32 21 0:5 /x /d rw,relatime master:3 - tmpfs tmpfs rw\n";
+
+    #[test]
+    fn points_are_found_by_what_is_there() {
+        let table = b"21 1 8:1 / / rw - ext4 /dev/root rw\n\
+            31 21 0:4 /mask-file /a\\040b ro - tmpfs tmpfs rw\n\
+            32 21 0:4 /mask-file /c ro - tmpfs tmpfs rw\n\
+            33 32 8:1 /x /c rw - ext4 /dev/root rw\n\
+            34 21 8:1 /mask-file /d rw - ext4 /dev/root rw\n\
+            35 21 0:4 /other /e rw - tmpfs tmpfs rw\n";
+        assert_eq!(points_of(table, &[c"mask-file"]), [c"/a b".to_owned()]);
+    }
 
     #[test]
     fn lines_give_point_and_flags() {

@@ -53,6 +53,8 @@ pub(crate) struct Answerer<'a> {
     pub(crate) executed: &'a AtomicBool,
     /// Not 0 once COMMAND itself makes calls, whoever answered the first of them.
     pub(crate) started: &'a AtomicU64,
+    /// How many calls were received, by all answerers.
+    pub(crate) received: &'a AtomicU64,
     /// Whether it only answers.
     pub(crate) is_alone: bool,
 }
@@ -101,20 +103,28 @@ impl Answerer<'_> {
         _ = sys::wake_near(self.listener);
         loop {
             let mut ready = [PollFd::new(self.listener, PollFlags::POLLIN)];
-            if sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)).is_err() {
-                return;
+            if let Err(errno) = sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)) {
+                return self.fail(errno);
             }
             let events = ready.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
             if !events.contains(PollFlags::POLLIN) {
                 return;
             }
             match sys::receive_call(self.listener) {
-                Ok(call) => self.serve(&mut state, call),
+                Ok(call) => {
+                    self.received.fetch_add(1, Ordering::Relaxed);
+                    self.serve(&mut state, call);
+                }
                 // Whoever asked has been killed.
                 Err(Errno::ENOENT | Errno::EINTR) => {}
-                Err(_) => return,
+                Err(errno) => return self.fail(errno),
             }
         }
+    }
+
+    /// Says why it ends.
+    fn fail(&self, errno: Errno) {
+        _ = self.monitor.send(format!("e\0{}", errno as i32).as_bytes());
     }
 
     fn serve(&self, state: &mut State, call: Notified) {

@@ -25,16 +25,20 @@ pub(crate) mod task;
 pub(crate) mod uses;
 pub(crate) mod wire;
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 
 use nix::unistd::{Pid, read, setsid};
 
 use crate::config::Want;
+use crate::config::op::{COVERS, Op};
 use crate::config::settle::Settled;
 use crate::confine::caps;
 use crate::error::{Context, Error, Result};
 use crate::fds::close_all_but;
+use crate::kernel::files::read_file;
+use crate::kernel::mountinfo::points_of;
 use crate::kernel::sys::{self, End};
 use crate::links::Link;
 use crate::record::learn::draft;
@@ -128,7 +132,8 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
         policies: &config.explained,
     };
     let mut recorder = Recorder::new(watch, handed)?;
-    let mounts = Mounts::new(&config.ops, &plan.sources, |path| recorder.canonical(path));
+    let covers = covers(subject)?;
+    let mounts = Mounts::new(&config.ops, &plan.sources, &covers, |path| recorder.canonical(path));
     // What the profile repeats by name has to be there.
     for path in &config.landlock.unix {
         recorder.note(Uses::CONNECT, path.to_bytes());
@@ -149,6 +154,16 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
         explain(config, plan, &seen, &mounts);
     }
     Ok(())
+}
+
+/// What `--mask-glob` hides in the sandbox, and masks beside it.
+fn covers(subject: &Subject<'_>) -> Result<Vec<CString>> {
+    if !subject.config.ops.iter().any(|op| matches!(op, Op::MaskGlob(_))) {
+        return Ok(Vec::new());
+    }
+    let table = format!("{}/mountinfo", subject.first);
+    let table = read_file(subject.proc, table.as_str(), usize::MAX);
+    Ok(points_of(&table.context("Can't see what --mask-glob hides")?, &COVERS))
 }
 
 /// Writes what was recorded of a COMMAND that was executed.

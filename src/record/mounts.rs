@@ -1,12 +1,12 @@
 //! Which option each path of the sandbox comes from, and what it is called on the host.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
 use nix::sys::stat::{SFlag, stat};
 
-use crate::config::op::{Access, Devices, Extra, Op, Source};
+use crate::config::op::{Access, Devices, Extra, Op, Source, Upper};
 use crate::kernel::files::file_type;
 use crate::kernel::way::Way;
 
@@ -84,6 +84,7 @@ impl Host {
                 let end = Way::of(path).ok()?.end?;
                 Self::of(end.to_bytes())
             }
+            Op::Overlay { upper: Upper::Host { rwsrc, .. }, .. } => Self::of(rwsrc.to_bytes()),
             _ => None,
         }
     }
@@ -124,6 +125,11 @@ impl Mount {
         Some(beneath(&source.path, rest_of(path, &self.dest)?))
     }
 
+    /// Whether it has the host's whole directory of this path, at its place.
+    pub(crate) fn has_whole(&self, path: &[u8]) -> bool {
+        self.on_host(path).as_deref() == Some(path)
+    }
+
     /// Whether it is a bind that may be written to.
     pub(crate) const fn is_writable(&self) -> bool {
         matches!(self.kind, Kind::Host { is_writable: true, .. })
@@ -132,21 +138,48 @@ impl Mount {
 
 /// All mounts, in the order of their operations.
 #[derive(Debug, Default)]
-pub(crate) struct Mounts(Vec<Mount>);
+pub(crate) struct Mounts {
+    all: Vec<Mount>,
+    /// Where the destination of each operation is, without links.
+    places: Vec<Option<Vec<u8>>>,
+    /// What COMMAND can write to on the host, other than by binds that have a path.
+    changed: Vec<Host>,
+}
 
 impl Mounts {
     /// The mounts of these operations; `sources` has what each of them takes from the host, and
-    /// `place` finds out where something is.
+    /// `place` finds out where something is. `covers` is all that masks hide.
     pub(crate) fn new(
         ops: &[Op],
         sources: &[Option<Host>],
+        covers: &[CString],
         mut place: impl FnMut(&[u8]) -> Option<Vec<u8>>,
     ) -> Self {
         let extra = Extra::default();
         let base = Mount { index: 0, dest: b"/".to_vec(), kind: Kind::Base, extra };
-        let mut mounts = vec![base];
+        let (mut mounts, mut places, mut changed) = (vec![base], Vec::new(), Vec::new());
+        let last_glob = ops.iter().rposition(|op| matches!(op, Op::MaskGlob(_)));
         for (index, op) in ops.iter().enumerate() {
             let source = sources.get(index).cloned().flatten();
+            let dest = match op {
+                Op::Same { .. } => source.clone().map(|host| host.path),
+                other => place_of(other, &mut place),
+            };
+            places.push(dest.clone());
+            if let Op::Bind { source: Source::Fd(_), access: Access::ReadWrite, .. }
+            | Op::Overlay { .. } = op
+            {
+                changed.extend(source.clone());
+            }
+            if last_glob == Some(index) {
+                let cover = |point: &CString| Mount {
+                    index: index + 1,
+                    dest: point.to_bytes().to_vec(),
+                    kind: Kind::Mask,
+                    extra,
+                };
+                mounts.extend(covers.iter().map(cover));
+            }
             let kind = match op {
                 Op::Bind { source: Source::Path(_), access, devices, .. } => {
                     host(source, *access, *devices)
@@ -162,8 +195,7 @@ impl Mounts {
                 | Op::ProcPid(_)
                 | Op::Tar { .. }
                 | Op::Data { .. } => Some(Kind::Other),
-                Op::RemountRo(dest) => {
-                    let dest = place(dest.to_bytes());
+                Op::RemountRo(_) => {
                     let last =
                         mounts.iter_mut().rev().find(|mount| Some(&mount.dest) == dest.as_ref());
                     if let Some(Mount { kind: Kind::Host { is_writable, .. }, .. }) = last {
@@ -177,10 +209,6 @@ impl Mounts {
                 | Op::Symlink { .. }
                 | Op::Chmod { .. } => None,
             };
-            let dest = match op {
-                Op::Same { .. } => sources.get(index).cloned().flatten().map(|host| host.path),
-                other => kind.is_some().then(|| place(other.dest().to_bytes())).flatten(),
-            };
             if let (Some(kind), Some(dest)) = (kind, dest) {
                 let extra = match op {
                     Op::Bind { extra, .. } | Op::Same { extra, .. } => *extra,
@@ -189,23 +217,52 @@ impl Mounts {
                 mounts.push(Mount { index: index + 1, dest, kind, extra });
             }
         }
-        Self(mounts)
+        Self { all: mounts, places, changed }
+    }
+
+    /// Where the destination of an operation is, without links, if it is there.
+    pub(crate) fn place(&self, index: usize) -> Option<&[u8]> {
+        self.places.get(index)?.as_deref()
+    }
+
+    /// What COMMAND can write to on the host.
+    pub(crate) fn writable(&self) -> impl Iterator<Item = &[u8]> {
+        let bound = self.all.iter().filter_map(|mount| match &mount.kind {
+            Kind::Host { source, is_writable: true, .. } => Some(source),
+            _ => None,
+        });
+        bound.chain(&self.changed).map(|host| host.path.as_slice())
     }
 
     /// What a path of the sandbox is on: the last mount that is at it or above it.
     pub(crate) fn of(&self, path: &[u8]) -> Option<&Mount> {
-        self.0.iter().rev().find(|mount| is_within(path, &mount.dest))
+        self.all.iter().rev().find(|mount| is_within(path, &mount.dest))
     }
 
     /// The same, masks aside: what one hides has to be there for it to hide.
     pub(crate) fn beneath_masks(&self, path: &[u8]) -> Option<&Mount> {
-        let mut around = self.0.iter().rev().filter(|mount| is_within(path, &mount.dest));
+        let mut around = self.all.iter().rev().filter(|mount| is_within(path, &mount.dest));
         around.find(|mount| mount.kind != Kind::Mask)
     }
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Mount> {
-        self.0.iter()
+        self.all.iter()
+    }
+}
+
+/// Where the destination of an operation is. A link that it makes is meant itself.
+fn place_of(op: &Op, place: &mut impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    let dest = op.dest().to_bytes();
+    match op {
+        Op::MaskGlob(_) => None,
+        Op::Symlink { .. } => {
+            let mut way: Vec<_> = names(dest).collect();
+            let name = way.pop()?;
+            let dir = place(&[b"/", way.join(&b'/').as_slice()].concat())?;
+            Some(beneath(&dir, &[b"/", name].concat()))
+        }
+        _ => place(dest),
     }
 }
 
@@ -251,7 +308,7 @@ mod tests {
             Op::RemountRo(c"/a"),
         ];
         let sources: Vec<_> = ops.iter().map(Host::source_of).collect();
-        let mounts = Mounts::new(&ops, &sources, |path| Some(path.to_vec()));
+        let mounts = Mounts::new(&ops, &sources, &[], |path| Some(path.to_vec()));
         let of = |path: &[u8]| mounts.of(path).map(|mount| mount.index);
         assert_eq!(
             [of(b"/"), of(b"/a/x"), of(b"/a/b/x"), of(b"/ab")],

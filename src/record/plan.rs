@@ -31,7 +31,10 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Finds it out, or what is in the way.
-    pub(crate) fn new(config: &Settled, places: Places, proc: BorrowedFd<'_>) -> Result<Self> {
+    pub(crate) fn new(config: &Settled, mut places: Places, proc: BorrowedFd<'_>) -> Result<Self> {
+        if config.ops.iter().any(|op| matches!(op, Op::MaskGlob(_))) {
+            places.forget_here();
+        }
         let interrupts = !check_kernel()?;
         check_proc(proc)?;
         check_access(config, proc)?;
@@ -77,8 +80,8 @@ impl Plan {
                 _ => None,
             };
             let changed = match op {
-                Op::Overlay { upper: Upper::Host { rwsrc, workdir }, .. } => {
-                    [Host::of(rwsrc.to_bytes()), Host::of(workdir.to_bytes())]
+                Op::Overlay { upper: Upper::Host { workdir, .. }, .. } => {
+                    [source.clone(), Host::of(workdir.to_bytes())]
                 }
                 _ => [None, None],
             };

@@ -19,7 +19,7 @@ use nix::unistd::{Pid, read};
 
 use crate::confine::caps;
 use crate::confine::seccomp::program::Program;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::fds::close_all_but;
 use crate::kernel::sys::{self, End, Reply};
 use crate::links::Link;
@@ -48,6 +48,9 @@ const AHEAD: usize = 256;
 const MOST: usize = 64 << 20;
 /// How many processes that hang may be left behind: each waits for COMMAND in the kernel.
 const HANGING: usize = 16;
+
+/// How many helpers in a row may end without having done anything.
+const FAILING: usize = 16;
 
 /// A process that works for this one.
 #[derive(Debug)]
@@ -84,6 +87,7 @@ pub(crate) struct Recorder<'a> {
     handed: HandedOver,
     pending: &'static AtomicU64,
     started: &'static AtomicU64,
+    received: &'static AtomicU64,
     answerer: Option<Helper>,
     looker: Helper,
     /// What is to be looked up, and what the looker has.
@@ -102,6 +106,9 @@ pub(crate) struct Recorder<'a> {
     taken: usize,
     /// Helpers that were killed, until they have ended.
     killed: Vec<Pid>,
+    /// How many helpers in a row have ended without having done anything, why the last one says
+    /// it has, and how many calls had been received by then.
+    failures: (usize, Errno, u64),
     pub(crate) seen: Seen,
 }
 
@@ -135,6 +142,7 @@ impl<'a> Recorder<'a> {
     pub(crate) fn new(watch: Watch<'a>, handed: HandedOver) -> Result<Self> {
         let pending = sys::shared_number().context("Can't share memory")?;
         let started = sys::shared_number().context("Can't share memory")?;
+        let received = sys::shared_number().context("Can't share memory")?;
         let looker = fork_looker(&watch, &handed)?;
         let now = Instant::now();
         Ok(Self {
@@ -142,6 +150,7 @@ impl<'a> Recorder<'a> {
             handed,
             pending,
             started,
+            received,
             answerer: None,
             looker,
             queue: VecDeque::new(),
@@ -153,6 +162,7 @@ impl<'a> Recorder<'a> {
             is_busy: false,
             taken: 0,
             killed: Vec::new(),
+            failures: (0, Errno::ESRCH, 0),
             seen: Seen::default(),
         })
     }
@@ -325,7 +335,10 @@ impl<'a> Recorder<'a> {
                 Ok(Some(message)) => {
                     self.is_busy = true;
                     self.taken += message.len();
-                    if self.taken > MOST {
+                    if let [b"e", errno] = fields(&message).as_slice() {
+                        let errno = number(errno).and_then(|errno| i32::try_from(errno).ok());
+                        self.failures.1 = Errno::from_raw(errno.unwrap_or_default());
+                    } else if self.taken > MOST {
                         self.seen.flags.insert("many".to_owned());
                     } else if !self.seen.hear(&message) {
                         self.queue.push_back(message);
@@ -358,9 +371,31 @@ impl<'a> Recorder<'a> {
                 _ = sys::reply_to_call(listener, id, reply);
                 self.seen.flags.insert("unread".to_owned());
             }
+            self.count_failure(has_ended)?;
             self.answerer = Some(self.fork_answerer()?);
         }
         Ok(())
+    }
+
+    /// Counts helpers that end by themselves; too many are an error. Whoever waits for an answer then
+    /// finds that nobody listens any more.
+    fn count_failure(&mut self, has_ended: bool) -> Result<()> {
+        let received = self.received.load(Ordering::Relaxed);
+        let (failures, errno, before) = self.failures;
+        let failures = match has_ended {
+            true if received == before => failures + 1,
+            true => 1,
+            false => failures,
+        };
+        self.failures = (failures, errno, received);
+        if failures < FAILING {
+            return Ok(());
+        }
+        if received == 0 {
+            // It is to execute COMMAND that somebody waits, who then says so.
+            return Err(Error::reported());
+        }
+        Err(errno).context("Can't go on recording: the processes that do it cannot work")
     }
 
     /// Takes what the looker says, and has another one go on if it is stuck.
@@ -385,6 +420,7 @@ impl<'a> Recorder<'a> {
             while let Some(request) = self.ahead.pop_back() {
                 self.queue.push_front(request);
             }
+            self.count_failure(has_ended)?;
             self.replace_looker()?;
         }
         Ok(())
@@ -392,7 +428,7 @@ impl<'a> Recorder<'a> {
 
     fn fork_answerer(&self) -> Result<Helper> {
         let Watch { proc, every, policies, executed, .. } = self.watch;
-        let (pending, started) = (self.pending, self.started);
+        let (pending, started, received) = (self.pending, self.started, self.received);
         let (listener, own) = (self.handed.listener.as_fd(), self.handed.tried.as_slice());
         let is_alone = self.killed.len() > HANGING;
         let (line, theirs) = Line::pair()?;
@@ -408,6 +444,7 @@ impl<'a> Recorder<'a> {
                 policies,
                 executed,
                 started,
+                received,
                 is_alone,
             }
             .run();

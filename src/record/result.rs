@@ -77,7 +77,8 @@ fn say_learned(summary: &Summary, path: &str) {
 
 /// Names the options that a profile cannot have.
 fn say_needed(config: &Settled) {
-    let operations = config.ops.iter().flat_map(crate::record::learn::repeat::operation);
+    let operations =
+        config.ops.iter().flat_map(|op| crate::record::learn::repeat::operation(op, ""));
     let fds = crate::record::learn::repeat::of_fds(config).into_iter();
     let options: BTreeSet<String> = operations
         .chain(fds)

@@ -33,6 +33,9 @@ use crate::record::handover::Ready;
 use crate::report::{self, Step};
 use crate::sandbox::init::{self, Init};
 
+/// What is said if COMMAND's execution waited for a recorder that is gone.
+const UNANSWERED: &str = "Can't record: there is nobody left to answer COMMAND's system calls";
+
 /// The caller's working directory: as $PWD names it while that is true, else as the kernel does.
 pub(crate) fn working_directory() -> Option<CString> {
     if let Some(logical) = environment::get(c"PWD").filter(|path| path.to_bytes().starts_with(b"/"))
@@ -251,6 +254,7 @@ fn exec(config: Box<Settled>, command: Command, fds: Inherited, mut links: Ends)
     let recorder = links.recorder.take();
     let recorder =
         recorder.map(|end| Ready::new(end, file, every, &config.explained)).transpose()?;
+    let mut unanswered = recorder.as_ref().map(|_| Error::new(UNANSWERED));
     // Before the others: they may refuse that, and what they refuse is refused all the same.
     recorder.map_or(Ok(()), Ready::hand_over)?;
     let installed = seccomp::install(&command.filters);
@@ -260,6 +264,7 @@ fn exec(config: Box<Settled>, command: Command, fds: Inherited, mut links: Ends)
         tell(false);
         let error = Error::os(failure, errno).with_path(file);
         match errno {
+            Errno::ENOSYS if unanswered.is_some() => unanswered.take().unwrap_or(error),
             _ if unfiltered => error.hinted(|_| why(errno)),
             Errno::ENOENT => error.with_hint(missing),
             Errno::EACCES => error.with_hint(forbidden),
@@ -268,6 +273,6 @@ fn exec(config: Box<Settled>, command: Command, fds: Inherited, mut links: Ends)
     });
     // The filters may refuse to close anything and to give memory back, or kill for it, and the
     // error is still to be told. All of it ends with the process.
-    std::mem::forget((config, command, fds, links, argv, program));
+    std::mem::forget((config, command, fds, links, argv, program, unanswered));
     Err(error)
 }

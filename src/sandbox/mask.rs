@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
 
+use crate::config::op::COVERS;
 use crate::error::{Context, Error, Result, join};
 use crate::kernel::mount::{self, Attributes, Depth, Explain, MountResult, Node};
 use crate::sandbox::tree::{Scratch, Tree, with_attributes};
@@ -37,7 +38,7 @@ impl Covers {
     /// Makes one of each kind.
     pub(crate) fn new(scratch: &Scratch) -> Result<Self> {
         let what = "Can't create the files that masks use";
-        let (directory, file) = (c"mask-directory", c"mask-file");
+        let [directory, file] = COVERS;
         mkdirat(&scratch.fd, directory, Mode::empty()).context(what)?;
         mknodat(&scratch.fd, file, SFlag::S_IFREG, Mode::empty(), 0).context(what)?;
         let cover = |name: &CStr| -> Result<Cover> {

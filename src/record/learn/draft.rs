@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::record::learn::places::{self, Places, SCRATCH};
+use crate::record::learn::places::{self, Places, SCRATCH, SHARED};
 use crate::record::mounts::{Kind, Mount, Mounts, beneath, is_within, parent, parents, rest_of};
 use crate::record::seen::{Node, Seen, Used};
 use crate::record::uses::Uses;
@@ -71,15 +71,7 @@ pub(crate) fn timed(seen: &Seen, mounts: &Mounts, places: &Places) -> BTreeSet<V
 /// Whether a path lies where COMMAND could write, in a place that is not given as a whole.
 fn may_be_planted(mounts: &Mounts, places: &Places, path: &[u8]) -> bool {
     let Some(host) = mounts.of(path).and_then(|mount| mount.on_host(path)) else { return false };
-    sources(mounts).any(|source| is_within(&host, source) && places.is_fixed(source))
-}
-
-/// What COMMAND could write to, on the host.
-fn sources(mounts: &Mounts) -> impl Iterator<Item = &[u8]> {
-    mounts.iter().filter_map(|mount| match &mount.kind {
-        Kind::Host { source, is_writable: true, .. } => Some(source.path.as_slice()),
-        _ => None,
-    })
+    mounts.writable().any(|source| is_within(&host, source) && places.is_fixed(source))
 }
 
 impl<'a> Draft<'a> {
@@ -158,7 +150,7 @@ impl<'a> Draft<'a> {
         if mount.kind == Kind::Mask {
             return self.take_masked(path, used.node);
         }
-        let Kind::Host { has_devices, .. } = mount.kind else {
+        let Kind::Host { source, has_devices, .. } = &mount.kind else {
             if mount.kind == Kind::Base && used.node == Node::Directory {
                 self.take_dir(path);
             }
@@ -168,20 +160,25 @@ impl<'a> Draft<'a> {
         let write = used.uses.any(Uses::WRITE) && !used.read_only;
         let grant = |grant: Grant| Grant { write, ..grant };
         match used.node {
-            Node::Proc => {
-                let proc = if is_within(path, b"/proc") { b"/proc".to_vec() } else { return };
-                self.part(mount).own.insert((proc, "--proc"));
+            Node::Proc if mount.has_whole(b"/proc") && is_within(path, b"/proc") => {
+                self.part(mount).own.insert((b"/proc".to_vec(), "--proc"));
             }
+            // Less than a whole procfs is given as it was.
+            Node::Proc if is_lasting(&source.path) => {
+                let directory = source.is_directory;
+                self.give(mount, &mount.dest, grant(Grant { directory, ..Grant::default() }));
+            }
+            Node::Proc => {}
             Node::Directory if used.uses.any(Uses::INSIDE) => self.take_changed(path, path),
             Node::Directory => {
-                if has_devices && (is_within(path, b"/dev/pts") || path == b"/dev/shm") {
+                if has_dev(mount) && (is_within(path, b"/dev/pts") || path == b"/dev/shm") {
                     self.part(mount).own.insert((b"/dev".to_vec(), "--dev"));
                 }
                 self.take_dir(path);
             }
             Node::Link => {}
             Node::Device if !has_devices => {}
-            Node::Device if is_usual(path) => {
+            Node::Device if has_dev(mount) && is_usual(path) => {
                 self.part(mount).own.insert((b"/dev".to_vec(), "--dev"));
             }
             Node::Device => self.give(mount, path, Grant { device: true, ..Grant::default() }),
@@ -210,9 +207,8 @@ impl<'a> Draft<'a> {
     fn take_link(&mut self, path: &[u8], text: &[u8]) {
         let mounts = self.mounts;
         let Some(mount) = mounts.of(path).filter(|_| !self.is_new(path)) else { return };
-        if matches!(mount.kind, Kind::Host { .. })
-            && !(is_within(path, b"/dev") && is_usual_link(path))
-        {
+        let is_left_out = has_dev(mount) && is_usual_link(path) || mount.extra.nosymfollow;
+        if matches!(mount.kind, Kind::Host { .. }) && !is_left_out {
             let (path, text) = (path.to_vec(), text.to_vec());
             self.part(mount).links.insert(path, text);
         }
@@ -250,7 +246,8 @@ impl<'a> Draft<'a> {
         if SCRATCH.contains(&dir) {
             self.part(mount).own.insert((dir.to_vec(), "--tmpfs"));
         } else if is_within(dir, b"/dev/shm") {
-            self.part(mount).own.insert((b"/dev".to_vec(), "--dev"));
+            let own = if has_dev(mount) { (&b"/dev"[..], "--dev") } else { (SHARED, "--tmpfs") };
+            self.part(mount).own.insert((own.0.to_vec(), own.1));
         } else if mount.is_writable() {
             let whole = self.whole(mount, &host);
             if whole.is_none() && (self.places.is_fixed(dir) || self.places.is_fixed(&host)) {
@@ -265,7 +262,7 @@ impl<'a> Draft<'a> {
     /// have put there: a path of the sandbox.
     fn whole(&self, mount: &Mount, host: &[u8]) -> Option<Vec<u8>> {
         let Kind::Host { source, .. } = &mount.kind else { return None };
-        let around = sources(self.mounts).filter(|around| is_within(host, around));
+        let around = self.mounts.writable().filter(|around| is_within(host, around));
         let outermost = around
             .filter(|around| !self.places.is_fixed(around))
             .min_by_key(|around| around.len())?;
@@ -285,7 +282,7 @@ impl<'a> Draft<'a> {
                 grant = Grant { directory: true, device: false, socket: false, ..grant };
             }
             path = whole;
-        } else if sources(self.mounts).any(|source| is_within(&host, source)) {
+        } else if self.mounts.writable().any(|source| is_within(&host, source)) {
             // Nobody may be left who could put a link there now.
             let is_there = self.seen.times.get(&path).is_some_and(Option::is_some);
             if !is_there || self.seen.left > 0 {
@@ -379,6 +376,17 @@ impl<'a> Draft<'a> {
             part.dirs.retain(|path| !part.own.iter().any(|(own, _)| is_within(path, own)));
         }
     }
+}
+
+/// Whether something of the host's procfs is not that of a process, which is another one each time.
+fn is_lasting(path: &[u8]) -> bool {
+    let rest = rest_of(path, b"/proc").and_then(|rest| rest.get(1));
+    rest.is_some_and(|first| !first.is_ascii_digit())
+}
+
+/// Whether `--dev` is no more than what a mount has.
+pub(crate) fn has_dev(mount: &Mount) -> bool {
+    matches!(mount.kind, Kind::Host { has_devices: true, .. }) && mount.has_whole(b"/dev")
 }
 
 /// Whether every `--dev` has a device.

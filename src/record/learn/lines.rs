@@ -1,6 +1,7 @@
 //! A draft as the lines of a profile.
 
 use std::collections::BTreeSet;
+use std::ffi::CString;
 
 use crate::config::Config;
 use crate::config::op::Op;
@@ -23,6 +24,9 @@ pub(crate) const MORE: &str = "# and ";
 
 /// How many names of one kind are told in comments.
 pub(crate) const TOLD: usize = 100;
+
+/// What makes read-only what stands for a read-only bind.
+pub(crate) const REMOUNTS: [&str; 2] = ["--remount-ro /", "--remount-ro /proc"];
 
 /// How what a profile once said and may not say begins.
 pub(crate) const LEFT_OUT: &str = "# left out: ";
@@ -67,7 +71,7 @@ fn files(draft: &Draft<'_>, config: &Config) -> Vec<String> {
         let part = draft.parts.get(&(number + 1));
         match (mount, part) {
             (Some(mount), Some(part)) if matches!(mount.kind, Kind::Host { .. }) => {
-                is_bound |= mount.dest == b"/" && !mount.is_writable();
+                is_bound |= mount.dest == b"/" && (!mount.is_writable() || mount.extra.noexec);
                 if covers(draft, mount) && part.grants.is_empty() {
                     lines.extend(masked(draft, mount));
                 } else {
@@ -75,38 +79,67 @@ fn files(draft: &Draft<'_>, config: &Config) -> Vec<String> {
                 }
             }
             // It hides what is there, and it is no matter if nothing is.
-            (Some(mount), _) if mount.kind == Kind::Mask => lines.extend(repeat::operation(op)),
-            (Some(mount), Some(part)) if part.is_used || covers(draft, mount) => {
-                lines.extend(repeat::operation(op));
+            (Some(mount), _) if mount.kind == Kind::Mask => {
+                lines.extend(repeated(draft, (number, op)));
             }
-            (None, _) if is_left(draft, op) => lines.extend(repeat::operation(op)),
+            (Some(mount), Some(part)) if part.is_used || covers(draft, mount) => {
+                lines.extend(repeated(draft, (number, op)));
+            }
+            (None, _) if is_left(draft, (number, op)) => {
+                lines.extend(repeated(draft, (number, op)))
+            }
             _ => {}
         }
     }
     // What was bound there could not be written to, and neither can what is there instead.
     if is_bound {
-        lines.push("--remount-ro /".to_owned());
+        lines.push(REMOUNTS[0].to_owned());
     }
     lines
 }
 
+/// An operation that is repeated. Its destination is written without links: those may not be there.
+fn repeated(draft: &Draft<'_>, (number, op): (usize, &Op)) -> Vec<String> {
+    let dest = draft.mounts.place(number).unwrap_or_else(|| op.dest().to_bytes());
+    let mut lines = repeat::operation(op, &draft.places.word(dest));
+    if let Op::MaskGlob(patterns) = op {
+        // What links led to.
+        let hidden = draft.mounts.iter().filter(|mount| mount.index == number + 1);
+        let led_to = hidden.filter(|mount| {
+            let path = CString::new(mount.dest.clone()).unwrap_or_default();
+            is_given(draft, mount) && !patterns.iter().any(|pattern| pattern.takes(&path))
+        });
+        lines.extend(led_to.map(|mount| format!("--mask {}", draft.places.word(&mount.dest))));
+    }
+    lines
+}
+
+/// Whether what a mask hides would be there.
+fn is_given(draft: &Draft<'_>, mask: &Mount) -> bool {
+    let mut given = draft.parts.range(..mask.index).flat_map(|(_, part)| part.grants.keys());
+    given.any(|path| is_within(&mask.dest, path))
+}
+
 /// Whether something that makes no mount of its own still has what it is about.
-fn is_left(draft: &Draft<'_>, op: &Op) -> bool {
+fn is_left(draft: &Draft<'_>, (number, op): (usize, &Op)) -> bool {
     let (Op::Chmod { path, .. } | Op::RemountRo(path)) = op else {
         return !matches!(op, Op::Bind { .. } | Op::Same { .. });
     };
-    let mount = draft.mounts.of(path.to_bytes());
+    let mount = draft.mounts.of(draft.mounts.place(number).unwrap_or_else(|| path.to_bytes()));
     mount.is_some_and(|mount| {
         let is_used = draft.parts.get(&mount.index).is_some_and(|part| part.is_used);
         !matches!(mount.kind, Kind::Host { .. }) && is_used
     })
 }
 
-/// Whether a mount covers a part of a directory that is given.
+/// Whether a mount covers a part of a directory that is given, or of a whole procfs or /dev.
 fn covers(draft: &Draft<'_>, mount: &Mount) -> bool {
-    let earlier = draft.parts.range(..mount.index);
-    let mut given = earlier.flat_map(|(_, part)| &part.grants);
-    given.any(|(path, grant)| grant.directory && is_within(&mount.dest, path))
+    let mut earlier = draft.parts.range(..mount.index).map(|(_, part)| part);
+    earlier.any(|part| {
+        let given = part.grants.iter().filter(|(_, grant)| grant.directory).map(|(path, _)| path);
+        let own = part.own.iter().filter(|(_, option)| *option != "--tmpfs").map(|(path, _)| path);
+        given.chain(own).any(|path| is_within(&mount.dest, path))
+    })
 }
 
 /// A bind that nobody has used but that covers something.
@@ -141,7 +174,13 @@ fn of_part(
 ) -> Vec<String> {
     let mut entries: Vec<(Vec<u8>, u8, Vec<String>)> = Vec::new();
     for (path, option) in &part.own {
-        entries.push((path.clone(), 0, vec![format!("{option} {}", quoted(path))]));
+        let is_tmpfs = *option == "--tmpfs";
+        let mut lines: Vec<_> = repeat::flags(mount.extra).filter(|_| is_tmpfs).collect();
+        lines.push(format!("{option} {}", quoted(path)));
+        if *option == "--proc" && !mount.is_writable() {
+            lines.push(REMOUNTS[1].to_owned());
+        }
+        entries.push((path.clone(), 0, lines));
     }
     for (path, grant) in &part.grants {
         let Some(host) = mount.on_host(path) else { continue };

@@ -5,9 +5,9 @@
 
 use crate::error::{Error, Result, join};
 use crate::profile::text;
-use crate::record::learn::draft::{Draft, Grant};
-use crate::record::learn::lines::{HEAD, LEFT_OUT, MORE, TOLD, WANTED};
-use crate::record::learn::places::{Places, SCRATCH};
+use crate::record::learn::draft::{Draft, Grant, has_dev};
+use crate::record::learn::lines::{HEAD, LEFT_OUT, MORE, REMOUNTS, TOLD, WANTED};
+use crate::record::learn::places::{Places, SCRATCH, SHARED};
 use crate::record::mounts::{Host, Kind};
 use crate::word::Word;
 
@@ -87,7 +87,8 @@ impl Earlier {
             lines.iter().map(|line| line.clone().into_bytes()).collect();
         for line in left {
             let is_network = line == b"--unshare-net" || line == b"--share-net";
-            if known.contains(&line) || is_network || line == b"--remount-ro /" {
+            let is_fixed = REMOUNTS.iter().any(|remount| remount.as_bytes() == line);
+            if known.contains(&line) || is_network || is_fixed {
                 continue;
             }
             number += 1;
@@ -193,9 +194,9 @@ fn add_own(draft: &mut Draft<'_>, path: &[u8], option: &'static str) -> bool {
             }
             return draft.parts.get_mut(&mount.index).map(|part| part.is_used = true).is_some();
         }
-        (Kind::Host { .. }, "--proc") => path == b"/proc",
-        (Kind::Host { has_devices, .. }, "--dev") => *has_devices && path == b"/dev",
-        (Kind::Host { .. }, "--tmpfs") => SCRATCH.contains(&path),
+        (Kind::Host { .. }, "--proc") => path == b"/proc" && mount.has_whole(path),
+        (Kind::Host { .. }, "--dev") => path == b"/dev" && has_dev(mount),
+        (Kind::Host { .. }, "--tmpfs") => SCRATCH.contains(&path) || path == SHARED,
         _ => false,
     };
     allowed && add_part(draft, path, |part| _ = part.own.insert((path.to_vec(), option)))

@@ -104,6 +104,9 @@ const PROGRAMS: &[&str] =
 /// Directories that are each sandbox's own if anything is made in them.
 pub(crate) const SCRATCH: &[&[u8]] = &[b"/tmp", b"/var/tmp"];
 
+/// The directory for shared memory.
+pub(crate) const SHARED: &[u8] = b"/dev/shm";
+
 /// Sockets, by the end of their path, and what they give access to.
 const SOCKETS: &[(&str, &str)] = &[
     ("docker.sock", "root on this machine, by Docker"),
@@ -180,6 +183,12 @@ impl Places {
         }
         places.named.sort_by_key(|(_, path)| std::cmp::Reverse(path.len()));
         places
+    }
+
+    /// Names nothing by the directory that bwrap was started in: patterns cannot be named by it, and
+    /// what they hide elsewhere would not be hidden.
+    pub(crate) fn forget_here(&mut self) {
+        self.named.retain(|(name, _)| *name != "PWD");
     }
 
     /// The value of a variable.

@@ -163,11 +163,12 @@ pub(crate) fn flags(extra: Extra) -> impl Iterator<Item = String> {
     switches([(extra.noexec, "--noexec"), (extra.nosymfollow, "--nosymfollow")])
 }
 
-/// An operation that is repeated as it is: what is not the host's.
-pub(crate) fn operation(op: &Op) -> Vec<String> {
-    let (option, dest) = (op.option(), op.dest());
+/// An operation that is repeated as it is: what is not the host's. `dest` is its destination as a
+/// word of the profile.
+pub(crate) fn operation(op: &Op, dest: &str) -> Vec<String> {
+    let option = op.option();
     if op.fd().is_some() {
-        return vec![needs(&format!("{option} FD {}", quoted(dest.to_bytes())))];
+        return vec![needs(&format!("{option} FD {dest}"))];
     }
     let mut lines = Vec::new();
     match op {
@@ -178,7 +179,6 @@ pub(crate) fn operation(op: &Op) -> Vec<String> {
             lines.extend(flags(*extra));
             if let Upper::Host { rwsrc, workdir } = upper {
                 let [rwsrc, workdir] = [rwsrc, workdir].map(|path| quoted(&absolute(path)));
-                let dest = quoted(dest.to_bytes());
                 lines.push(format!("{option} {rwsrc} {workdir} {dest}"));
                 return lines;
             }
@@ -194,10 +194,10 @@ pub(crate) fn operation(op: &Op) -> Vec<String> {
         Op::MaskGlob(patterns) => {
             return patterns.iter().map(|pattern| line(option, &[pattern.text])).collect();
         }
-        Op::Symlink { target, .. } => return vec![line(option, &[target, dest])],
-        Op::Chmod { perms, .. } => {
-            return vec![format!("{option} {perms:04o} {}", quoted(dest.to_bytes()))];
+        Op::Symlink { target, .. } => {
+            return vec![format!("{option} {} {dest}", quoted(target.to_bytes()))];
         }
+        Op::Chmod { perms, .. } => return vec![format!("{option} {perms:04o} {dest}")],
         // Those that name an fd do not come here.
         Op::RemountRo(_)
         | Op::Proc(_)
@@ -209,6 +209,6 @@ pub(crate) fn operation(op: &Op) -> Vec<String> {
         | Op::Data { .. }
         | Op::Tar { .. } => {}
     }
-    lines.push(line(option, &[dest]));
+    lines.push(format!("{option} {dest}"));
     lines
 }
