@@ -407,6 +407,18 @@ fn refused() -> Vec<Case> {
         without("locks", &["flock"], "Can't lock the directory of --learn {dir}/p"),
         without("messages_with_fds", &["recvmsg"], "Can't receive the listener"),
         without("sockets", &["socketpair"], "Can't create socket pair"),
+        without("messages", &["sendmsg"], "Can't hand the recorder the listener"),
+        without("words_back", &["recvfrom"], "Can't hear from the recorder"),
+        // COMMAND has run by then.
+        Case::new("without_memory_of_others")
+            .on_host()
+            .options(["--unshare-user", "--learn", "{dir}/p"])
+            .run(["echo", "so"])
+            .tweak(Tweak::Refuse(&["process_vm_readv"], libc::ENOMEM))
+            .status(0)
+            .stdout("so\n")
+            .stderr("bwrap: Nothing could be recorded: COMMAND's memory could not be read\n")
+            .claim(|o| o.expect_tree("p", None)),
         // Those who answer are replaced, but not for ever.
         Case::new("without_answers")
             .on_host()

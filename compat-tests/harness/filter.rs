@@ -33,6 +33,8 @@ fn number(call: &str) -> Result<i64> {
         "prctl" => libc::SYS_prctl,
         "ppoll" => libc::SYS_ppoll,
         "reboot" => libc::SYS_reboot,
+        "process_vm_readv" => libc::SYS_process_vm_readv,
+        "recvfrom" => libc::SYS_recvfrom,
         "recvmsg" => libc::SYS_recvmsg,
         "rt_sigprocmask" => libc::SYS_rt_sigprocmask,
         "seccomp" => libc::SYS_seccomp,

@@ -210,8 +210,17 @@ impl Answerer<'_> {
                     state.has_read = true;
                     told.push(flag("read"));
                 }
-                Err(Errno::EPERM | Errno::EACCES) => told.push(flag("unread")),
-                _ => {}
+                // What is not there, or no longer, is nothing to the kernel either.
+                Ok(())
+                | Err(
+                    Errno::EFAULT
+                    | Errno::ENAMETOOLONG
+                    | Errno::ESRCH
+                    | Errno::ENOENT
+                    | Errno::EBADF
+                    | Errno::EINVAL,
+                ) => {}
+                Err(_) => told.push(flag("unread")),
             }
         }
         if c_long::from(call.number) == libc::SYS_clone {

@@ -146,7 +146,7 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
     if subject.explain.is_none() {
         report::done();
     }
-    recorder.run()?;
+    recorder.run().map_err(|error| recorder.said(error))?;
     let was_executed = recorder.was_executed();
     let seen =
         if was_executed { finish(recorder, config, plan, &mounts)? } else { recorder.close() };

@@ -227,7 +227,11 @@ impl<'a> Recorder<'a> {
         if self.watch.explains && self.handed.found.is_empty() {
             self.look_for_command();
         }
-        wire.send(&[super::handover::GO]).context("Can't tell the sandbox to go on")
+        match wire.send(&[super::handover::GO]) {
+            // Who is gone has said why.
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Err(Error::reported()),
+            other => other.context("Can't tell the sandbox to go on"),
+        }
     }
 
     /// Records until that is over.
@@ -391,10 +395,6 @@ impl<'a> Recorder<'a> {
         if failures < FAILING {
             return Ok(());
         }
-        if received == 0 {
-            // It is to execute COMMAND that somebody waits, who then says so.
-            return Err(Error::reported());
-        }
         Err(errno).context("Can't go on recording: the processes that do it cannot work")
     }
 
@@ -493,6 +493,12 @@ impl<'a> Recorder<'a> {
             let known = self.seen.unresolved.entry(path).or_default();
             *known = known.with(Uses(uses.unwrap_or_default()));
         }
+    }
+
+    /// What is said of a failure. As long as no call was ever received, it is to execute COMMAND that
+    /// somebody waits, who then says that nobody answers.
+    pub(crate) fn said(&self, error: Error) -> Error {
+        if self.received.load(Ordering::Relaxed) == 0 { Error::reported() } else { error }
     }
 
     /// Whether COMMAND was executed at all.

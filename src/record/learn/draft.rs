@@ -168,7 +168,6 @@ impl<'a> Draft<'a> {
                 let directory = source.is_directory;
                 self.give(mount, &mount.dest, grant(Grant { directory, ..Grant::default() }));
             }
-            Node::Proc => {}
             Node::Directory if used.uses.any(Uses::INSIDE) => self.take_changed(path, path),
             Node::Directory => {
                 if has_dev(mount) && (is_within(path, b"/dev/pts") || path == b"/dev/shm") {
@@ -176,7 +175,7 @@ impl<'a> Draft<'a> {
                 }
                 self.take_dir(path);
             }
-            Node::Link => {}
+            Node::Proc | Node::Link => {}
             Node::Device if !has_devices => {}
             Node::Device if has_dev(mount) && is_usual(path) => {
                 self.part(mount).own.insert((b"/dev".to_vec(), "--dev"));

@@ -86,7 +86,7 @@ fn files(draft: &Draft<'_>, config: &Config) -> Vec<String> {
                 lines.extend(repeated(draft, (number, op)));
             }
             (None, _) if is_left(draft, (number, op)) => {
-                lines.extend(repeated(draft, (number, op)))
+                lines.extend(repeated(draft, (number, op)));
             }
             _ => {}
         }
