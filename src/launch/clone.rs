@@ -33,7 +33,7 @@ pub(crate) fn clone_sandbox(
 ) -> Result<Option<Pid>> {
     let wanted = config.namespaces;
     let is_made = |&(kind, _, want): &(&str, _, Want)| {
-        // A pid namespace that is joined comes first, and cgroup namespaces are looked for below.
+        // A pid namespace that is joined is joined first, and cgroup namespaces are handled below.
         want == Want::Yes && kind != "cgroup" && (kind != "pid" || config.fds.pidns.is_none())
     };
     let mut flags =

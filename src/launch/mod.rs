@@ -47,7 +47,7 @@ pub(crate) fn launch(config: Config, mut host: Host, mut fds: Inherited) -> Resu
     }
     config.warn_of_profiles();
     let caller = config.is_dry().then(notes::Caller::now).unwrap_or_default();
-    // The caller's environment says so, and not COMMAND's.
+    // Read from the caller's environment, before it becomes COMMAND's.
     let colour = config.switches.dry_run && render::wants_colour();
     let places = (config.records() && !config.is_dry()).then(Places::of_environment);
     edit_environment(&config.environment);
@@ -83,8 +83,8 @@ fn run(
     Step::System.begin();
     let plan = places.map(|places| record::plan::Plan::new(&config, places, proc.as_fd()));
     let plan = plan.transpose()?;
-    // A caller that ignores SIGCHLD would make wait(2) find nothing, and COMMAND expects the signal
-    // unblocked.
+    // If the caller ignored SIGCHLD, wait(2) would find no children. COMMAND expects the signal to
+    // be unblocked.
     sys::default_signal(libc::SIGCHLD);
 
     Step::ControlGroup.begin();
@@ -98,7 +98,7 @@ fn run(
     })?;
     let ends_of_children = SigSet::from(Signal::SIGCHLD);
     if fds.parent.is_some() && config.has_first_process() {
-        // PID 1 waits for them by a file. COMMAND has the signal unblocked again.
+        // PID 1 waits for SIGCHLD with a signalfd. COMMAND's process unblocks the signal again.
         ends_of_children.thread_block().context("sigprocmask")?;
     } else {
         ends_of_children.thread_unblock().context("sigprocmask")?;
@@ -146,7 +146,7 @@ fn give_up(error: Error, children: [Pid; 2], dies_with: Option<Pid>) -> Result<i
     if has_parent && error.is_reported() {
         return Ok(first_failure());
     }
-    // COMMAND has not started yet, or nothing of it may stay.
+    // Either COMMAND has not started yet, or the sandbox must not outlive its parent.
     for pid in children {
         _ = kill(pid, Signal::SIGKILL);
     }

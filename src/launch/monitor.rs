@@ -52,7 +52,7 @@ impl Monitor<'_> {
         let files = [self.json_status.as_ref(), self.parent.as_ref()];
         let files = files.into_iter().flatten().map(AsFd::as_fd).chain(report::file());
         let kept = links.chain(files).chain(self.kept.iter().copied());
-        // What was the caller's /proc is still that.
+        // The monitor has not changed its mount namespace, so /proc is still the caller's.
         close_all_but(kept, || {
             open_numbers(
                 open(c"/proc", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?.as_fd(),
@@ -91,7 +91,7 @@ impl Monitor<'_> {
         let failure = "Can't watch the sandbox";
         let sandbox = if self.report.is_some() { None } else { Some(sys::pidfd_open(self.child)) };
         let sandbox = sandbox.transpose().context(failure)?;
-        // It is closed with all others, by the end of this process.
+        // It is closed when this process ends, as all fds are.
         let sandbox = ManuallyDrop::new(sandbox);
         let report = self.report.as_ref().map(AsFd::as_fd);
         let Some(end) = report.or(sandbox.as_ref().map(AsFd::as_fd)) else {
@@ -113,8 +113,9 @@ impl Monitor<'_> {
             _ => self.reported(),
         };
         if orphaned || guard.is_some() {
-            // With the first process ends what is in its pid namespace; what is in a control group
-            // ends with that. A COMMAND that has become somebody else may be out of reach.
+            // Killing the first process ends its pid namespace, and dropping the guard ends the
+            // control group. We may lack the permission to signal a COMMAND that has changed its
+            // user.
             match kill(self.child, Signal::SIGKILL) {
                 Err(_) if orphaned => return Ok(1),
                 other => other.context("Can't kill the sandbox")?,

@@ -24,7 +24,7 @@ const FAILURE: &str = "Joining the specified network namespace failed";
 pub(crate) fn join_namespaces(config: &mut Settled, fds: &mut Inherited) -> Result<()> {
     let of_network = |error: Error| error.of("--netns");
     let mut network = fds.take_optional(config.fds.netns).context(FAILURE).map_err(of_network)?;
-    // With the caller's own privileges, while they are there.
+    // Try with the caller's own privileges, while this process still has them.
     if let Some(fd) = &network {
         match join(fd) {
             Err(Errno::EPERM) => {}
@@ -67,13 +67,13 @@ fn join_owner(config: &mut Settled, network: &OwnedFd) -> Result<()> {
         ));
     }
     let owner = sys::owner_of_namespace(network.as_fd()).map_err(refused)?;
-    // EINVAL is for the one that this process is in, where it has no privileges.
+    // EINVAL means that this process is already in that user namespace, without privileges there.
     let foreign = |errno| refused(if errno == Errno::EINVAL { Errno::EPERM } else { errno });
     setns(owner, CloneFlags::CLONE_NEWUSER).map_err(foreign)?;
     join(network).map_err(refused)?;
     let ids = (Uid::current().as_raw(), Gid::current().as_raw());
     let caller = config.host.caller;
-    // What an id is called that has none.
+    // 65534 is how the kernel shows an id that is not mapped.
     let overflow = |id, own| id == 65534 && own != 65534;
     if overflow(ids.0, caller.uid) || overflow(ids.1, caller.gid) {
         return Err(Error::new(format!(

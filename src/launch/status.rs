@@ -25,7 +25,7 @@ pub(crate) struct Info {
 pub(crate) fn name_in(proc: BorrowedFd<'_>, child: Pid) -> Result<String> {
     let name = match sys::pidfd_open(child) {
         Ok(handle) => name_of_handle(proc, &handle),
-        // A filter that does not know the call.
+        // A seccomp filter may refuse the call.
         Err(Errno::ENOSYS | Errno::EPERM) => name_of_ours(proc, child),
         Err(other) => Err(other),
     };
@@ -42,7 +42,7 @@ fn name_of_handle(proc: BorrowedFd<'_>, handle: &OwnedFd) -> SysResult<String> {
     let path = format!("self/fdinfo/{}", handle.as_raw_fd());
     let info = read_file(proc, path.as_str(), usize::MAX)?;
     let number = field(&info, b"Pid:").ok_or(Errno::EIO)?;
-    // What cannot be seen from there is 0, and what has ended -1.
+    // 0 is a process that this /proc does not show, and -1 one that has ended.
     if number.starts_with(['0', '-']) { Err(Errno::ESRCH) } else { Ok(number.to_owned()) }
 }
 

@@ -66,8 +66,8 @@ pub(crate) fn watch(config: Box<Settled>, given: Given<'_>, child: &mut Pid) -> 
             .map_err(|error| error.of("--userns2"))?;
     }
     if config.has_moved() {
-        // COMMAND has the same ids in the same user namespace, and perhaps no less capabilities.
-        // This process's /proc/PID/root would be a way to the host.
+        // COMMAND has the same ids in the same user namespace, and may have as many capabilities.
+        // If it could look into this process, /proc/PID/root would lead it to the host.
         become_undumpable()?;
     }
     if let (Some(layers), Some(name)) = (&config.id_layers, &name) {
@@ -90,14 +90,14 @@ pub(crate) fn watch(config: Box<Settled>, given: Given<'_>, child: &mut Pid) -> 
         None => None,
     };
     if let Some(tether) = &outer.tether {
-        // A sandbox that has failed by now has reported it, and its status is about to be read.
+        // A sandbox that has already failed has reported that, and its status is read next.
         tether.notify().context("Can't tell the sandbox to continue")?;
     }
     let Ends { tether, report, executed, signals, pid, .. } = outer;
     let (forwards, timeout) = (config.switches.forward_signals, config.timeout);
     let forwarder = signals.map(|link| Forwarder { link, forwards, timeout });
     let parent = ManuallyDrop::new(fds.parent.take());
-    // Every fd that is left is closed by its number now.
+    // All fds that are left are closed by number, so their owners must not close them again.
     std::mem::forget((proc, fds, pid));
     drop((config, info));
     let kept = leaf.map(Leaf::fds).unwrap_or_default();
@@ -128,7 +128,7 @@ fn start_recorder(
     let (Some(end), Some(executed)) = (outer.recorder.take(), outer.executed) else {
         return Ok(None);
     };
-    // What loses its parent in the sandbox is counted at the end.
+    // Orphans in the sandbox become children of this process, which waits for them at the end.
     set_child_subreaper(true).context("prctl(PR_SET_CHILD_SUBREAPER)")?;
     let explain: Option<record::Explain> =
         if config.record.explain { Some(explain::report::print) } else { None };
@@ -236,7 +236,7 @@ fn receive_pid(socket: &Link) -> Result<(Pid, Vec<u64>)> {
         (Some(pid), Some(told)) => {
             Ok((pid, told.as_chunks().0.iter().copied().map(u64::from_ne_bytes).collect()))
         }
-        // The process on the other side has failed and has reported it.
+        // The process at the other end has failed and has reported that.
         _ => Err(Error::reported()),
     }
 }

@@ -203,8 +203,8 @@ impl Ends {
     /// Makes this process, a child of the monitor's, die with it, which may have happened already.
     pub(crate) fn die_with_monitor(&self) -> Result<()> {
         set_death_signal()?;
-        // The parent may be in another pid namespace, where getppid(2) shows nothing: its end of
-        // the link tells.
+        // The parent may be in another pid namespace, in which case getppid(2) returns 0. Whether
+        // its end of the link is open shows whether it lives.
         let Some(tether) = &self.tether else { return Ok(()) };
         let mut ends = [PollFd::new(tether.as_fd(), PollFlags::empty())];
         match sys::uninterrupted(|| poll(&mut ends, PollTimeout::ZERO)).context("poll")? {

@@ -98,7 +98,7 @@ impl Forwarder {
         if !wait_beside(self.link.as_fd(), parent).context(failure)? {
             return Ok(Ended { orphaned: true, ..Ended::default() });
         }
-        // A set-up that fails ends this.
+        // If the set-up fails, the other end is closed.
         let Some(command) = receive(&self.link).context(failure)? else {
             return Ok(Ended::default());
         };
@@ -144,7 +144,7 @@ fn forward(command: &Command, signal: libc::signalfd_siginfo) {
         return;
     }
     match sys::pidfd_send_signal(command.handle.as_fd(), signal.ssi_signo.cast_signed()) {
-        // It has ended, and the monitor is about to notice.
+        // COMMAND has ended, and the monitor is about to notice.
         Ok(()) | Err(Errno::ESRCH) => {}
         Err(other) => warn(format_args!(
             "Can't forward signal {}: {}",

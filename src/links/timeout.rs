@@ -104,7 +104,7 @@ impl Deadline {
     /// How long to wait for something else at most.
     pub(crate) fn left(&self) -> PollTimeout {
         let left = self.at.saturating_duration_since(Instant::now());
-        // Rounded up, or the last millisecond would be spent asking.
+        // Rounded up, or the last millisecond would be spent polling.
         let left = u64::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
         PollTimeout::try_from(Duration::from_millis(left)).unwrap_or(PollTimeout::MAX)
     }
@@ -120,7 +120,8 @@ impl Deadline {
             return false;
         }
         let Some(grace) = self.grace.take() else { return true };
-        // A COMMAND that has ended, or can no longer be signalled, is ended with all others.
+        // Errors do not matter: if COMMAND cannot be signalled, it is killed with the rest of the
+        // sandbox.
         for signal in [libc::SIGTERM, libc::SIGCONT] {
             _ = sys::pidfd_send_signal(command, signal);
         }

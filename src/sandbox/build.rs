@@ -199,7 +199,8 @@ impl Builder<'_> {
         let Some(end) = self.followed_to_change(dest)? else {
             return self.root.file(dest, perms);
         };
-        // What was looked at is what is opened, whatever has its name by now.
+        // Opened through /proc/self/fd, so that it is the file that was checked, whatever has its
+        // name by now.
         let entry = format!("self/fd/{}", end.as_raw_fd());
         let flags = OFlag::O_WRONLY | OFlag::O_TRUNC | OFlag::O_NONBLOCK;
         let flags = flags | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
@@ -336,8 +337,7 @@ impl Builder<'_> {
             Some(end) => end,
             None => self.root.existing_mount_point(dest)?,
         };
-        // As with --ro-bind, nodes and set-uid bits lose their effect, also where --dev-bind has
-        // let them have it.
+        // As with --ro-bind, device nodes and set-uid bits lose their effect, even on a --dev-bind.
         let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
         match mount::add_attributes(mount.as_fd(), attributes, Depth::One) {
             Err(failure) if failure.errno == Errno::ENOSYS => remount::remount_below(
@@ -369,7 +369,7 @@ impl Builder<'_> {
         }
         let hidden = covers.hide(found, path, |cover| self.set_flags(cover, Depth::One, path));
         self.covers = Some(covers);
-        // It may have been on the way to the parent that is kept.
+        // What is hidden may be the directory that is kept open as the parent, or one above it.
         self.root.forget_parent();
         if let Some(used) = hidden? {
             self.keep(used);
@@ -382,7 +382,7 @@ impl Builder<'_> {
             Some(end) => end,
             None => root::existing(path).at("Can't open", path)?,
         };
-        // An O_PATH fd cannot be chmodded itself; its entry in /proc leads to exactly this file.
+        // fchmod(2) does not take an O_PATH fd; its entry in /proc leads to exactly this file.
         let entry = format!("self/fd/{}", file.as_raw_fd());
         let shown = if perms == 0 { "0".to_owned() } else { format!("0{perms:o}") };
         fchmodat(

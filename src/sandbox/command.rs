@@ -55,8 +55,8 @@ pub(crate) fn drop_caps(config: &Settled) -> Result<Caps> {
     if config.privileges.own_userns {
         caps::limit_bounding_set(wanted)?;
     }
-    // Root that asks for nothing keeps what it has, and what exec makes of it. Its processes stay
-    // closed to others until they execute something, and need no guard.
+    // If root does not ask for capabilities, it keeps its own, and exec decides what becomes of
+    // them. Its processes stay undumpable until they execute something, and need no guard.
     let is_root = config.host.caller.uid == 0;
     let mut guard = 0;
     if !is_root || !config.caps.is_empty() {
@@ -68,8 +68,8 @@ pub(crate) fn drop_caps(config: &Settled) -> Result<Caps> {
     if !is_root {
         become_dumpable()?;
     } else if config.privileges.own_userns || config.fds.userns2.is_some() {
-        // Root's has been so from the start, but where the host's fs.suid_dumpable is 1 a change of
-        // credentials has opened it.
+        // Root's processes have been undumpable from the start, but if the host's fs.suid_dumpable
+        // is 1, a change of credentials has undone that.
         become_undumpable()?;
     }
     Ok(Caps { wanted, guard })
@@ -146,15 +146,15 @@ pub(crate) fn become_command(
         .map_err(|errno| fork_failure("Can't fork for pid 1", errno, &config.cgroup));
     if let Some(pid) = forked? {
         let dropped = caps::drop_all_but(command.caps.guard, is_root);
-        // What is meant for COMMAND would keep PID 1 from its work.
+        // Filters that are meant for COMMAND would keep PID 1 from its work.
         let own: Vec<_> = command.filters.into_iter().filter(|filter| filter.own).collect();
         let parent = fds.parent.take();
         let watches = config.has_first_process() && seccomp::allows_watching(&own);
-        // Its end of the report is closed by its own end, and not while a failure is still to be
-        // told: the monitor may end all of the sandbox then.
+        // PID 1 keeps its end of the report until it ends: as soon as that is closed, the monitor
+        // may kill the sandbox, with a failure not yet reported.
         let init = Init { report, sync, locks, parent: parent.filter(|_| watches) };
         let init = ManuallyDrop::new(init);
-        // Every fd that is not PID 1's is closed by its number.
+        // All fds that PID 1 does not need are closed by number.
         let open = fds.open.take();
         std::mem::forget((fds, links));
         init.close_others(open);
@@ -167,7 +167,7 @@ pub(crate) fn become_command(
         become_dumpable()?;
     }
     if config.has_first_process() && fds.parent.is_some() {
-        // It dies with PID 1 anyway, and had better not find SIGCHLD blocked.
+        // COMMAND dies with PID 1 anyway, and expects SIGCHLD to be unblocked.
         set_death_signal()?;
         SigSet::from(Signal::SIGCHLD).thread_unblock().context("sigprocmask")?;
     } else if config.dies_with_monitor() {
@@ -190,7 +190,7 @@ fn lead(
     let children = dropped.and_then(|()| init.children());
     let children = children.and_then(|children| seccomp::install(own).map(|()| children));
     let children = children.inspect_err(|_| {
-        // COMMAND is there already, and must not go on beside a PID 1 that failed.
+        // COMMAND's process exists already, and must not continue when PID 1 has failed.
         _ = kill(command, Signal::SIGKILL);
         _ = waitpid(command, None);
     })?;
@@ -220,7 +220,7 @@ fn exec(config: Box<Settled>, command: Command, fds: Inherited, mut links: Ends)
     if let Some(link) = &links.signals {
         signals::introduce(link)?;
     }
-    // Only here, so that neither PID 1 nor the steps before are held to what is meant for COMMAND.
+    // Set only here, because the limits are meant for COMMAND, not for PID 1 or the set-up.
     Step::Confinement.begin();
     let limited = config.limits.iter().try_for_each(|limit| limit.set());
     limited.map_err(|error| error.of("--rlimit"))?;
@@ -233,8 +233,8 @@ fn exec(config: Box<Settled>, command: Command, fds: Inherited, mut links: Ends)
     if command.filters.iter().any(|filter| !filter.own) {
         elf::refuse_foreign(file)?;
     }
-    // Once there are filters, nothing but the exec may be tried, and that includes the memory that
-    // it takes.
+    // Once filters are installed, nothing but execve(2) may be called, so all memory that it needs
+    // is allocated before.
     let mut program = Program::new(file, &argv);
     let failure = join("execvp", file);
     let unfiltered = command.filters.is_empty();
@@ -255,7 +255,8 @@ fn exec(config: Box<Settled>, command: Command, fds: Inherited, mut links: Ends)
     let recorder =
         recorder.map(|end| Ready::new(end, file, every, &config.explained)).transpose()?;
     let mut unanswered = recorder.as_ref().map(|_| Error::new(UNANSWERED));
-    // Before the others: they may refuse that, and what they refuse is refused all the same.
+    // The recorder's filter is installed before the others, which may refuse seccomp(2). What they
+    // refuse stays refused.
     recorder.map_or(Ok(()), Ready::hand_over)?;
     let installed = seccomp::install(&command.filters);
     let error = installed.err().unwrap_or_else(|| {
@@ -271,8 +272,8 @@ fn exec(config: Box<Settled>, command: Command, fds: Inherited, mut links: Ends)
             _ => error,
         }
     });
-    // The filters may refuse to close anything and to give memory back, or kill for it, and the
-    // error is still to be told. All of it ends with the process.
+    // The filters may refuse close(2) and munmap(2), or kill the process for them, before the error
+    // is reported. So nothing is dropped; all of it ends with the process.
     std::mem::forget((config, command, fds, links, argv, program, unanswered));
     Err(error)
 }

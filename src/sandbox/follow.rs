@@ -121,7 +121,8 @@ impl Follow {
                 _ => return Err(Errno::ENOTDIR).at(what, dest),
             }
             let dir = inner.as_ref().unwrap_or(start).as_fd();
-            // A text without any name in it, like `.`, leads to a directory that is open already.
+            // The target of a link may contain no name, like `.`: it is a directory that is open
+            // already.
             let part = todo.pop().unwrap_or_else(|| b".".to_vec());
             found = open(dir, &part)?;
         }

@@ -194,7 +194,7 @@ impl<'a> Gatherer<'a> {
             let mut scratch = Scratch::new()?;
             let (name, _) = scratch.directory("root")?;
             let root = mount::clone_tree(scratch.fd.as_fd(), &name, Depth::One);
-            // Sources in /proc are still to be looked up.
+            // /proc must be the caller's again for sources in it, which are opened later.
             umount2(c"/proc", MntFlags::MNT_DETACH).context("Can't unmount scratch tmpfs")?;
             root
         } else {
@@ -231,7 +231,7 @@ impl<'a> Gatherer<'a> {
                 Gain::Step(Step::Processes { mount, dest })
             }
             Op::Dev(dest) => Gain::Step(Step::Dev { parts: Box::new(self.dev(dest)?), dest }),
-            // A tmpfs is the one mount whose parents go by its own mode.
+            // Only for a tmpfs do new parent directories get the mode of the mount.
             Op::Tmpfs { dest, perms, size, extra } => {
                 let tree = self.tmpfs(dest, (*perms, *size), *extra)?;
                 Gain::mount(Mount::Open(tree), dest, Depth::One, *perms)
@@ -348,7 +348,7 @@ impl<'a> Gatherer<'a> {
             };
             let text = self.path_of(direct.as_fd()).map_err(|_| failure)?;
             let tree = mount::clone_tree(AT_FDCWD, &text, Depth::Recursive)?;
-            // The path of something that was removed may be that of something else.
+            // If the source was removed, its path may be that of something else by now.
             match (fstat(&direct), fstat(&tree)) {
                 (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) => Ok(tree),
                 _ => Err(Failure::NOT_FOUND),
@@ -438,7 +438,7 @@ impl<'a> Gatherer<'a> {
         let nodes = NODES.into_iter().chain(console).map(|(name, path)| {
             let failure = || bind_failure(path, path);
             let tree = match self.clone_path(path) {
-                // No need to look: the kernel attaches nothing else to a file.
+                // No need to check: the kernel attaches only files to a file.
                 Ok(fd) => {
                     let node = (fd, Node::File);
                     known_with_attributes(node, attributes, Depth::Recursive, failure)?

@@ -99,7 +99,7 @@ impl Init {
     /// Reaps until nobody is left, or the parent has ended, and reports when COMMAND has ended. The
     /// result is COMMAND's exit status.
     pub(crate) fn run(self, command: Pid, children: Option<SignalFd>) -> Result<i32> {
-        // The end of this process closes everything.
+        // Everything is closed when this process ends.
         let this = ManuallyDrop::new(self);
         let parent = this.parent.as_ref().map(AsFd::as_fd);
         let watch = |(parent, children)| ManuallyDrop::new(Watch { parent, children });
@@ -110,11 +110,12 @@ impl Init {
             match ended {
                 Err(Errno::ECHILD) => return Ok(result),
                 Err(other) => return Err(other).context("init wait()"),
-                // Who has ended before that was forgotten is looked for once more.
+                // Reap once more before waiting: a child may have ended just before the pending
+                // SIGCHLD was consumed.
                 Ok(None) => {
                     let lives = watch.as_ref().map(|watch| watch.go_on(has_looked));
-                    // The end of this process is that of all others here: of those as well whose
-                    // parent cannot be watched any more.
+                    // When PID 1 ends, the kernel kills all others. That is wanted when the parent
+                    // has ended, and also when it can no longer be watched.
                     if lives.transpose().context("init wait()")? == Some(false) {
                         return Ok(result);
                     }
@@ -125,8 +126,8 @@ impl Init {
                         && let Some(code) = exit_code(status)
                     {
                         result = code;
-                        // The monitor may be gone; then nobody is interested. What it does not read
-                        // here, it reads from our own status.
+                        // If the monitor is gone, nobody needs the status. If the write fails, the
+                        // monitor takes PID 1's own exit status.
                         _ = sys::uninterrupted(|| write(&this.report, &code.to_ne_bytes()));
                     }
                 }

@@ -53,8 +53,8 @@ pub(crate) fn pivot_to(proc: BorrowedFd<'_>, base: BorrowedFd<'_>) -> Result<()>
     let root = mount_of(base)?;
     loop {
         let detached = umount2(c".", MntFlags::MNT_DETACH);
-        // Unlike `/`, this is what is mounted on it. Only the mount tells: file and device may be
-        // those of the old root.
+        // Unlike `/`, `/..` is the topmost mount on the root. Only the ID of the mount identifies
+        // it: file and device may be the same as those of the old root.
         let top = openat(AT_FDCWD, c"/..", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
             .context("Can't open the new root")?;
         if mount_of(top.as_fd())? == root {

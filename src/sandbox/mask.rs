@@ -80,8 +80,8 @@ impl Covers {
         };
         mount::attach(tree.fd.as_fd(), found).explain(what)?;
         set_flags(tree)?;
-        // Only what is attached can be copied, and whoever removes what it lies on, on the host,
-        // takes it away. That is of no account until the next one is needed.
+        // Only an attached mount can be cloned, and if the host removes what it is attached to, it
+        // is gone. So the next one is cloned now; a failure matters only if that is needed.
         let next = mount::clone_mount(tree.fd.as_fd());
         let next = next.map(|fd| Tree { fd, node, to_set: None });
         match std::mem::replace(&mut cover.spare, next) {

@@ -69,8 +69,8 @@ pub(crate) fn enter(
     leaf::join_group(entrance, config.has_own_cgroup_root())?;
     Step::Namespaces.begin();
     if config.dies_in_setup() {
-        // Some of the following clears it again; until then it covers the set-up, and at the end it
-        // is set once more.
+        // Some of the following steps clear it. Until then it protects the set-up, and at the end
+        // it is set once more.
         set_death_signal()?;
     }
     if let Some(socket) = links.pid.take() {
@@ -99,9 +99,8 @@ pub(crate) fn enter(
     let old_umask = umask(Mode::empty());
     let (limit, files) = raise_open_files(config.ops.len())?;
     let cwd = working_directory();
-    // From here on nothing that is mounted in the sandbox is seen outside. Where the mount
-    // namespace belongs to a new user namespace the kernel has seen to that by itself, see
-    // mount_namespaces(7).
+    // From here on, mounts in the sandbox do not propagate to the host. In a mount namespace that a
+    // new user namespace owns, the kernel ensures that itself, see mount_namespaces(7).
     if config.namespaces.user != Want::Yes {
         leave::make_slave()?;
     }
@@ -113,9 +112,9 @@ pub(crate) fn enter(
         Gatherer { config, proc, fds: &mut fds, tty: config.host.tty.as_deref(), room }.gather()?;
     let Gathered { base, is_bound, steps, scratch, covers, shelf } = gathered;
 
-    // Leave, for what the first option puts on `/`, or for an empty tmpfs.
+    // Leave the old root, for what the first option binds to `/`, or for an empty tmpfs.
     if config.namespaces.user != Want::Yes && config.privileges.may_chroot {
-        // The kernel makes no user namespace in a chroot.
+        // The kernel does not create user namespaces for a process in a chroot.
         leave::leave_chroot(proc)?;
     }
     Step::FileSystem.begin();

@@ -45,9 +45,9 @@ impl Builder<'_> {
         let proc = self.root.attach_around(tree.fd.as_fd(), dest, tree.node)?;
         self.set_flags(&tree, Depth::Recursive, dest)?;
         let may_write = |name| faccessat(proc.as_fd(), name, AccessFlags::W_OK, AtFlags::empty());
-        // Directories there may be nobody's to write to, as all are in /proc/sys, but the files in
-        // them are the host's root's, whatever its capabilities and its user namespace: one such
-        // file tells of all. Kernels without core dumps do not have it.
+        // Nobody may write to some directories there, such as those in /proc/sys, but the files in
+        // them belong to the host's root, whatever its capabilities and its user namespace. One
+        // such file stands for all. Kernels without core dumps do not have it.
         let owns_files = self.bare_root
             && match may_write(ONE_FILE) {
                 Ok(()) | Err(Errno::ENOENT) => true,

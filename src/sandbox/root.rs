@@ -146,9 +146,9 @@ impl<'a> Root<'a> {
     ) -> Result<()> {
         let place = self.place(dest, perms)?;
         let made = place.make(dest, node)?;
-        // move_mount(2) does not follow the last component either. What was made this moment is no
-        // symlink, and a directory cannot be mounted on one, so there is no need to look at it
-        // first. A file can, which the reference refuses.
+        // move_mount(2) does not follow the last component either. What we have just created is no
+        // symlink, and a directory cannot be mounted on one, so there is no need to look first. A
+        // file can be mounted on a symlink, which the reference refuses.
         if place.is_named() && (made || node == Node::Directory) {
             return mount::attach_at(mount, Some(place.dir), &place.name).map_err(|failure| {
                 match place.open(dest) {
@@ -164,7 +164,7 @@ impl<'a> Root<'a> {
         mount::attach(mount, point.as_fd())
             .map_err(|failure| mismatch(failure, node, point.as_fd(), dest))?;
         if !is_named {
-            // What was mounted on is the parent that is kept, or one of its own parents.
+            // The mount covers the directory that is kept open as the parent, or one above it.
             self.parent = None;
         }
         Ok(())
@@ -178,7 +178,7 @@ impl<'a> Root<'a> {
         node: Node,
         dest: &CStr,
     ) -> Result<()> {
-        // It may lie on the way to the parent that is kept.
+        // The mount may cover the directory that is kept open as the parent, or one above it.
         self.parent = None;
         mount::attach(mount, point).map_err(|failure| mismatch(failure, node, point, dest))
     }
@@ -191,7 +191,8 @@ impl<'a> Root<'a> {
         node: Node,
     ) -> Result<Inside<'m>> {
         self.attach(mount, dest, node, 0)?;
-        // What is mounted in there may lie on the way to the parent that is kept.
+        // Mounts inside it may cover the directory that is kept open as the parent, or one above
+        // it.
         self.parent = None;
         Ok(Inside(mount))
     }
@@ -250,7 +251,7 @@ impl<'a> Root<'a> {
     pub(crate) fn file(&mut self, dest: &CStr, perms: u32) -> Result<OwnedFd> {
         let place = self.place(dest, perms)?;
         let ours = OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        // A FIFO that was put there must not make us wait.
+        // Without O_NONBLOCK, opening a FIFO that somebody put there would block.
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NONBLOCK | ours;
         let mode = Mode::from_bits_truncate(perms);
         let opened = openat(place.dir, place.name.as_ref(), flags, mode);

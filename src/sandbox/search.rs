@@ -154,9 +154,9 @@ impl<'a> Search<'a> {
             self.path.push(b'/');
             self.path.extend_from_slice(name.to_bytes());
             let next = match itself(level.dir.as_fd(), &name) {
-                // It was there a moment ago.
+                // It was removed after the directory was listed.
                 Err(Errno::ENOENT) => None,
-                // Nor may COMMAND use what is in a directory that must not be searched.
+                // We may not search this directory, and COMMAND may not either.
                 Err(Errno::EACCES) if itself(level.dir.as_fd(), c"./.").is_err() => {
                     self.check_owner(level.dir.as_fd())?;
                     None
@@ -188,7 +188,7 @@ impl<'a> Search<'a> {
                 Err(errno) => return Err(self.stopped(errno)),
             },
         };
-        // `**` does not lead from elsewhere into what the kernel shows of itself.
+        // `**` does not descend from another file system into procfs, sysfs and the like.
         let Slots { named: mut slots, deep } = slots;
         if above.is_none_or(|(_, before)| before == kind) || !is_kernels(kind) {
             slots.extend(deep);
@@ -200,7 +200,7 @@ impl<'a> Search<'a> {
         }
         let mut level =
             Level { dir: found, path: self.path.len(), device, kind, slots, left: Vec::new() };
-        // A name that is looked for in an automounter's directory is mounted for that.
+        // Looking up a name in an automounter's directory would mount it.
         if kind != AUTOFS && level.slots.iter().all(|&slot| self.name(slot).is_some()) {
             self.look_up(&mut level)?;
             return Ok(Some(level));
@@ -211,7 +211,7 @@ impl<'a> Search<'a> {
                 level.dir = listed;
                 self.list(&mut level)?;
             }
-            // An automount that nothing is mounted on.
+            // An automount point with nothing mounted on it.
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) if errno != Errno::EACCES => return Err(self.stopped(errno)),
             Err(_) => {
@@ -346,7 +346,7 @@ impl<'a> Search<'a> {
     /// COMMAND has no more rights than this process.
     fn not_listed(&mut self, dir: BorrowedFd<'_>) -> Result<()> {
         self.check_owner(dir)?;
-        // A path in it, unlike itself, needs permission to search it.
+        // Opening `./.` needs permission to search the directory; opening `.` does not.
         if itself(dir, c"./.").is_err() {
             return Ok(());
         }

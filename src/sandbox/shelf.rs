@@ -96,7 +96,8 @@ impl<'a> Shelf<'a> {
         let what = "Can't find a mount that was put aside";
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(&self.fd, name.as_c_str(), flags, Mode::empty()).context(what)?;
-        // What the host has mounted on its source since then lies on it, with flags of its own.
+        // If the host has mounted something on the source since then, that covers it here, with its
+        // own flags.
         if mount::mount_id(self.proc, fd.as_fd()).context(what)? != id {
             return Err(Error::new("Another mount lies on one that was put aside"));
         }

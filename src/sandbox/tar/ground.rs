@@ -105,7 +105,7 @@ impl<'a> Ground<'a> {
         } else {
             unlinkat(dir, name, UnlinkatFlags::NoRemoveDir)?;
         }
-        // The way to this directory may have led through what is gone.
+        // The path of the open directory may have led through what was just removed.
         if let Some(parent) = &mut self.parent {
             parent.path = b"/".to_vec();
         }
