@@ -1,12 +1,15 @@
 //! `--check-host`: what a machine lets a sandbox have. What a whole machine refuses is tried in virtual machines; here it is what a
 //! filter, a sandbox around it, a chroot or a container refuses.
 
+use std::path::Path;
+
 use crate::harness::{Case, Fd, Outcome, Result, Tweak};
 
 /// The cases of this file, ours alone.
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = plain();
     cases.extend(refused());
+    cases.extend(containers());
     cases.into_iter().map(Case::ours_only).collect()
 }
 
@@ -78,4 +81,79 @@ fn refused() -> Vec<Case> {
             .status(1)
             .claim(|o| says(o, "user namespaces", Err("max_user_namespaces"))),
     ]
+}
+
+/// What is run in crun's default bundle, without control groups, which not every machine has in a way that crun can use, and with these
+/// changes to it, in Python.
+fn in_crun(name: &str, changes: &str, words: &str) -> Case {
+    let filter = concat!(env!("CARGO_MANIFEST_DIR"), "/compat-tests/profiles/container.json");
+    Case::new(name).root_only().needs(has_crun).unrefused("a container would refuse these calls of crun's too").script(&format!(
+        "set -e; umask 022; mkdir -p bundle/rootfs/etc; cd bundle; chmod 755 . rootfs; cp {{bwrap}} rootfs/bwrap; crun spec
+        python3 - {words} <<'CHANGES'
+import json, sys
+c = json.load(open('config.json')); p, l = c['process'], c['linux']
+p['args'] = sys.argv[1:]; p['terminal'] = False; c['mounts'] = [m for m in c['mounts'] if m['type'] != 'cgroup']; l.pop('resources', None)
+def give(*caps):
+    for kind in 'bounding', 'effective', 'permitted': p['capabilities'][kind] += caps
+def be(number): p['user'] = {{'uid': number, 'gid': number}}; p['capabilities'] = {{}}
+def filter():
+    policy = json.load(open('{filter}'))
+    def holds(rule): i = rule.get('includes') or {{}}; return not i.get('caps') and 'amd64' in i.get('arches', ['amd64'])
+    keys = 'names', 'action', 'args', 'errnoRet'
+    calls = [{{key: rule[key] for key in keys if rule.get(key) is not None}} for rule in policy['syscalls'] if holds(rule)]
+    l['seccomp'] = {{'defaultAction': policy['defaultAction'], 'defaultErrnoRet': 1, 'syscalls': calls}}
+{changes}
+json.dump(c, open('config.json', 'w'))
+CHANGES
+        exec unshare -m sh -c 'umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup
+            exec crun --root \"$PWD/state\" --cgroup-manager=disabled run bleb-test'"
+    ))
+}
+
+/// In a container that crun makes: masked and read-only parts of /proc, few capabilities, a filter.
+fn containers() -> Vec<Case> {
+    let checked = |name: &str, changes: &str| in_crun(name, changes, "/bwrap --check-host");
+    let available = ["user namespaces", "pid namespaces", "network namespaces", "a new /dev", "overlays", "seccomp filters"];
+    let sandbox = |name: &str, options: &str| {
+        in_crun(
+            name,
+            "be(1000)",
+            &format!("/bwrap --unshare-all --ro-bind / / --dev /dev --tmpfs /etc {options} /bwrap --version"),
+        )
+    };
+    vec![
+        checked("crun_user", "be(1000)")
+            .status(0)
+            .claim(|o| says(o, "a plain sandbox", Ok(())))
+            .claim(move |o| available.iter().try_for_each(|name| says(o, name, Ok(()))))
+            .claim(|o| says(o, "no further user namespaces", Err("/proc/sys is read-only")))
+            .claim(|o| says(o, "a new /proc", Err("partly hidden"))),
+        // The ID 0 is mapped only by who has CAP_SETFCAP, and only CAP_SYS_ADMIN does without.
+        checked("crun_root", "")
+            .status(1)
+            .claim(|o| {
+                says(o, "a plain sandbox", Err("no CAP_SYS_ADMIN here, as in a container: give it that, or add --unshare-user"))
+            })
+            .claim(|o| says(o, "user namespaces", Err("no CAP_SETFCAP here"))),
+        checked("crun_root_with_setfcap", "give('CAP_SETFCAP')")
+            .status(1)
+            .claim(|o| says(o, "a plain sandbox", Err("add --unshare-user")))
+            .claim(|o| says(o, "user namespaces", Ok(()))),
+        checked("crun_root_with_sys_admin", "give('CAP_SYS_ADMIN', 'CAP_SETFCAP')")
+            .status(0)
+            .claim(|o| says(o, "pid namespaces", Ok(())))
+            .claim(|o| says(o, "a new /proc", Ok(())))
+            .claim(|o| says(o, "network namespaces", Err("no CAP_NET_ADMIN here"))),
+        checked("crun_filter", "be(1000); filter()")
+            .status(1)
+            .claim(|o| says(o, "a plain sandbox", Err("a seccomp filter is in force")))
+            .claim(|o| says(o, "user namespaces", Err("a seccomp filter is in force"))),
+        sandbox("crun_sandbox", "--ro-bind /proc /proc").ok().stdout("bubblewrap 0.13.1\n"),
+        sandbox("crun_sandbox_with_a_new_proc", "--proc /proc")
+            .fails("bwrap: Can't mount proc on /proc: Operation not permitted"),
+    ]
+}
+
+fn has_crun() -> Result<()> {
+    if Path::new("/usr/bin/crun").exists() { Ok(()) } else { Err("there is no crun".to_owned()) }
 }

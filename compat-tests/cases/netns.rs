@@ -111,8 +111,12 @@ fn refused() -> Vec<Case> {
     let incompatible = "bwrap: --netns is not compatible with --unshare-net: after --unshare-all, add --share-net";
     vec![
         case("closed").fails(&format!("{failure}: Bad file descriptor")),
-        case("a_file").fd(9, Fd::path("/etc/passwd")).fails(&format!("{failure}: it is not a network namespace")),
-        case("another_kind").fd(9, Fd::path("/proc/self/ns/uts")).fails(&format!("{failure}: it is not a network namespace")),
+        case("a_file")
+            .fd(9, Fd::path("/etc/passwd"))
+            .fails(&format!("{failure}: it is not a network namespace: Invalid argument")),
+        case("another_kind")
+            .fd(9, Fd::path("/proc/self/ns/uts"))
+            .fails(&format!("{failure}: it is not a network namespace: Invalid argument")),
         case("somebody_elses")
             .user_only()
             .fd(9, Fd::path("/proc/self/ns/net"))

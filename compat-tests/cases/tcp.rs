@@ -12,6 +12,7 @@ use crate::harness::{Case, Outcome, Result, Setup};
 /// The cases of this file, ours alone.
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = doors();
+    cases.extend(carried());
     cases.extend(go());
     cases.into_iter().map(Case::ours_only).collect()
 }
@@ -154,6 +155,79 @@ const FILTERED: &[&str] = &[
     "TCP_NODELAY: free",
     "sendto: free",
 ];
+
+/// Sockets of families and protocols that come in modules, which virtual machines load. No filter is asked here, the sockets are made
+/// and used.
+fn carried() -> Vec<Case> {
+    let case = |name: &str, options: &[&str]| seen(name, options, &["carried:4444"]);
+    let smc_closed: &'static [&'static str] = &[
+        "connect by SMC: EAFNOSUPPORT",
+        "connect by SMC over v6: EAFNOSUPPORT",
+        "sendto by SMC with MSG_FASTOPEN: EAFNOSUPPORT",
+        "bind by SMC: EAFNOSUPPORT",
+        "connect by SMC of IPv4: EPROTONOSUPPORT",
+        "connect by TCP that was made SMC: ENOENT",
+    ];
+    let others: &'static [&'static str] =
+        &["bind by RDS: through", "bind by SCTP: through", "KCM: through", "TIPC: through", "vsock: through"];
+    let others_closed: &'static [&'static str] = &[
+        "bind by RDS: EAFNOSUPPORT",
+        "bind by SCTP: EPROTONOSUPPORT",
+        "KCM: EAFNOSUPPORT",
+        "TIPC: EAFNOSUPPORT",
+        "vsock: EAFNOSUPPORT",
+    ];
+    // For root in its namespace as well: some of them want a capability.
+    let caps = ["--unshare-user", "--uid", "0", "--cap-add", "ALL"];
+    let with = |options: &[&'static str]| [&caps[..], options].concat();
+    vec![
+        case("smc_is_open", &[]).needs(has_smc).claim(lines(&[
+            "connect by SMC: through",
+            "connect by SMC over v6: through",
+            "sendto by SMC with MSG_FASTOPEN: through",
+            "bind by SMC: through",
+        ])),
+        case("smc_with_tcp_connect", &["--tcp-connect", "443"]).needs(has_smc).claim(lines(smc_closed)),
+        case("smc_with_tcp_bind", &with(&["--tcp-bind", "4444"])).needs(has_smc).claim(lines(smc_closed)),
+        case("smc_with_address_families", &["--address-families", "inet,inet6"]).needs(has_smc).claim(lines(&[
+            "connect by SMC: EAFNOSUPPORT",
+            "connect by SMC over v6: EAFNOSUPPORT",
+            "sendto by SMC with MSG_FASTOPEN: EAFNOSUPPORT",
+            "bind by SMC: EAFNOSUPPORT",
+        ])),
+        case("modules_are_open", &caps).needs(has_modules).claim(lines(others)),
+        case("modules_with_tcp_connect", &with(&["--tcp-connect", "443"])).needs(has_modules).claim(lines(others_closed)),
+        case("modules_with_udp_bind", &with(&["--udp-bind", "4444"])).needs(has_modules_and_udp).claim(lines(others_closed)),
+        case("modules_with_address_families", &with(&["--address-families", "inet"])).needs(has_modules).claim(lines(&[
+            "bind by RDS: EAFNOSUPPORT",
+            "bind by SCTP: through",
+            "KCM: EAFNOSUPPORT",
+            "TIPC: EAFNOSUPPORT",
+            "vsock: EAFNOSUPPORT",
+        ])),
+    ]
+}
+
+fn has_smc() -> Result<()> {
+    has_loaded(&["SMC", "SMC6"])
+}
+
+fn has_modules() -> Result<()> {
+    has_loaded(&["RDS", "SCTP", "KCM", "TIPC", "AF_VSOCK"])
+}
+
+fn has_modules_and_udp() -> Result<()> {
+    has_modules()?;
+    super::sockets::has_udp()
+}
+
+/// Whether the kernel has these protocols and ports by Landlock. Trying would load them.
+fn has_loaded(protocols: &[&str]) -> Result<()> {
+    has_ports()?;
+    let table = fs::read_to_string("/proc/net/protocols").unwrap_or_default();
+    let mut missing = protocols.iter().filter(|name| !table.lines().any(|line| line.split(' ').next() == Some(**name)));
+    missing.next().map_or(Ok(()), |name| Err(format!("the kernel has not loaded {name}")))
+}
 
 /// Listens on each port and says by which protocol: 262 is MPTCP, 6 is TCP.
 const LISTENER: &str = r#"package main

@@ -116,6 +116,9 @@ impl Campaign {
 
     /// One scenario as one identity.
     fn trial(&self, index: usize, scenario: &Scenario, identity: Identity) -> std::result::Result<Completion, Failed> {
+        if let Err(reason) = scenario.fits_kernel() {
+            return Ok(left_out(reason));
+        }
         if let Err(reason) = possible(scenario) {
             return if is_set("REQUIRED", "1") { Err(reason.into()) } else { Ok(left_out(reason)) };
         }

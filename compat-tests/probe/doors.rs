@@ -48,6 +48,43 @@ pub(super) fn all(free: &str) -> Vec<String> {
     tries.into_iter().map(|(name, result)| format!("{name}: {}", word(result))).collect()
 }
 
+/// The ways by families and protocols that come in modules. What they lead to is ours, as above.
+pub(super) fn carried(free: &str) -> Vec<String> {
+    const ULP: i64 = 31;
+    let free = free.parse().unwrap_or(0);
+    let (Ok(listener), Ok(listener6)) = (listen(Socket::V4), listen(Socket::V6)) else {
+        return vec!["nothing listens".to_owned()];
+    };
+    let (v4, v6) = (Address(Socket::V4, port(&listener)), Address(Socket::V6, port(&listener6)));
+    let at = Address(Socket::V4, free);
+    // A protocol number other than 0 is SMC over IPv6.
+    let smc = |protocol| of_family(43, 1, protocol);
+    let turned = || {
+        let socket = Socket::V4.tcp()?;
+        let name = b"smc\0";
+        let words = &mut [on(&socket), Word::Number(6), Word::Number(ULP), Word::In(name), Word::Number(4)];
+        call(libc::SYS_setsockopt, words).map(|_| socket)
+    };
+    let tries = [
+        ("connect by SMC", smc(0).and_then(|s| connect(&s, v4))),
+        ("connect by SMC over v6", smc(1).and_then(|s| connect(&s, v6))),
+        ("sendto by SMC with MSG_FASTOPEN", smc(0).and_then(|s| send_to(&s, b"x", FAST_OPEN, v4))),
+        ("bind by SMC", smc(0).and_then(|s| bind(&s, at))),
+        ("connect by SMC of IPv4", Socket::V4.open(256).and_then(|s| connect(&s, v4))),
+        ("connect by TCP that was made SMC", turned().and_then(|s| connect(&s, v4))),
+        ("bind by RDS", of_family(21, 5, 0).and_then(|s| bind(&s, at))),
+        ("bind by SCTP", Socket::V4.open(132).and_then(|s| bind(&s, at))),
+        ("KCM", of_family(41, 5, 0).map(drop)),
+        ("TIPC", of_family(30, 1, 0).map(drop)),
+        ("vsock", of_family(40, 1, 0).map(drop)),
+    ];
+    tries.into_iter().map(|(name, result)| format!("{name}: {}", word(result))).collect()
+}
+
+fn of_family(family: i64, kind: i64, protocol: i64) -> io::Result<OwnedFd> {
+    call(libc::SYS_socket, &mut [Word::Number(family), Word::Number(kind), Word::Number(protocol)]).map(sys::adopt)
+}
+
 /// What a filter says to calls that this kernel may not know, without making them.
 pub(super) fn filtered() -> Vec<String> {
     let socket = |family: u64, kind: u64, protocol: u64| (libc::SYS_socket, [family, kind, protocol, 0, 0, 0]);

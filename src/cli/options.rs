@@ -826,11 +826,11 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| p.tar(v)),
     row!(Beyond, CommandLine, "--check-host", [], "Show what this machine allows a sandbox to do",
         "bwrap creates one sandbox per feature, and shows what fails, why, and what helps: \
-         namespaces, a new /proc and /dev, overlays, system call filters, \
-         Landlock, control groups, AppArmor and SELinux. Nothing is changed, and options after \
-         this one are not read. The exit status is 0 if a plain sandbox works. With --error-fd the \
-         same is written to that file as one JSON object with the members version, kernel, works \
-         and checks. Each element of checks has name and available and, where they apply, detail, \
+         namespaces, a new /proc and /dev, overlays, system call filters, Landlock, recording, \
+         control groups, AppArmor and SELinux. Nothing is changed, and options after this one are \
+         not read. The exit status is 0 if a plain sandbox works. With --error-fd the same is \
+         written to that file as one JSON object with the members version, kernel, works and \
+         checks. Each element of checks has name and available and, where they apply, detail, \
          reason and cure.",
         |p, _| { p.request(Request::CheckHost); Ok(()) }),
     row!(Beyond, CommandLine, "--dry-run", [], "Show what would be done, and do nothing",

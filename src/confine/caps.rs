@@ -19,6 +19,12 @@ pub(crate) const SYS_ADMIN: u64 = 1 << Capability::CAP_SYS_ADMIN as u8;
 /// CAP_SYS_CHROOT
 pub(crate) const SYS_CHROOT: u64 = 1 << Capability::CAP_SYS_CHROOT as u8;
 
+/// What configures a network.
+pub(crate) const NET_ADMIN: u64 = 1 << Capability::CAP_NET_ADMIN as u8;
+
+/// What maps the ID 0, from Linux 5.12 on.
+pub(crate) const SETFCAP: u64 = 1 << Capability::CAP_SETFCAP as u8;
+
 /// What raises hard limits.
 pub(crate) const SYS_RESOURCE: u64 = 1 << Capability::CAP_SYS_RESOURCE as u8;
 

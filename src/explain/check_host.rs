@@ -2,23 +2,29 @@
 //!
 //! What a sandbox can have is found out by making one: this program runs itself with the options,
 //! so the answer is what a caller would get, reason and hint included. Only what has no option of
-//! its own is looked up.
+//! its own is looked up, and control groups: bwrap has to be alone in its own, and this process
+//! would be in the way.
 
 use std::fmt::Write as _;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
+use nix::unistd::{getgid, getuid};
 use serde::Serialize;
 
+use crate::confine::cgroup::{Setting, place};
 use crate::confine::{apparmor, selinux};
 use crate::error::{Context, Error, Result, describe, errno, on_one_line};
+use crate::host::Caller;
 use crate::kernel::files::{read_file, write_all};
 use crate::kernel::sys;
 use crate::report;
+use crate::word::Word;
 
 /// One thing that a sandbox may have.
 #[derive(Debug, Serialize)]
@@ -65,24 +71,45 @@ const TRIED: [(&str, &[&str], &str); 19] = [
         &["--unshare-pid", "--proc", "/proc"],
         "run the container without hiding parts of /proc, or use --ro-bind /proc /proc",
     ),
+    (
+        "a /proc with processes only",
+        &["--unshare-pid", "--proc-pid", "/proc"],
+        "run the container without hiding parts of /proc, or use Linux 7.1",
+    ),
     ("a new /dev", &["--dev", "/dev"], "bind the existing nodes of /dev with --dev-bind"),
     (
         "overlays",
-        &["--overlay-src", "/etc", "--tmp-overlay", "/etc"],
+        &["--overlay-src", LAYER, "--tmp-overlay", LAYER],
         "ordinary users need Linux 5.11; root can load a missing module with modprobe overlay",
     ),
     ("seccomp filters", &["--seccomp-default"], "a kernel with CONFIG_SECCOMP_FILTER"),
     ("TCP ports by Landlock", &["--tcp-connect", "443"], LANDLOCK),
+    ("UDP ports by Landlock", &["--udp-connect", "53"], LANDLOCK),
+    ("unix sockets by Landlock", &["--unix-connect", "/"], LANDLOCK),
     ("signals by Landlock", &["--scope-signals"], LANDLOCK),
     ("abstract sockets by Landlock", &["--scope-abstract-unix"], LANDLOCK),
-    ("processes limited by a control group", &["--cgroup", "pids.max", "100"], DELEGATE),
-    ("memory limited by a control group", &["--cgroup", "memory.max", "1G"], DELEGATE),
-    ("processor time limited by a control group", &["--cgroup", "cpu.max", "max"], DELEGATE),
-    ("disk limited by a control group", &["--cgroup", "io.weight", "100"], DELEGATE),
+    ("recording what COMMAND uses", &["--unshare-user", "--explain"], RECORDING),
 ];
+
+/// What is limited by a control group: its name, and a setting.
+const LIMITED: [(&str, Word, Word); 4] = [
+    ("processes limited by a control group", c"pids.max", c"100"),
+    ("memory limited by a control group", c"memory.max", c"1G"),
+    ("processor time limited by a control group", c"cpu.max", c"max"),
+    ("disk limited by a control group", c"io.weight", c"100"),
+];
+
+/// Stands for a directory of the host's.
+const LAYER: &str = "LAYER";
+
+/// Which one: the first that is there. Nothing is mounted below these, other than below / and, in a
+/// container, /etc: an ordinary user cannot make an overlay of that.
+const LAYERS: [&str; 3] = ["/usr/bin", "/bin", "/etc"];
 
 const NAMESPACES: &str = "see user_namespaces(7) for what can refuse them";
 const LANDLOCK: &str = "a newer kernel, with landlock in its parameter lsm=";
+const RECORDING: &str = "Linux 5.6, a whole /proc, and kernel.yama.ptrace_scope below 3";
+const MOUNTS: &str = "root can allow more mounts with sysctl fs.mount-max=100000";
 const DELEGATE: &str =
     "start it in a delegated control group: systemd-run --user --scope -p Delegate=yes -- bwrap";
 
@@ -91,11 +118,23 @@ const DELEGATE: &str =
 pub(crate) fn check_host() -> Result<i32> {
     // If the caller ignores the signal, the children's statuses would be lost.
     sys::default_signal(libc::SIGCHLD);
-    let mut checks = Vec::with_capacity(TRIED.len() + 5);
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let proc = openat(AT_FDCWD, c"/proc", flags, Mode::empty()).context("Can't open /proc")?;
+    let mut checks: Vec<Found> = Vec::with_capacity(TRIED.len() + LIMITED.len() + 5);
     for (name, options, cure) in TRIED {
-        checks.push(tried(name, options, cure)?);
+        let mut found = tried(name, options, cure)?;
+        // What stops all of them has one remedy.
+        if let Some(plain) = checks.first().filter(|plain| plain.reason == found.reason) {
+            found.cure.clone_from(&plain.cure);
+        }
+        checks.push(found);
     }
-    checks.extend([setattr(), landlock(), notification(), apparmor_profile()?, selinux_labels()]);
+    for (name, key, value) in LIMITED {
+        checks.push(limited(name, Setting::parse(key, value)?, proc.as_fd()));
+    }
+    let others =
+        [setattr(), landlock(), notification(), apparmor_profile(proc.as_fd()), selinux_labels()];
+    checks.extend(others);
     let works = checks.first().is_some_and(|plain| plain.available);
     let findings = Findings { version: 1, kernel: sys::kernel_release(), works, checks };
     if let Some(file) = report::file() {
@@ -113,9 +152,11 @@ pub(crate) fn check_host() -> Result<i32> {
 fn tried(name: &'static str, options: &[&str], cure: &str) -> Result<Found> {
     // Both names are this program: outside, and in the sandbox, wherever its file is.
     const THIS: &str = "/proc/self/exe";
+    let is_there = |path: &&str| Path::new(path).is_dir();
+    let layer = LAYERS.into_iter().find(is_there).unwrap_or("/etc");
     let output = Command::new(THIS)
         .args(["--ro-bind", "/", "/"])
-        .args(options)
+        .args(options.iter().map(|&word| if word == LAYER { layer } else { word }))
         .args(["--", THIS, "--version"])
         .env("BWRAP_HINTS", "1")
         .stdin(Stdio::inherit())
@@ -128,7 +169,17 @@ fn tried(name: &'static str, options: &[&str], cure: &str) -> Result<Found> {
     let lines = || text.lines().filter_map(|line| line.strip_prefix("bwrap: "));
     let hint = lines().find_map(|line| line.strip_prefix("hint: "));
     let reason = lines().next().map_or_else(|| output.status.to_string(), str::to_owned);
+    let cure = if reason.contains("/proc/sys/fs/mount-max") { MOUNTS } else { cure };
     Ok(missing(name, reason, hint.unwrap_or(cure)))
+}
+
+/// Whether there could be a control group with this limit.
+fn limited(name: &'static str, setting: Setting, proc: BorrowedFd<'_>) -> Found {
+    let caller = Caller { uid: getuid().as_raw(), gid: getgid().as_raw() };
+    match place::check(&[setting], proc, caller) {
+        Ok(()) => there(name, String::new()),
+        Err(error) => missing(name, error.to_string(), DELEGATE),
+    }
 }
 
 fn missing(name: &'static str, reason: String, cure: &str) -> Found {
@@ -172,20 +223,14 @@ fn notification() -> Found {
     }
 }
 
-fn apparmor_profile() -> Result<Found> {
-    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-    let proc = openat(AT_FDCWD, c"/proc", flags, Mode::empty()).context("Can't open /proc")?;
+fn apparmor_profile(proc: BorrowedFd<'_>) -> Found {
     let name = "AppArmor profiles";
-    if let Err(error) = apparmor::check(proc.as_fd()) {
-        return Ok(missing(
-            name,
-            error.to_string(),
-            "a kernel with apparmor in its parameter lsm=",
-        ));
+    if let Err(error) = apparmor::check(proc) {
+        return missing(name, error.to_string(), "a kernel with apparmor in its parameter lsm=");
     }
-    let own = read_file(proc.as_fd(), c"self/attr/current", 4096).unwrap_or_default();
+    let own = read_file(proc, c"self/attr/current", 4096).unwrap_or_default();
     let own = String::from_utf8_lossy(&own).trim_end_matches(['\n', '\0']).to_owned();
-    Ok(there(name, if own.is_empty() { own } else { format!("bwrap itself is {own}") }))
+    there(name, if own.is_empty() { own } else { format!("bwrap itself is {own}") })
 }
 
 fn selinux_labels() -> Found {

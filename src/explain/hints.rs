@@ -16,8 +16,10 @@ use nix::sys::statfs::{
 };
 use nix::unistd::{AccessFlags, access};
 
+use crate::config::Want;
 use crate::config::op::{Access, Op, Source, components};
-use crate::config::{Config, Want};
+use crate::config::settle::Settled;
+use crate::confine::caps::{NET_ADMIN, SETFCAP, SYS_ADMIN};
 use crate::fds::Inherited;
 use crate::kernel::program::found;
 use crate::kernel::sys;
@@ -83,8 +85,50 @@ fn is_chrooted() -> bool {
     !table.is_empty() && !table.lines().any(|line| line.split(' ').nth(4) == Some("/"))
 }
 
-/// Which limit was met, of the namespaces that are wanted.
-pub(crate) fn namespaces(config: &Config, errno: Option<Errno>) -> Option<String> {
+/// Why root cannot say what becomes of its mounts.
+pub(crate) fn chroot(errno: Option<Errno>) -> Option<String> {
+    (errno == Some(Errno::EINVAL) && is_chrooted()).then(|| {
+        "this is a chroot of a directory that is not a mount point: bind mount it on itself before \
+         chroot, or enter it with pivot_root"
+            .to_owned()
+    })
+}
+
+/// What root lacks in a container that gives it few capabilities; `ALSO` is another way.
+fn lacks(config: &Settled, wanted: u64, name: &str, also: &str) -> Option<String> {
+    (config.host.caps & wanted == 0)
+        .then(|| format!("root has no {name} here, as in a container: give it that, or {also}"))
+}
+
+/// Why ids could not be mapped, or further user namespaces not be refused.
+pub(crate) fn ids(config: &Settled, errno: Option<Errno>) -> Option<String> {
+    match errno {
+        Some(Errno::EROFS) => Some(
+            "/proc/sys is read-only, as in a container: run the container with a writable one \
+             (Docker: --security-opt systempaths=unconfined), or do without --disable-userns"
+                .to_owned(),
+        ),
+        Some(Errno::EPERM) if config.host.caller.uid == 0 => {
+            let also = "run bwrap as another user: from Linux 5.12 on, mapping the ID 0 takes it";
+            lacks(config, SETFCAP, "CAP_SETFCAP", also).or_else(|| user_namespaces(errno))
+        }
+        _ => user_namespaces(errno),
+    }
+}
+
+/// Why the loopback interface could not be brought up.
+pub(crate) fn loopback(config: &Settled, errno: Option<Errno>) -> Option<String> {
+    if errno == Some(Errno::EPERM) && config.namespaces.user != Want::Yes {
+        return lacks(config, NET_ADMIN, "CAP_NET_ADMIN", "add --unshare-user");
+    }
+    user_namespaces(errno)
+}
+
+/// Which limit was met, of the namespaces that are wanted, or what is lacking to make them.
+pub(crate) fn namespaces(config: &Settled, errno: Option<Errno>) -> Option<String> {
+    if errno == Some(Errno::EPERM) && config.namespaces.user != Want::Yes {
+        return lacks(config, SYS_ADMIN, "CAP_SYS_ADMIN", "add --unshare-user");
+    }
     if errno != Some(Errno::ENOSPC) {
         return if config.namespaces.user == Want::Yes { user_namespaces(errno) } else { None };
     }

@@ -7,7 +7,8 @@ use nix::fcntl::AtFlags;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{AccessFlags, Pid, faccessat};
 
-use crate::config::{Config, Want};
+use crate::config::Want;
+use crate::config::settle::Settled;
 use crate::confine::cgroup::fork_failure;
 use crate::confine::cgroup::leaf::Leaf;
 use crate::error::{Context, Error, Result};
@@ -27,7 +28,7 @@ pub(crate) fn join_user_namespace(fds: &mut Inherited, number: i32) -> Result<()
 
 /// The clone that makes the namespaces. `None` in the child.
 pub(crate) fn clone_sandbox(
-    config: &Config,
+    config: &Settled,
     proc: BorrowedFd<'_>,
     leaf: Option<&mut Leaf>,
 ) -> Result<Option<Pid>> {

@@ -30,7 +30,7 @@ pub(crate) fn join_namespaces(config: &mut Settled, fds: &mut Inherited) -> Resu
             Err(Errno::EPERM) => {}
             Err(Errno::EINVAL) => {
                 let text = format!("{FAILURE}: it is not a network namespace");
-                return Err(of_network(Error::new(text)));
+                return Err(of_network(Error::os(text, Errno::EINVAL)));
             }
             other => {
                 other.context(FAILURE).map_err(of_network)?;

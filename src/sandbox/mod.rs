@@ -85,11 +85,12 @@ pub(crate) fn enter(
     label_command(config, proc)?;
 
     // Who we are.
-    let refused = |error: Error| error.hinted(hints::user_namespaces);
+    let refused = |error: Error| error.hinted(|errno| hints::ids(config, errno));
     Step::Ids.begin();
     let map_writer = identity::map(config, proc).map_err(refused)?;
     Step::Network.begin();
     if config.namespaces.net == Want::Yes {
+        let refused = |error: Error| error.hinted(|errno| hints::loopback(config, errno));
         loopback::set_up().map_err(refused).map_err(|error| error.of("--unshare-net"))?;
     }
     set_host_name(config)?;
@@ -102,7 +103,7 @@ pub(crate) fn enter(
     // From here on, mounts in the sandbox do not propagate to the host. In a mount namespace that a
     // new user namespace owns, the kernel ensures that itself, see mount_namespaces(7).
     if config.namespaces.user != Want::Yes {
-        leave::make_slave()?;
+        leave::make_slave().map_err(|error| error.hinted(hints::chroot))?;
     }
     if config.file_label.is_some() {
         selinux::set_file_label(proc, config.file_label)?;
@@ -152,7 +153,7 @@ pub(crate) fn enter(
 
     // Become.
     Step::Ids.begin();
-    identity::nest(config, proc, &mut fds, map_writer)?;
+    identity::nest(config, proc, &mut fds, map_writer).map_err(refused)?;
     // The last thing that leads to the host is closed while this process still has capabilities,
     // which keep others from tracing it. Later on, a working directory or a lock file that somebody
     // has made a link to /proc/self/fd/N would be one.
