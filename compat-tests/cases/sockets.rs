@@ -14,6 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = families();
     cases.extend(unix());
     cases.extend(udp());
+    cases.extend(recorded());
     cases.extend(old_kernels());
     cases.extend(wrong_words());
     cases.into_iter().map(Case::ours_only).collect()
@@ -189,6 +190,20 @@ fn unix() -> Vec<Case> {
             .claim(|o| {
                 o.expect(o.stderr.contains("permission denied") || o.stderr.contains("Operation not permitted"), "it could mount")
             }),
+        brought("unix_connect_of_what_is_brought_there", &["--unix-connect", "{dir}/below"]).needs(has_unix).claim(lines(&[
+            "hard link: EXDEV",
+            "symbolic link: EACCES",
+            "exchange: EXDEV",
+            "rename: EXDEV",
+            "rename of its directory: EXDEV",
+        ])),
+        brought("sockets_can_be_brought", &[]).claim(lines(&[
+            "hard link: through",
+            "symbolic link: through",
+            "exchange: through",
+            "rename: through",
+            "rename of its directory: through",
+        ])),
         boxed("unix_connect_missing", &["--unix-connect", "/mnt/none"])
             .needs(has_unix)
             .run(["echo", "hi"])
@@ -198,6 +213,16 @@ fn unix() -> Vec<Case> {
             .run(["echo", "hi"])
             .fails("bwrap: The path of --unix-connect is a symbolic link: /mnt/link"),
     ]
+}
+
+/// COMMAND can write to the directory that is allowed, and to the one around it.
+fn brought(name: &str, options: &[&str]) -> Case {
+    let other = |s: &mut Setup| {
+        s.dir("other")?;
+        s.hold(UnixListener::bind(s.path("other/stream")).map_err(|e| e.to_string())?);
+        Ok(())
+    };
+    seen(name, &[&["--bind", "{dir}", "{dir}"], options].concat(), &["brought:{dir}"]).setup(listeners).setup(other)
 }
 
 fn udp() -> Vec<Case> {
@@ -289,6 +314,38 @@ fn udp() -> Vec<Case> {
             .run(["sh", "-c", MODES])
             .ok()
             .stdout("0\n2\n"),
+    ]
+}
+
+/// While a run is recorded, what is refused otherwise is refused as well.
+fn recorded() -> Vec<Case> {
+    let case = |name: &str, options: &[&str], view: &str| {
+        let case = boxed(name, &["--unshare-user", "--unshare-pid", "--unshare-net", "--learn", "{dir}/p"]).options(options);
+        case.unrefused(super::learn::NO_OPENAT2).run(["{probe}", "--probe", "{namespaces}", view]).status(0)
+    };
+    vec![
+        case("unix_connect_while_recording", &["--unix-connect", "{dir}/stream"], "unix:{dir}")
+            .needs(has_unix)
+            .setup(listeners)
+            .claim(lines(&[
+                "stream: through",
+                "packets in sequence: EACCES",
+                "datagrams: EACCES",
+                "datagram by sendto: EACCES",
+                "datagram by sendmsg: EACCES",
+                "datagram by sendmmsg: EACCES",
+                "pair of datagrams by sendto: EACCES",
+                "own: through",
+            ])),
+        case("udp_while_recording", &["--udp-connect", "53"], "udp:4711").needs(has_udp).claim(lines(&[
+            "connect: EACCES",
+            "connect to v4 over v6: EACCES",
+            "sendto: EACCES",
+            "sendmsg: EACCES",
+            "sendmmsg: EACCES",
+            "bind: EACCES",
+            "UDP-Lite: EPROTONOSUPPORT",
+        ])),
     ]
 }
 

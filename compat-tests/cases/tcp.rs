@@ -198,7 +198,7 @@ fn carried() -> Vec<Case> {
         case("modules_are_open", &caps).needs(has_modules).claim(lines(others)),
         case("modules_with_tcp_connect", &with(&["--tcp-connect", "443"])).needs(has_modules).claim(lines(others_closed)),
         case("modules_with_udp_bind", &with(&["--udp-bind", "4444"])).needs(has_modules_and_udp).claim(lines(others_closed)),
-        case("modules_with_address_families", &with(&["--address-families", "inet"])).needs(has_modules).claim(lines(&[
+        case("modules_with_address_families", &with(&["--address-families", "inet,inet6"])).needs(has_modules).claim(lines(&[
             "bind by RDS: EAFNOSUPPORT",
             "bind by SCTP: through",
             "KCM: EAFNOSUPPORT",

@@ -3,7 +3,7 @@
 //! It is linked statically, so it runs in any root, and each view makes do without /proc as far as system calls can tell.
 //! `--probe NAMESPACES VIEW…`, where NAMESPACES are the host's, as the harness's `{namespaces}` says, and a view is one of
 //! `ids maps caps security namespaces mounts env cwd process signals limits fds hostname network thread flags:PATH list:PATH tree:PATH`,
-//! `contents:PATH`, `tcp:PORT`, `doors:PORT` and `doors`, `carried:PORT`, `unix:DIRECTORY`, `udp:PORT`, `families`, `calls:ARGUMENTS`,
+//! `contents:PATH`, `tcp:PORT`, `doors:PORT` and `doors`, `carried:PORT`, `unix:DIRECTORY`, `brought:DIRECTORY`, `udp:PORT`, `families`, `calls:ARGUMENTS`,
 //! or one of the adversary's: `escape:KIND:WORDS`, see [`escape`], and `race:…`, see [`race`].
 
 pub(crate) mod calls;
@@ -64,6 +64,7 @@ fn show(view: &str, host: &str) -> Vec<String> {
             Some(("doors", port)) => doors::all(port),
             Some(("carried", port)) => doors::carried(port),
             Some(("unix", dir)) => sockets::unix(dir),
+            Some(("brought", dir)) => sockets::brought(dir),
             Some(("udp", port)) => sockets::udp(port),
             Some(("list", path)) => files::list(path, false),
             Some(("tree", path)) => files::list(path, true),

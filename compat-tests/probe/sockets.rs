@@ -71,6 +71,30 @@ fn moved() -> io::Result<()> {
     std::fs::rename("/mnt/from/file", "/mnt/to/file")
 }
 
+/// What it comes to when sockets that were out of reach are brought to `below`, and connected to there.
+pub(super) fn brought(dir: &str) -> Vec<String> {
+    let at = |name: &str| format!("{dir}/{name}");
+    let tries = [
+        ("hard link", 1, "below/hard", std::fs::hard_link(at("stream"), at("below/hard"))),
+        ("symbolic link", 1, "below/soft", std::os::unix::fs::symlink(at("stream"), at("below/soft"))),
+        ("exchange", 5, "below/stream", exchange(&at("packets"), &at("below/stream"))),
+        ("rename", 2, "below/datagram", std::fs::rename(at("datagram"), at("below/datagram"))),
+        ("rename of its directory", 1, "below/other/stream", std::fs::rename(at("other"), at("below/other"))),
+    ];
+    let reach = |(name, kind, path, moved): (&str, i64, &str, io::Result<()>)| {
+        let result = moved.and_then(|()| open(kind)).and_then(|s| connect_to(&s, &address(&at(path))));
+        format!("{name}: {}", word(result))
+    };
+    tries.into_iter().map(reach).collect()
+}
+
+fn exchange(one: &str, other: &str) -> io::Result<()> {
+    let [one, other] = [one, other].map(|path| [path.as_bytes(), b"\0"].concat());
+    let here = || Word::Number(libc::AT_FDCWD.into());
+    let words = &mut [here(), Word::In(&one), here(), Word::In(&other), Word::Number(libc::RENAME_EXCHANGE.into())];
+    call(libc::SYS_renameat2, words).map(drop)
+}
+
 /// What each way to a port comes to. Nobody has to listen there: what is sent is gone.
 pub(super) fn udp(port: &str) -> Vec<String> {
     let port = port.parse().unwrap_or(0);

@@ -120,6 +120,11 @@ pub(crate) fn check_host() -> Result<i32> {
     sys::default_signal(libc::SIGCHLD);
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let proc = openat(AT_FDCWD, c"/proc", flags, Mode::empty()).context("Can't open /proc")?;
+    // Before anything else is tried: of that, processes may be left that are about to end.
+    let mut groups = Vec::with_capacity(LIMITED.len());
+    for (name, key, value) in LIMITED {
+        groups.push(limited(name, Setting::parse(key, value)?, proc.as_fd()));
+    }
     let mut checks: Vec<Found> = Vec::with_capacity(TRIED.len() + LIMITED.len() + 5);
     for (name, options, cure) in TRIED {
         let mut found = tried(name, options, cure)?;
@@ -129,9 +134,7 @@ pub(crate) fn check_host() -> Result<i32> {
         }
         checks.push(found);
     }
-    for (name, key, value) in LIMITED {
-        checks.push(limited(name, Setting::parse(key, value)?, proc.as_fd()));
-    }
+    checks.extend(groups);
     let others =
         [setattr(), landlock(), notification(), apparmor_profile(proc.as_fd()), selinux_labels()];
     checks.extend(others);
