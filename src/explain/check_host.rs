@@ -171,7 +171,9 @@ fn tried(name: &'static str, options: &[&str], cure: &str) -> Result<Found> {
     let text = String::from_utf8_lossy(&output.stderr);
     let lines = || text.lines().filter_map(|line| line.strip_prefix("bwrap: "));
     let hint = lines().find_map(|line| line.strip_prefix("hint: "));
-    let reason = lines().next().map_or_else(|| output.status.to_string(), str::to_owned);
+    // The last line is the failure; before it there may be warnings.
+    let reason = lines().rfind(|line| !line.starts_with("hint: "));
+    let reason = reason.map_or_else(|| output.status.to_string(), str::to_owned);
     let cure = if reason.contains("/proc/sys/fs/mount-max") { MOUNTS } else { cure };
     Ok(missing(name, reason, hint.unwrap_or(cure)))
 }
