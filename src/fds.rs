@@ -58,7 +58,8 @@ impl Inherited {
     /// they are close-on-exec from now on.
     pub(crate) fn claim_all(&mut self, config: &Config) {
         let options = &config.fds;
-        // Both documents on one fd is an error as in the reference, where the first one closes it.
+        // Both documents on one fd are an error, as in the reference, which closes it after the
+        // first.
         let is_twice = options.json_status == options.info;
         let (mut known, mut repeated) = (BTreeSet::new(), Vec::new());
         for FdOption { name, fd, moment } in options.each() {
@@ -73,8 +74,8 @@ impl Inherited {
         for fd in config.ops.iter().filter_map(Op::fd) {
             self.claim(fd);
         }
-        // What waits, informs or is joined may well be one and the same fd; content is read once.
-        // Only now: a copy must not become a number that another option names.
+        // One fd may be used by several of these options; only content can be read just once.
+        // Copied last, because a copy must not get a number that another option names.
         for fd in repeated {
             self.copy(fd);
         }
@@ -105,7 +106,7 @@ impl Inherited {
 
     /// The fd of this number: EBADF if it was not open at the start or has been used.
     pub(crate) fn take(&mut self, fd: RawFd) -> SysResult<OwnedFd> {
-        // Copies first: the fd of the number itself is for the last one, which may be COMMAND.
+        // Copies are taken first: the last use, which may be COMMAND, gets the original number.
         let index = self.unused.iter().rposition(|(known, _)| *known == fd).ok_or(Errno::EBADF)?;
         self.used.push(fd);
         Ok(self.unused.remove(index).1)

@@ -50,9 +50,9 @@ pub(crate) fn start() -> Result<Host> {
         return Err(Error::new("setuid use of bubblewrap is not supported"));
     }
     if caller.uid == 0 {
-        // Another sandbox of root's, without capabilities of its own, must not look into this
-        // process once it has dropped its own: the executable is a file that root may write to. For
-        // COMMAND the exec itself takes this back.
+        // Another sandbox of root's, without capabilities, must not look into this process once it
+        // has dropped its own: root may write to its executable. For COMMAND, execve(2) reverts
+        // this.
         become_undumpable()?;
     }
     let (effective, permitted) = sys::capget().context("capget failed")?;
@@ -64,7 +64,7 @@ pub(crate) fn start() -> Result<Host> {
 
 /// The terminal on standard output, by the name it has on the host.
 pub(crate) fn terminal() -> Option<CString> {
-    // ttyname(3) takes memory before it looks.
+    // ttyname(3) allocates before it checks.
     let stdout = std::io::stdout();
     let path = stdout.is_terminal().then(|| nix::unistd::ttyname(stdout).ok())??;
     CString::new(path.into_os_string().into_vec()).ok()
@@ -73,7 +73,7 @@ pub(crate) fn terminal() -> Option<CString> {
 /// Whether the kernel lets anybody make user namespaces, as far as its files say.
 pub(crate) fn userns_offered() -> bool {
     let content = |path: &CStr| read_file(AT_FDCWD, path, 4096).ok();
-    // Whatever else goes wrong here, the clone will say.
+    // Any other problem is reported by clone(2).
     let exists = faccessat(AT_FDCWD, c"/proc/self/ns/user", AccessFlags::F_OK, AtFlags::empty())
         != Err(Errno::ENOENT);
     let off = content(c"/sys/module/user_namespace/parameters/enable")

@@ -11,7 +11,7 @@ pub(crate) fn bytes(block: &[u8], start: usize, length: usize) -> &[u8] {
 pub(crate) fn number(field: &[u8]) -> Option<i64> {
     let (&first, rest) = field.split_first()?;
     if first & 0x80 != 0 {
-        // The highest bit is the mark, the next one is the sign.
+        // The highest bit marks the format, the next one is the sign.
         let start = if first & 0x40 == 0 {
             i128::from(first & 0x7f)
         } else {

@@ -181,7 +181,7 @@ impl<R: Read> Archive<R> {
             return Err(fault);
         }
         if !is_first && !self.try_fill(1)? {
-            // Perhaps it was never given one, as by some programs, but it may as well be cut.
+            // Some programs write no end marker, but the archive may as well be truncated.
             return bad(NO_END);
         }
         let block = self.block()?;

@@ -117,7 +117,7 @@ impl Described {
                 self.numbers = Some(numbers.map(value_of).collect::<Reading<_>>()?);
             }
             b"numblocks" => {
-                // The first generation begins a map by it.
+                // In version 0.0 of the format, this key begins a map.
                 value_of(value)?;
                 self.numbers = Some(Vec::new());
             }

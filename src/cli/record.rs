@@ -144,7 +144,8 @@ impl Recorder {
         if self.words > MAX_ARGS {
             return Err(Error::new(format!("Exceeded maximum number of arguments {MAX_ARGS}")));
         }
-        // Where there are many they are binds; a place for each spares moving the others.
+        // Long command lines are mostly binds of three words. Reserving a place for each avoids
+        // moving them later.
         self.config.ops.reserve(words / 3);
         Ok(())
     }
@@ -161,10 +162,10 @@ impl Recorder {
         if self.is_dry
             && let Ok(length) = i64::try_from(data.len())
         {
-            // Where that is possible, nothing of it was read.
+            // Seek back, where that is possible, so that a dry run leaves the content unread.
             _ = lseek(file, -length, Whence::SeekCur);
         }
-        // The last word may do without its NUL byte.
+        // The NUL byte after the last word may be missing.
         let words = data.split_inclusive(|&byte| byte == 0).take(MAX_ARGS + 1);
         let words: Vec<OsString> =
             words.map(|word| word::unread(word.strip_suffix(&[0]).unwrap_or(word))).collect();
@@ -202,7 +203,7 @@ impl Recorder {
     /// `--profile FILE`, whose lines are read next.
     pub(crate) fn profile(&mut self, values: &mut Values<'_>) -> Result<()> {
         let name = values.path()?;
-        // What waits for an option is not for one in another file.
+        // A modifier such as --perms must not apply to an option in another file.
         self.check_pending(Pending::None)?;
         if name != c"@list" {
             let name = self.profiles.open(name)?;

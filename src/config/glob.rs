@@ -58,7 +58,8 @@ impl Pattern {
                 parts.push(part);
             }
         }
-        // What matches is not entered: `dir/**` and `dir/**/*` are all that is in `dir`.
+        // A match is hidden with all that is in it, so `dir/**` and `dir/**/*` both mean everything
+        // in `dir`.
         match parts.last() {
             Some(Part::Deep) => parts.push(Part::Wild(vec![Token::Many])),
             Some(_) => {}
@@ -82,7 +83,7 @@ impl Pattern {
     /// Whether a path without links matches, by its names alone.
     pub(crate) fn takes(&self, path: &CStr) -> bool {
         let names = path.to_bytes().split(|&byte| byte == b'/').filter(|name| !name.is_empty());
-        // Which parts may be next.
+        // The parts of the pattern that the next name may match.
         let mut next = self.reached(0);
         for name in names {
             let Ok(name) = CString::new(name) else { return false };
@@ -181,7 +182,7 @@ fn set(text: &[u8]) -> Result<(Token, &[u8]), &'static str> {
     let mut ranges = Vec::new();
     loop {
         let first = match rest {
-            // At the beginning it is one of the bytes.
+            // At the beginning of a set, `]` is one of its bytes.
             [b']', tail @ ..] if !ranges.is_empty() => {
                 return Ok((Token::Set { negated, ranges }, tail));
             }

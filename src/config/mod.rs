@@ -330,8 +330,8 @@ impl Config {
 
     /// Which links the monitor and the sandbox need.
     pub(crate) fn links(&self) -> Needs {
-        // What is told about a sandbox is told when that is true, and by itself where the monitor
-        // could not look.
+        // The monitor reports the namespaces only when they are final, and the sandbox reports its
+        // own where the monitor cannot look at them.
         let tells_itself = self.has_own_cgroup_root() || self.fds.userns.is_some();
         Needs {
             tether: self.has_gate() || self.dies_in_setup(),

@@ -155,7 +155,7 @@ impl Settled {
             }
         }
         self.filters = seccomp::arrange(filters)?;
-        // A process that could inspect the recorder could answer in its place.
+        // Only where COMMAND cannot inspect the recorder: else it could answer in its place.
         let is_apart = self.namespaces.user == Want::Yes || self.namespaces.pid == Want::Yes;
         if self.record.explain && is_apart {
             for filter in self.filters.iter_mut().filter(|filter| policies.contains(&filter.name)) {

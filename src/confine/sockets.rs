@@ -56,7 +56,7 @@ impl Refusals {
     /// Refuses those sockets of IPv4 and IPv6 that are neither streams nor datagrams.
     pub(crate) fn add_raw_sockets(&mut self) -> Checked<()> {
         for family in [libc::AF_INET, libc::AF_INET6] {
-            // Who may send raw packets can speak anything without the kernel.
+            // With raw packets, a process can speak any protocol by itself.
             self.add(libc::SYS_socket, libc::EPERM, kind(family, TYPE, libc::SOCK_RAW))?;
             // Streams, datagrams and raw sockets are 1, 2 and 3; any other type is 0 or has a
             // higher bit.

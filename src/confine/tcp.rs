@@ -112,7 +112,7 @@ mod tests {
             for (flags, expected) in
                 [(NOSIGNAL, 0), (FAST, libc::EOPNOTSUPP), (FAST | NOSIGNAL, libc::EOPNOTSUPP)]
             {
-                // All other arguments have the bit.
+                // All other arguments have the bit too, and must not matter.
                 let flags = flags | high;
                 assert_eq!(
                     errno(libc::SYS_sendto, [FAST, FAST, FAST, flags, FAST, FAST]),

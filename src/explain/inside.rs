@@ -185,7 +185,7 @@ mod tests {
         let why = |path: &[u8]| walk(&Tree, path).why_missing("is not there");
         assert_eq!(why(b"/dir/file"), None);
         assert_eq!(why(b"/none").as_deref(), Some("is not there"));
-        // The link is not to blame.
+        // The cause is not the link.
         assert_eq!(why(b"/whole/none").as_deref(), Some("is not there"));
         assert_eq!(why(b"/loop").as_deref(), Some("is a link that leads in circles"));
         let lost = "is a link to dir/lost → /dir/lost → /none, which is missing";

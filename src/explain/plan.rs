@@ -199,8 +199,7 @@ impl<'a> Plan<'a> {
         let (uid_map, gid_map) = maps(config);
         let own = |id| move || (!config.has_foreign_ids()).then_some(id);
         let host = &config.host;
-        // What the ids asked for are called in a namespace that is joined last, only that one's
-        // maps tell.
+        // With --userns2, only the maps of that namespace tell what the ids become in it.
         let given = |id: Option<u32>| id.filter(|_| config.fds.userns2.is_none());
         Self {
             namespaces: namespaces(config),

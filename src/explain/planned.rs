@@ -86,7 +86,7 @@ fn on_host(source: &CStr, rest: &[u8]) -> Node {
     if path.is_empty() {
         return Node::Directory;
     }
-    // The source itself is followed where it is a link.
+    // If the source itself is a link, it is followed.
     match stat(path.as_c_str()) {
         Ok(status) if file_type(&status) == SFlag::S_IFDIR => Node::Directory,
         Ok(_) => Node::File(Some(path)),
@@ -166,7 +166,7 @@ impl View for Planned {
                 && (rest.is_empty() || placed.content.covers())
             {
                 match placed.content.look(rest) {
-                    // An earlier one may have something else there, and then it stays.
+                    // An earlier entry may have put something else there, which then stays.
                     Node::Directory if matches!(placed.content, Content::Directory) => {}
                     Node::Missing if is_parent => return Node::Directory,
                     node => return node,
@@ -241,7 +241,7 @@ impl Planned {
     }
 
     fn add_same(&mut self, path: &CStr, access: Access) -> Option<String> {
-        // What cannot be found has been said already.
+        // A path that cannot be found has been reported already.
         let way = Way::of(path).ok()?;
         let mut problem = None;
         for stop in &way.stops {
@@ -360,7 +360,7 @@ impl Planned {
         }
         let placed = self.around(parent)?;
         let rest = below(parent, &placed.at).unwrap_or_default();
-        // A directory that was made there can be made in as well.
+        // Directories can be created in one that was created by the sandbox.
         if placed.content.look(rest) != Node::Directory {
             return None;
         }

@@ -171,7 +171,7 @@ pub(crate) fn write_maps(
     write_file(proc, c"self/uid_map", uid.line().as_bytes()).context("setting up uid map")?;
     if groups == Groups::Deny {
         match write_file(proc, c"self/setgroups", b"deny\n") {
-            // Kernels that have no such file need no such promise.
+            // Kernels without this file do not require it.
             Err(Errno::ENOENT) => {}
             other => other.context("error writing to setgroups")?,
         }
@@ -204,7 +204,7 @@ pub(crate) fn limit_user_namespaces(proc: BorrowedFd<'_>) -> Result<()> {
 pub(crate) fn assert_disabled() -> Result<()> {
     match unshare(CloneFlags::CLONE_NEWUSER) {
         Ok(()) => Err(Error::new("creation of new user namespaces was not disabled as requested")),
-        // That proves nothing: with more memory it might have been created.
+        // ENOMEM proves nothing: with more memory, it might have been created.
         Err(Errno::ENOMEM) => {
             Err(Errno::ENOMEM).context("Can't determine whether user namespaces are disabled")
         }

@@ -119,7 +119,7 @@ pub(crate) fn mount_at(table: &[Line], top: u64, path: &CStr) -> u64 {
     let names =
         path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     let mut here = top;
-    // Lines that were read at different moments may go round in circles; a way has no more steps
+    // Lines that were read at different moments may form a cycle; a real path has no more steps
     // than the table has lines.
     let mut steps = table.len();
     for end in [1].into_iter().chain(names).chain([path.len()]) {

@@ -79,7 +79,7 @@ impl<'a> Program<'a> {
     /// Looks nothing up yet.
     pub(crate) fn new(file: &CStr, words: &[&'a CStr]) -> Self {
         const NAME_MAX: usize = 255;
-        // The second word is where it was found, which only execution tells.
+        // The second word is replaced by the path at which the script is found.
         let script: Vec<_> =
             [SHELL, SHELL].into_iter().chain(words.iter().copied().skip(1)).collect();
         let is_name = !file.to_bytes().contains(&b'/');

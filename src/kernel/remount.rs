@@ -84,17 +84,17 @@ pub(crate) fn remount_below(
             Err(errno) => return on_failure(c"self/mountinfo", errno),
         };
         let mut tree = tree_of(&table, root);
-        // Most have nothing below.
+        // Most mounts have no other mounts below them.
         let all = if tree.len() > 1 { lines(&table) } else { Vec::new() };
         let before = std::mem::take(&mut unreachable);
         left = Vec::new();
         if !tree.iter().any(|line| line.id == root) {
-            // Who moves the directory that it is mounted on moves it out of sight.
+            // If somebody moves the directory that it is mounted on, it is no longer visible here.
             left.push((c"/".to_owned(), Errno::ENOENT));
         }
         tree.retain(|line| depth == Depth::Recursive || line.id == root);
         for line in tree {
-            // The first one is always tried: only then is something that is not a mount refused.
+            // The first mount is always tried, so that a path that is no mount is refused.
             let has_all =
                 line.id != root && line.flags & flags_of(attributes) == flags_of(attributes);
             if has_all || settled.contains(&line.id) {
@@ -153,7 +153,7 @@ fn remount_point(
     }
     match remount(proc, fd.as_fd(), line, attributes) {
         Ok(()) => Outcome::Done,
-        // A directory in it may be here, and the host can remove its mounts at any time.
+        // The host can remove the mount at any time; then a directory is here instead.
         Err(Errno::EINVAL) => Outcome::Moved(Errno::EINVAL),
         Err(errno) => Outcome::Refused(errno),
     }

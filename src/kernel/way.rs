@@ -85,7 +85,7 @@ impl Way {
         while let Some(name) = todo.pop() {
             if name == b".." {
                 if !here.is_empty() {
-                    // Nothing but a directory has a name in it.
+                    // `..` is only allowed after a directory.
                     link_at(&[here.as_slice(), b"/."].concat())?;
                     stops.push(Stop::Directory(kept(&here)));
                 }

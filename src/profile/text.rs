@@ -286,7 +286,7 @@ mod tests {
             let text = quoted(&word);
             assert!(text.chars().all(is_plain), "{text}");
             assert_eq!(words(text.as_bytes(), &none), Ok(vec![word.clone()]), "{text}");
-            // As a part of a word, too.
+            // Also as a part of a word.
             let whole = words(format!("x{text}y").as_bytes(), &none);
             assert_eq!(whole, Ok(vec![[b"x", word.as_slice(), b"y"].concat()]), "{text}");
         }

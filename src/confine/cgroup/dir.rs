@@ -82,7 +82,7 @@ impl Dir {
 
     /// What a file says.
     pub(crate) fn read(&self, file: &CStr) -> SysResult<Vec<u8>> {
-        // More than a list of as many pids as there can be.
+        // More than the longest possible list of pids.
         const LIMIT: usize = 64 << 20;
         read_file(self.as_fd(), file, LIMIT)
     }
@@ -164,9 +164,10 @@ impl Dir {
         if self.write(c"cgroup.kill", b"1").is_ok() {
             return Ok(());
         }
-        // Linux before 5.14: one by one. Whoever has forked in between forks no more once it is
-        // frozen, and can still be killed. Not at the first time, because we may be killed
-        // ourselves, and what is frozen then stays for the next one.
+        // Linux before 5.14 has no cgroup.kill, so processes are killed one by one. Some may fork
+        // meanwhile; once frozen, they cannot, and can still be killed. The first attempt does not
+        // freeze, because if we were killed then, the group would stay frozen until the next
+        // sandbox.
         if again {
             _ = self.write(c"cgroup.freeze", b"1");
         }
@@ -175,7 +176,7 @@ impl Dir {
 
     fn kill_each(&self, depth: u32) -> SysResult<()> {
         for name in self.children_to(depth)? {
-            // One that is gone needs no killing.
+            // If the group is gone, nothing in it needs to be killed.
             _ = self.child(&name).and_then(|group| group.kill_each(depth - 1));
         }
         for pid in self.processes()?.into_iter().filter(|pid| pid.as_raw() > 0) {
@@ -208,7 +209,7 @@ impl Dir {
             Mode::empty(),
         )?);
         loop {
-            // Reading from an fd and waiting on the same one is what leaves no gap between the two.
+            // Reading and polling the same fd leaves no gap in which a change could be missed.
             let mut text = [0; 256];
             let count = events.read_at(&mut text, 0).map_err(|error| errno(&error))?;
             if field(text.get(..count).unwrap_or_default(), c"populated") == Some(0) {

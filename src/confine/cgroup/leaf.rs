@@ -83,7 +83,7 @@ impl Leaf {
         let owner = place.base.owner().at("Can't look at the control group", &path)?;
         let caps = if caller.uid == 0 && owner != 0 { caps::DAC_OVERRIDE } else { 0 };
         if caps != 0 && leaves {
-            // In another user namespace root could not remove the leaf again.
+            // From another user namespace, root could not remove the leaf again.
             return Err(unsuitable(
                 "--cgroup: the control group",
                 &path,
@@ -118,7 +118,7 @@ impl Leaf {
                 }
                 let supervisor = base.child(SUPERVISOR)?;
                 supervisor.lock(false)?;
-                // Who has left may have removed it in between.
+                // Another monitor that left may have removed it in between.
                 if supervisor.is_there() { Ok(supervisor) } else { Err(Errno::ENOENT) }
             };
             patiently(&taken, occupy)
@@ -128,8 +128,8 @@ impl Leaf {
         let moved = (!seated).then(Vec::new);
         let leaf = Self { base, supervisor, group: None, moved, entrance: None, caps, ours: true };
         if leaf.moved.is_some() {
-            // What is still enabled was left by one who was killed: as long as something lives
-            // below, nobody can be put in here.
+            // Controllers that are still enabled were left by a monitor that was killed: while they
+            // are, no process can be moved into this group.
             let left =
                 leaf.base.words(SUBTREE).at("Can't read the enabled controllers of", &path)?;
             leaf.switch('-', &left).at("Can't disable the controllers in", &path)?;
@@ -168,7 +168,7 @@ impl Leaf {
     fn sweep(&self) {
         let names = self.base.children().unwrap_or_default();
         for name in names.iter().filter(|name| name.to_bytes().starts_with(LEAF.as_bytes())) {
-            // The lock is held until that is done, so that only one does it.
+            // The lock is held until the leaf is removed, so that only one process does it.
             if let Ok(leaf) = self.base.child(name)
                 && leaf.lock(true).is_ok()
             {

@@ -65,7 +65,7 @@ pub(crate) fn condition(
     value: u64,
 ) -> Result<SeccompCondition, BackendError> {
     let length = match operator {
-        // A mask of low bits only makes the high half equal whatever it is.
+        // With a mask of low bits only, the high half does not matter.
         SeccompCmpOp::MaskedEq(mask) if u32::try_from(mask).is_ok() => SeccompCmpArgLen::Dword,
         _ => SeccompCmpArgLen::Qword,
     };
@@ -107,7 +107,7 @@ impl Rule {
             return Ok(Self { conditions: Vec::new(), answer });
         }
         let code = BpfProgram::from(SeccompRule::new(conditions)?);
-        // What a jump at the beginning leaps over is reached by nothing.
+        // Nothing reaches the instructions that a jump at the beginning skips.
         let skipped = match code.first() {
             Some(first) if u32::from(first.code) == JUMP => first.k.saturating_add(1),
             _ => 0,
@@ -171,7 +171,7 @@ pub(crate) fn compile_with<R: Borrow<Rule>>(
 ) -> Result<Vec<sock_filter>, Errno> {
     let mut assembler = Assembler::default();
     let mut known: BTreeMap<Decision<'_>, Label> = BTreeMap::new();
-    // Runs of numbers about which the same is done.
+    // Runs of call numbers with the same decision.
     let mut runs: Vec<(u32, Label)> = Vec::new();
     let mut next = 0;
     let mut add = |first: u32, decision| {
@@ -269,8 +269,8 @@ impl Assembler {
         let near = |assembler: &Self, label: Label, more: usize| {
             u8::try_from(assembler.distance(label) + more).ok()
         };
-        // What is out of a byte's reach is reached by a jump of its own. That moves everything else
-        // away by one or two instructions.
+        // A conditional jump has one byte for its distance. Targets farther away get a jump of
+        // their own, which moves everything else away by one or two instructions.
         let yes = if near(self, yes, 2).is_none() { self.go(yes) } else { yes };
         let no = if near(self, no, 1).is_none() { self.go(no) } else { no };
         let jump = (near(self, yes, 0).unwrap_or_default(), near(self, no, 0).unwrap_or_default());
@@ -293,7 +293,8 @@ impl Assembler {
             if self.reversed.len() > MAX_INSTRUCTIONS {
                 return Err(Errno::E2BIG);
             }
-            // No jump may take the place of the answer's one instruction, so each rule has its own.
+            // The rule continues with the instruction right after its conditions, so each rule has
+            // its own return.
             next = self.push(RETURN, (0, 0), rule.answer.0);
             for &(code, jt, jf, k) in rule.conditions.iter().rev() {
                 next = self.push(code.into(), (jt, jf), k);

@@ -101,7 +101,7 @@ impl Policy {
     /// Reads and compiles it.
     pub(crate) fn compile(self, facts: &Facts) -> Result<Compiled> {
         let (name, compiled) = match self {
-            // What is unknown in it is meant for other architectures.
+            // Calls that are unknown here belong to other architectures.
             Self::BuiltIn => (
                 c"the built-in policy",
                 compile(BUILT_IN.as_bytes(), facts)
@@ -217,7 +217,7 @@ impl Collected {
     /// nothing.
     fn by_call(&self) -> std::result::Result<Rules<&Rule>, Errno> {
         let mut rules_by_call = Rules::new();
-        // By the number of a rule, for which call it was met last.
+        // For each rule, by number, the call for which it was seen last.
         let mut met = vec![None; self.numbers.len()];
         for (&call, elements) in &self.calls {
             let all = || elements.iter().flat_map(|alternatives| alternatives.iter());
@@ -240,7 +240,7 @@ impl Collected {
                 }
                 is_complete |= rule.is_unconditional();
                 rules.push(rule);
-                // Each of them needs instructions of its own.
+                // Each rule needs at least one instruction.
                 if rules.len() > MAX_INSTRUCTIONS {
                     return Err(Errno::E2BIG);
                 }
