@@ -28,7 +28,7 @@ mod word;
 use std::io::{self, Write as _};
 
 use cli::record::Request;
-use cli::{options, parse};
+use cli::{listed, parse};
 use fds::Inherited;
 use profile::built_in;
 use word::Word;
@@ -54,17 +54,20 @@ fn run(mut argv: impl Iterator<Item = Word>) -> i32 {
     }
     let mut inherited = Inherited::default();
     parse::foresee(words.iter().map(|word| word.to_bytes()), &mut inherited);
-    let words = words.iter().copied();
-    let result = host::start().and_then(|start| match parse::parse(words, inherited)? {
-        Request::Help => Ok(print(&options::usage(program))),
-        Request::Version => Ok(print(VERSION)),
-        Request::CheckHost => explain::check_host::check_host(),
-        Request::Profiles => Ok(print(built_in::list().as_bytes())),
-        Request::Run(config, inherited) => launch::launch(*config, start, inherited),
+    let result = host::start().and_then(|start| {
+        let request = parse::parse(words.iter().copied(), inherited)?;
+        drop(words);
+        match request {
+            Request::Help => Ok(print(&listed::usage(program))),
+            Request::Version => Ok(print(VERSION)),
+            Request::CheckHost => explain::check_host::check_host(),
+            Request::Profiles => Ok(print(built_in::list().as_bytes())),
+            Request::Run(config, inherited) => launch::launch(config, start, inherited),
+        }
     });
     result.unwrap_or_else(|error| {
         if error.wants_usage() {
-            _ = io::stderr().write_all(&options::usage(program));
+            _ = io::stderr().write_all(&listed::usage(program));
         }
         error.print();
         report::status()

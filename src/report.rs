@@ -26,7 +26,7 @@ static CLOSED: AtomicBool = AtomicBool::new(false);
 static STATUS: AtomicU8 = AtomicU8::new(0);
 
 /// What this process is at.
-static STEP: AtomicU8 = AtomicU8::new(0);
+static STEP: AtomicU8 = AtomicU8::new(Step::CommandLine as u8);
 
 /// Whether COMMAND's filters are in force, under which only write(2) can be tried.
 static FILTERED: AtomicBool = AtomicBool::new(false);
@@ -70,28 +70,11 @@ pub(crate) enum Step {
     Explanation,
 }
 
-impl Step {
-    /// Every step, in the order of the numbers.
-    const ALL: [(Self, &'static str); 17] = [
-        (Self::CommandLine, "command-line"),
-        (Self::System, "system"),
-        (Self::Policies, "policies"),
-        (Self::Plan, "plan"),
-        (Self::ControlGroup, "control-group"),
-        (Self::Namespaces, "namespaces"),
-        (Self::Monitor, "monitor"),
-        (Self::Ids, "ids"),
-        (Self::Network, "network"),
-        (Self::Sources, "sources"),
-        (Self::FileSystem, "filesystem"),
-        (Self::Privileges, "privileges"),
-        (Self::Confinement, "confinement"),
-        (Self::Directory, "directory"),
-        (Self::Processes, "processes"),
-        (Self::Command, "command"),
-        (Self::Explanation, "explanation"),
-    ];
+/// The names of the steps, in their order.
+const STEPS: &str = "command-line system policies plan control-group namespaces monitor ids network sources \
+     filesystem privileges confinement directory processes command explanation";
 
+impl Step {
     /// From here on, what fails in this process is part of this step.
     pub(crate) fn begin(self) {
         STEP.store(self as u8, Ordering::Relaxed);
@@ -100,7 +83,7 @@ impl Step {
     /// The name of the step that this process is at.
     fn name() -> &'static str {
         let number = usize::from(STEP.load(Ordering::Relaxed));
-        Self::ALL.get(number).map_or("", |(_, name)| name)
+        STEPS.split_ascii_whitespace().nth(number).unwrap_or_default()
     }
 }
 
@@ -263,9 +246,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_numbered_as_they_are_listed() {
-        for (number, (step, name)) in Step::ALL.into_iter().enumerate() {
-            assert_eq!(step as usize, number, "{name}");
+    fn each_step_has_its_name() {
+        // The last one, so that there are as many names.
+        assert_eq!(STEPS.split_ascii_whitespace().count(), Step::Explanation as usize + 1);
+        for (step, name) in [
+            (Step::CommandLine, "command-line"),
+            (Step::System, "system"),
+            (Step::Policies, "policies"),
+            (Step::Plan, "plan"),
+            (Step::ControlGroup, "control-group"),
+            (Step::Namespaces, "namespaces"),
+            (Step::Monitor, "monitor"),
+            (Step::Ids, "ids"),
+            (Step::Network, "network"),
+            (Step::Sources, "sources"),
+            (Step::FileSystem, "filesystem"),
+            (Step::Privileges, "privileges"),
+            (Step::Confinement, "confinement"),
+            (Step::Directory, "directory"),
+            (Step::Processes, "processes"),
+            (Step::Command, "command"),
+            (Step::Explanation, "explanation"),
+        ] {
+            let number = step as usize;
+            assert_eq!(STEPS.split_ascii_whitespace().nth(number), Some(name), "{step:?}");
         }
     }
 

@@ -11,7 +11,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::cli::options::{Kind, OPTIONS, Operand, Row, Section, usage};
+use crate::cli::listed::{self, usage};
+use crate::cli::options::{Kind, OPTIONS, Operand, Row, Section};
 use crate::profile::built_in::ALL;
 
 /// Begins the line before a region, after the comment sign.
@@ -285,8 +286,8 @@ fn usage_fits_a_terminal() {
     for line in usage.lines() {
         assert!(line.len() <= 100, "longer than 100 columns: {line}");
     }
-    for row in OPTIONS {
-        let three = row.operands.len() == 3;
+    for row in listed::all() {
+        let three = row.operands().len() == 3;
         assert!(
             three || row.synopsis().len() <= 28,
             "the texts of --help are not in one column: {}",

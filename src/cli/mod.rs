@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod docs;
+pub(crate) mod listed;
 pub(crate) mod options;
 pub(crate) mod parse;
 pub(crate) mod profiles;

@@ -3,10 +3,7 @@
 //! The parser, `--help`, the man page and the completions of three shells all come from here, so an
 //! option is added in one place. The names are bubblewrap's interface; every sentence is ours.
 
-use std::ffi::{CStr, OsStr};
-use std::fmt::Write as _;
-
-use crate::cli::record::{OVERLAY_RULE, Pending, Recorder, Request};
+use crate::cli::record::{Pending, Recorder, Request};
 use crate::cli::values::Values;
 use crate::config::op::{Access, Devices, Missing, Op, Source, Upper};
 use crate::config::{EnvEdit, Want};
@@ -86,7 +83,10 @@ pub(crate) enum Place {
     CommandLine,
 }
 
-/// One option.
+/// What puts into the `Config` what an option says.
+pub(crate) type Record = fn(&mut Recorder, &mut Values<'_>) -> Result<()>;
+
+/// One option, as it is written here; [`listed`](crate::cli::listed) is what reads it.
 pub(crate) struct Row {
     /// The exact word.
     pub(crate) name: &'static str,
@@ -104,73 +104,7 @@ pub(crate) struct Row {
     /// How it takes part in the rules about modifiers.
     pub(crate) pending: Pending,
     /// Puts what it says into the `Config`.
-    pub(crate) record: fn(&mut Recorder, &mut Values<'_>) -> Result<()>,
-}
-
-impl Row {
-    /// What is said when values are missing, in the reference's words.
-    pub(crate) fn arity_error(&self) -> String {
-        if self.name == "--overlay-src" {
-            return OVERLAY_RULE.to_owned();
-        }
-        let name = if self.name == "--ro-bind-fd" { "--bind-fd" } else { self.name };
-        let values = match (self.operands.len(), self.name) {
-            (1, "--argv0" | "--chdir" | "--remount-ro") => "one argument",
-            (1, _) => "an argument",
-            (2, _) => "two arguments",
-            _ => "three arguments",
-        };
-        format!("{name} takes {values}")
-    }
-
-    /// Refuses an option that is for the command line alone.
-    pub(crate) fn check_in_profile(&self) -> Result<()> {
-        if self.operands.iter().any(|(_, kind)| *kind == Kind::Fd) {
-            return Err(Error::new(format!(
-                "{} takes the number of an open file and cannot be used in a profile",
-                self.name
-            )));
-        }
-        match self.place {
-            Place::Anywhere => Ok(()),
-            Place::CommandLine => {
-                Err(Error::new(format!("{} cannot be used in a profile", self.name)))
-            }
-        }
-    }
-
-    /// The option with its operands, as the texts show it.
-    pub(crate) fn synopsis(&self) -> String {
-        let mut text = self.name.to_owned();
-        for (operand, _) in self.operands {
-            _ = write!(text, " {operand}");
-        }
-        text
-    }
-}
-
-/// The row of an exact option word.
-pub(crate) fn find(name: &OsStr) -> Option<&'static Row> {
-    OPTIONS.iter().find(|row| name == row.name)
-}
-
-/// The version of this program, as the last line of `--help` and the man page's footer show it.
-const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The usage: what `--help` prints on stdout and a missing command on stderr.
-pub(crate) fn usage(program: &CStr) -> Vec<u8> {
-    let mut text = b"usage: ".to_vec();
-    text.extend_from_slice(program.to_bytes());
-    text.extend_from_slice(b" [OPTIONS...] [--] COMMAND [ARGS...]\n\n");
-    for (section, title) in Section::ALL {
-        text.extend_from_slice(format!("{title}:\n").as_bytes());
-        for row in OPTIONS.iter().filter(|row| row.section == section) {
-            text.extend_from_slice(format!("    {:<28} {}\n", row.synopsis(), row.help).as_bytes());
-        }
-        text.push(b'\n');
-    }
-    text.extend_from_slice(format!("See bwrap(1). This is bleb {OWN_VERSION}.\n").as_bytes());
-    text
+    pub(crate) record: Record,
 }
 
 /// A bind's source and destination, and the operation made of them.

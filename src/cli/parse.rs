@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use lexopt::{Parser, RawArgs};
 
-use crate::cli::options::{self, Row};
+use crate::cli::listed::{self, Listed};
 use crate::cli::profiles::Next;
 use crate::cli::record::{Pending, Recorder, Request};
 use crate::cli::values::{Values, fd_number, status_number};
@@ -18,7 +18,9 @@ use crate::fds::Inherited;
 use crate::report;
 use crate::word::{self, Word};
 
-/// Reads a whole command line, without the program's own name.
+/// Reads a whole command line, without the program's own name. What it has on the stack is gone
+/// before there are processes that stay.
+#[inline(never)]
 pub(crate) fn parse(
     words: impl ExactSizeIterator<Item = Word> + Clone,
     inherited: Inherited,
@@ -75,7 +77,7 @@ fn options_in<'a>(
     std::iter::from_fn(move || {
         let word = words.next().filter(|word| word.starts_with(b"-") && *word != b"--")?;
         // An option that does not exist is an error that comes later.
-        let operands = options::find(OsStr::from_bytes(word)).map_or(0, |row| row.operands.len());
+        let operands = listed::find(OsStr::from_bytes(word)).map_or(0, |row| row.operands().len());
         let values: Vec<_> = words.by_ref().take(operands).collect();
         Some((word, values.first().copied()))
     })
@@ -87,14 +89,14 @@ fn read_options(recorder: &mut Recorder, words: &mut Parser) -> Result<()> {
     while let Some(row) = next_option(words, last)? {
         last = Some(row);
         values.clear();
-        for _ in row.operands {
-            let value = words.value().map_err(|_| Error::new(row.arity_error()).of(row.name))?;
+        for _ in row.operands() {
+            let value = words.value().map_err(|_| Error::new(row.arity_error()).of(row.name()))?;
             values.push(word::keep(value));
         }
-        (row.record)(recorder, &mut Values { option: row.name, words: values.iter() })
-            .map_err(|error| error.of(row.name))?;
-        recorder.config.last = match (row.operands.last(), values.last()) {
-            (Some((operand, _)), Some(value)) => Some((row.name, operand, value)),
+        (row.record)(recorder, &mut Values { option: row.name(), words: values.iter() })
+            .map_err(|error| error.of(row.name()))?;
+        recorder.config.last = match (row.operands().last(), values.last()) {
+            (Some((operand, _)), Some(value)) => Some((row.name(), operand, value)),
             _ => None,
         };
         recorder.read_file(|recorder, words| {
@@ -108,7 +110,7 @@ fn read_options(recorder: &mut Recorder, words: &mut Parser) -> Result<()> {
         if recorder.request.is_some() {
             break;
         }
-        recorder.check_pending(row.pending)?;
+        recorder.check_pending(row.pending())?;
     }
     Ok(())
 }
@@ -139,33 +141,33 @@ pub(crate) fn read_line(recorder: &mut Recorder, words: &[Word]) -> Result<()> {
     if !name.to_bytes().starts_with(b"-") {
         return Err(Error::about("A line of a profile begins with an option, not with", name));
     }
-    let row = match options::find(OsStr::from_bytes(name.to_bytes())) {
+    let row = match listed::find(OsStr::from_bytes(name.to_bytes())) {
         Some(row) => row,
         None if name.to_bytes() == b"--" => {
             return Err(Error::new("-- and COMMAND cannot be used in a profile"));
         }
         None => return Err(unknown(name)),
     };
-    row.check_in_profile().map_err(|error| error.of(row.name))?;
-    if values.len() < row.operands.len() {
-        return Err(Error::new(row.arity_error()).of(row.name));
+    row.check_in_profile().map_err(|error| error.of(row.name()))?;
+    if values.len() < row.operands().len() {
+        return Err(Error::new(row.arity_error()).of(row.name()));
     }
-    if let Some(extra) = values.get(row.operands.len()) {
+    if let Some(extra) = values.get(row.operands().len()) {
         let what = format!("{} ends before the word", row.synopsis());
-        return Err(Error::about(&what, extra).of(row.name));
+        return Err(Error::about(&what, extra).of(row.name()));
     }
-    (row.record)(recorder, &mut Values { option: row.name, words: values.iter() })
-        .map_err(|error| error.of(row.name))?;
-    recorder.check_pending(row.pending)
+    (row.record)(recorder, &mut Values { option: row.name(), words: values.iter() })
+        .map_err(|error| error.of(row.name()))?;
+    recorder.check_pending(row.pending())
 }
 
 /// The next option: a word of the table as it stands there. lexopt would know `--bind=a` and `-xyz`
 /// as options too. The one before is looked at first, for many a command line has long runs of one.
-fn next_option(words: &mut Parser, last: Option<&'static Row>) -> Result<Option<&'static Row>> {
+fn next_option(words: &mut Parser, last: Option<Listed>) -> Result<Option<Listed>> {
     match raw(words)?.next_if(|word| word.as_bytes().starts_with(b"-")) {
         None => Ok(None),
         Some(end) if end == "--" => Ok(None),
-        Some(name) => match last.filter(|row| name == row.name).or_else(|| options::find(&name)) {
+        Some(name) => match last.filter(|row| name == row.name()).or_else(|| listed::find(&name)) {
             None => Err(unknown(word::keep(name))),
             row => Ok(row),
         },
@@ -178,11 +180,11 @@ fn unknown(name: Word) -> Error {
         let text = name.to_bytes();
         let option = text.split(|&byte| byte == b'=').next().unwrap_or_default();
         if option.len() < text.len()
-            && let Some(row) = options::find(OsStr::from_bytes(option))
+            && let Some(row) = listed::find(OsStr::from_bytes(option))
         {
             return Some(format!("values are words of their own: {}", row.synopsis()));
         }
-        let known = options::OPTIONS.iter().map(|row| row.name);
+        let known = listed::all().map(Listed::name);
         word::nearest(option, known).map(|meant| format!("did you mean {meant}?"))
     })
 }

@@ -13,53 +13,10 @@ use crate::confine::sockets::{Refusals, is, is_not, masked};
 use crate::error::{Error, Result};
 
 /// Families by the kernel's names, in the order of their numbers from 1 on.
-const NAMES: [&str; 45] = [
-    "unix",
-    "inet",
-    "ax25",
-    "ipx",
-    "appletalk",
-    "netrom",
-    "bridge",
-    "atmpvc",
-    "x25",
-    "inet6",
-    "rose",
-    "decnet",
-    "netbeui",
-    "security",
-    "key",
-    "netlink",
-    "packet",
-    "ash",
-    "econet",
-    "atmsvc",
-    "rds",
-    "sna",
-    "irda",
-    "pppox",
-    "wanpipe",
-    "llc",
-    "ib",
-    "mpls",
-    "can",
-    "tipc",
-    "bluetooth",
-    "iucv",
-    "rxrpc",
-    "isdn",
-    "phonet",
-    "ieee802154",
-    "caif",
-    "alg",
-    "nfc",
-    "vsock",
-    "kcm",
-    "qipcrtr",
-    "smc",
-    "xdp",
-    "mctp",
-];
+const NAMES: &str = "\
+     unix inet ax25 ipx appletalk netrom bridge atmpvc x25 inet6 rose decnet netbeui security \
+     key netlink packet ash econet atmsvc rds sna irda pppox wanpipe llc ib mpls can tipc \
+     bluetooth iucv rxrpc isdn phonet ieee802154 caif alg nfc vsock kcm qipcrtr smc xdp mctp";
 
 /// The highest number that is taken. The kernel has less than 50 families.
 const HIGHEST: c_int = 255;
@@ -87,8 +44,8 @@ impl Families {
     pub(crate) fn shown(&self) -> String {
         let name = |&family: &c_int| {
             let index = usize::try_from(family).ok().and_then(|family| family.checked_sub(1));
-            let name = index.and_then(|index| NAMES.get(index));
-            name.map_or_else(|| family.to_string(), |name| (*name).to_owned())
+            let name = index.and_then(|index| NAMES.split_ascii_whitespace().nth(index));
+            name.map_or_else(|| family.to_string(), str::to_owned)
         };
         let names: Vec<_> = self.0.iter().map(name).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
@@ -133,7 +90,7 @@ impl Families {
 
 /// The number of a family.
 fn number(word: &str) -> Option<c_int> {
-    if let Some(index) = NAMES.iter().position(|&name| name == word) {
+    if let Some(index) = NAMES.split_ascii_whitespace().position(|name| name == word) {
         return c_int::try_from(index + 1).ok();
     }
     let digits = Some(word).filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()));

@@ -8,24 +8,28 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 
 use crate::error::{Context, Error, Result};
 
-/// The limits by their names, which are those of setrlimit(2) without what all of them begin with.
-const NAMES: [(&str, Resource); 16] = [
-    ("as", Resource::RLIMIT_AS),
-    ("core", Resource::RLIMIT_CORE),
-    ("cpu", Resource::RLIMIT_CPU),
-    ("data", Resource::RLIMIT_DATA),
-    ("fsize", Resource::RLIMIT_FSIZE),
-    ("locks", Resource::RLIMIT_LOCKS),
-    ("memlock", Resource::RLIMIT_MEMLOCK),
-    ("msgqueue", Resource::RLIMIT_MSGQUEUE),
-    ("nice", Resource::RLIMIT_NICE),
-    ("nofile", Resource::RLIMIT_NOFILE),
-    ("nproc", Resource::RLIMIT_NPROC),
-    ("rss", Resource::RLIMIT_RSS),
-    ("rtprio", Resource::RLIMIT_RTPRIO),
-    ("rttime", Resource::RLIMIT_RTTIME),
-    ("sigpending", Resource::RLIMIT_SIGPENDING),
-    ("stack", Resource::RLIMIT_STACK),
+/// The names of the limits, which are those of setrlimit(2) without what all of them begin with.
+const NAMES: &str = "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio \
+     rttime sigpending stack";
+
+/// The limits in the order of the names.
+const RESOURCES: [Resource; 16] = [
+    Resource::RLIMIT_AS,
+    Resource::RLIMIT_CORE,
+    Resource::RLIMIT_CPU,
+    Resource::RLIMIT_DATA,
+    Resource::RLIMIT_FSIZE,
+    Resource::RLIMIT_LOCKS,
+    Resource::RLIMIT_MEMLOCK,
+    Resource::RLIMIT_MSGQUEUE,
+    Resource::RLIMIT_NICE,
+    Resource::RLIMIT_NOFILE,
+    Resource::RLIMIT_NPROC,
+    Resource::RLIMIT_RSS,
+    Resource::RLIMIT_RTPRIO,
+    Resource::RLIMIT_RTTIME,
+    Resource::RLIMIT_SIGPENDING,
+    Resource::RLIMIT_STACK,
 ];
 
 /// One limit, in the units of setrlimit(2).
@@ -42,7 +46,8 @@ impl Limit {
     pub(crate) fn parse(name: &CStr, value: &CStr) -> Result<Self> {
         let known = |name: &CStr| {
             NAMES
-                .into_iter()
+                .split_ascii_whitespace()
+                .zip(RESOURCES)
                 .find(|(known, _)| name.to_bytes().eq_ignore_ascii_case(known.as_bytes()))
         };
         let (name, resource) = known(name).ok_or_else(|| Error::about("unknown limit:", name))?;
@@ -119,6 +124,15 @@ fn shown(limit: rlim_t) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_those_of_the_limits() {
+        assert_eq!(NAMES.split_ascii_whitespace().count(), RESOURCES.len());
+        for (name, resource) in NAMES.split_ascii_whitespace().zip(RESOURCES) {
+            let name = name.to_ascii_uppercase();
+            assert_eq!(format!("RLIMIT_{name}"), format!("{resource:?}"));
+        }
+    }
 
     #[test]
     fn values_are_one_or_two_numbers() {

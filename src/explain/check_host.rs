@@ -115,6 +115,7 @@ const DELEGATE: &str =
 
 /// Finds it all out and says it on standard output, and as JSON where --error-fd says so. The
 /// result is the exit status: 0 if a plain sandbox works.
+#[cold]
 pub(crate) fn check_host() -> Result<i32> {
     // If the caller ignores the signal, the children's statuses would be lost.
     sys::default_signal(libc::SIGCHLD);

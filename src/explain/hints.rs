@@ -275,6 +275,7 @@ fn read_only(before: &[Op], op: &Op) -> Option<String> {
 
 /// Where the host has COMMAND, for whoever looks for it in the sandbox. It is looked for before
 /// there is a sandbox, and so only where somebody is likely to read hints.
+#[cold]
 pub(crate) fn on_host(file: &CStr) -> Option<CString> {
     let path = found(file).filter(|path| path.to_bytes().starts_with(b"/"))?;
     access(path.as_c_str(), AccessFlags::F_OK).ok().map(|()| path)

@@ -48,75 +48,41 @@ pub(crate) trait World {
 }
 
 /// What programs look for wherever they are, and do without.
-const NOISE: &[&str] = &[
-    "/etc/ld.so.preload",
-    "/etc/ld.so.nohwcap",
-    "/etc/locale.alias",
-    "/etc/suid-debug",
-    "/etc/selinux",
-    "/run/nscd",
-    "/run/systemd",
-    "/sys/devices",
-    "/sys/fs",
-    "/sys/kernel",
-    "/usr/lib/locale",
-    "/usr/share/locale",
-    "/usr/share/locale-langpack",
-    "/var/run",
-];
+const NOISE: &str = "\
+     /etc/ld.so.preload /etc/ld.so.nohwcap /etc/locale.alias /etc/suid-debug /etc/selinux \
+     /run/nscd /run/systemd /sys/devices /sys/fs /sys/kernel /usr/lib/locale /usr/share/locale \
+     /usr/share/locale-langpack /var/run";
 
 /// Directories whose contents belong together and are no secret.
-const WHOLE: &[&str] = &[
-    "/etc/OpenCL",
-    "/etc/X11",
-    "/etc/alsa",
-    "/etc/alternatives",
-    "/etc/fonts",
-    "/etc/gtk-3.0",
-    "/etc/perl",
-    "/etc/profile.d",
-    "/etc/pulse",
-    "/etc/python3",
-    "/etc/terminfo",
-    "/etc/vulkan",
-    "/etc/xdg",
-];
+const WHOLE: &str = "\
+     /etc/OpenCL /etc/X11 /etc/alsa /etc/alternatives /etc/fonts /etc/gtk-3.0 /etc/perl \
+     /etc/profile.d /etc/pulse /etc/python3 /etc/terminfo /etc/vulkan /etc/xdg";
 
 /// Paths that are useful only together: some are looked for only once the others exist.
-const BUNDLES: &[(&[&str], &[&str])] = &[
+const BUNDLES: [(&str, &str); 3] = [
     (
-        &["/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/usr/share/ca-certificates"],
-        &["/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/pki/ca-trust"],
+        "/etc/ssl /etc/pki /etc/ca-certificates /usr/share/ca-certificates",
+        "/etc/ssl/openssl.cnf /etc/ssl/certs /etc/pki/tls/certs /etc/pki/ca-trust",
     ),
     (
-        &["/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf"],
-        &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"],
+        "/etc/resolv.conf /etc/hosts /etc/host.conf /etc/gai.conf",
+        "/etc/resolv.conf /etc/hosts /etc/nsswitch.conf",
     ),
-    (
-        &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"],
-        &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"],
-    ),
+    ("/usr /bin /sbin /lib /lib32 /lib64 /libx32", "/usr /bin /sbin /lib /lib32 /lib64 /libx32"),
 ];
 
 /// Files that make something better, where programs do not stop without them.
-const OPTIONAL: &[&str] = &[
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/etc/timezone",
-    "/sys",
-    "/var/cache",
-    "/var/lib",
-    "/var/tmp",
-];
+const OPTIONAL: &str = "\
+     /etc/ld.so.cache /etc/localtime /etc/timezone /sys /var/cache /var/lib /var/tmp";
 
 /// Whether a path is a place or is below it.
 pub(crate) fn below(path: &[u8], place: &[u8]) -> bool {
     path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// The first of the places that a path is or is below.
-pub(crate) fn first_below<'a>(path: &[u8], places: &[&'a str]) -> Option<&'a str> {
-    places.iter().copied().find(|place| below(path, place.as_bytes()))
+/// The first of the places, with blanks in between, that a path is or is below.
+pub(crate) fn first_below<'a>(path: &[u8], places: &'a str) -> Option<&'a str> {
+    places.split_ascii_whitespace().find(|place| below(path, place.as_bytes()))
 }
 
 /// What to do about everything that was missing.
@@ -173,7 +139,7 @@ fn bundle(place: &[u8], world: &impl World) -> Vec<&'static str> {
     let is_new = |trigger| !world.inside(str::as_bytes(trigger));
     let found =
         BUNDLES.iter().find(|(triggers, _)| first_below(place, triggers).is_some_and(is_new));
-    let parts = found.map_or(&[][..], |(_, parts)| parts).iter().copied();
+    let parts = found.map_or("", |(_, parts)| parts).split_ascii_whitespace();
     let lacks =
         |part: &&str| world.on_host(part.as_bytes()).is_some() && !world.inside(part.as_bytes());
     parts.filter(lacks).collect()
@@ -181,21 +147,9 @@ fn bundle(place: &[u8], world: &impl World) -> Vec<&'static str> {
 
 /// What the sandbox makes itself rather than taking it from the host.
 fn fresh(place: &[u8]) -> Option<Advice> {
-    const DEV: &[&str] = &[
-        "/dev/null",
-        "/dev/zero",
-        "/dev/full",
-        "/dev/random",
-        "/dev/urandom",
-        "/dev/tty",
-        "/dev/pts",
-        "/dev/ptmx",
-        "/dev/shm",
-        "/dev/stdin",
-        "/dev/stdout",
-        "/dev/stderr",
-        "/dev/fd",
-    ];
+    const DEV: &str = "\
+         /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/pts /dev/ptmx \
+         /dev/shm /dev/stdin /dev/stdout /dev/stderr /dev/fd";
     let words: &[&[u8]] = if place == b"/dev" || first_below(place, DEV).is_some() {
         &[b"--dev", b"/dev"]
     } else if below(place, b"/proc") {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use nix::errno::Errno;
-use syscalls::Sysno;
 
 use crate::explain::advice::{Advice, Rank, printable};
 use crate::explain::missing::{World, below, first_below};
+use crate::kernel::names;
 
 /// What the options say about the network.
 #[derive(Debug, Clone, Copy)]
@@ -76,10 +76,7 @@ pub(crate) fn network(peers: &[Peer], options: Network<'_>) -> Vec<Advice> {
 }
 
 /// Only packages write below these, and programs that try to can do without.
-const SYSTEM: &[&str] = &[
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin",
-    "/sys", "/usr",
-];
+const SYSTEM: &str = "/bin /boot /dev /etc /lib /lib32 /lib64 /libx32 /proc /sbin /sys /usr";
 
 /// What to do about a directory of the sandbox's that is read-only and where a name was to be made,
 /// or a file that was to be changed. The host has it in the same place.
@@ -100,8 +97,7 @@ pub(crate) fn calls(refused: &BTreeSet<(u32, u32)>) -> Option<Advice> {
     let missing = libc::ENOSYS.unsigned_abs();
     let told: Vec<_> = refused.iter().filter(|(_, errno)| *errno != missing).collect();
     let name = |&&(number, errno): &&(u32, u32)| {
-        let call = usize::try_from(number).ok().and_then(Sysno::new);
-        let call = call.map_or_else(|| number.to_string(), |call| call.name().to_owned());
+        let call = names::name(number).map_or_else(|| number.to_string(), str::to_owned);
         let errno = match Errno::from_raw(errno.cast_signed()) {
             Errno::UnknownErrno => errno.to_string(),
             known => format!("{known:?}"),

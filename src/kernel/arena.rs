@@ -11,8 +11,9 @@ pub(crate) const ALIGNMENT: usize = 16;
 /// Up to here the classes are the multiples of 16; beyond, the powers of two.
 const SMALL: usize = 512;
 
-/// The largest block that is not left to the C library.
-const LARGEST: usize = 64 * 1024;
+/// The largest block that is not left to the C library, which gives the pages of larger ones back:
+/// they are the lists of hundreds of words, and what stays while COMMAND runs needs none of them.
+const LARGEST: usize = 32 * 1024;
 
 const SMALL_CLASSES: usize = SMALL / ALIGNMENT;
 

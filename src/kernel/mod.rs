@@ -8,6 +8,7 @@ pub(crate) mod idmap;
 pub(crate) mod loopback;
 pub(crate) mod mount;
 pub(crate) mod mountinfo;
+pub(crate) mod names;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod remount;

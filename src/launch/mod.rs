@@ -39,7 +39,31 @@ use crate::report::{self, Step};
 use crate::sandbox;
 
 /// Sets the sandbox up and runs COMMAND in it; the result is the exit status.
-pub(crate) fn launch(config: Config, mut host: Host, mut fds: Inherited) -> Result<i32> {
+pub(crate) fn launch(config: Box<Config>, host: Host, mut fds: Inherited) -> Result<i32> {
+    let Prepared { config, proc, places, caller, colour } = prepare(config, host, &mut fds)?;
+    if config.is_dry() {
+        return show(&config, proc.as_fd(), &mut fds, (caller, colour));
+    }
+    run(config, proc, fds, places)
+}
+
+/// What is known before anything is made.
+struct Prepared {
+    config: Box<Settled>,
+    /// The host's /proc.
+    proc: OwnedFd,
+    /// With an option that records.
+    places: Option<Places>,
+    /// With `--dry-run` or `--dry-run-json`.
+    caller: notes::Caller,
+    /// Whether `--dry-run` is in colour.
+    colour: bool,
+}
+
+/// Looks at what is asked for and who asks. This comes to its end before the sandbox is made: what
+/// it has had on the stack is not below what the processes that stay write to.
+#[inline(never)]
+fn prepare(config: Box<Config>, mut host: Host, fds: &mut Inherited) -> Result<Prepared> {
     let config = config.check(host.caller, userns_offered)?;
     Step::System.begin();
     if !config.is_dry() {
@@ -63,14 +87,22 @@ pub(crate) fn launch(config: Config, mut host: Host, mut fds: Inherited) -> Resu
     }
     Step::Policies.begin();
     let config = Box::new(Settled::new(config, host)?);
-    if config.is_dry() {
-        Step::Plan.begin();
-        let mut plan = Plan::of(&config);
-        let planned = check::check(&mut plan, &config, proc.as_fd());
-        notes::add(&mut plan, &config, &planned, &caller);
-        return show_plan(&plan, &config, &mut fds, colour);
-    }
-    run(config, proc, fds, places)
+    Ok(Prepared { config, proc, places, caller, colour })
+}
+
+/// `--dry-run` and `--dry-run-json`
+#[cold]
+fn show(
+    config: &Settled,
+    proc: BorrowedFd<'_>,
+    fds: &mut Inherited,
+    (caller, colour): (notes::Caller, bool),
+) -> Result<i32> {
+    Step::Plan.begin();
+    let mut plan = Plan::of(config);
+    let planned = check::check(&mut plan, config, proc);
+    notes::add(&mut plan, config, &planned, &caller);
+    show_plan(&plan, config, fds, colour)
 }
 
 /// Makes the sandbox, and waits for COMMAND's end. `places` is there if what it uses is recorded.

@@ -119,6 +119,7 @@ fn wait_for_maps(config: &Config, fds: &mut Inherited) -> Result<()> {
 }
 
 /// Starts the process that records what COMMAND uses.
+#[cold]
 fn start_recorder(
     config: &Settled,
     proc: BorrowedFd<'_>,

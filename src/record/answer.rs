@@ -264,9 +264,13 @@ impl Answerer<'_> {
     ) -> SysResult<()> {
         let task = Task { proc: self.proc, thread: call.thread };
         match kind {
+            Kind::Name(name) => {
+                told.extend(named(state, call, task, name)?);
+                Ok(())
+            }
             Kind::Names(names) => {
                 for name in names {
-                    told.extend(named(state, call, task, *name)?);
+                    told.extend(named(state, call, task, name)?);
                 }
                 Ok(())
             }
@@ -363,8 +367,8 @@ fn flag(name: &str) -> Told {
     format!("f\0{name}").into_bytes()
 }
 
-fn arg(call: &Notified, index: usize) -> u64 {
-    call.args.get(index).copied().unwrap_or_default()
+fn arg(call: &Notified, index: u8) -> u64 {
+    call.args.get(usize::from(index)).copied().unwrap_or_default()
 }
 
 /// What flags of clone(2) ask for.
@@ -382,7 +386,7 @@ fn opened(
     state: &mut State,
     call: &Notified,
     task: Task<'_>,
-    (dir, path, flags): (Option<usize>, usize, u64),
+    (dir, path, flags): (Option<u8>, u8, u64),
 ) -> SysResult<Option<Told>> {
     let name = task.path(arg(call, path))?;
     let dir = dir.map(|dir| arg(call, dir));
@@ -400,7 +404,7 @@ fn named(
     if place == 0 {
         return Ok(None);
     }
-    let has = |place: usize, flag: i32| number(arg(call, place)) & flag != 0;
+    let has = |place: u8, flag: i32| number(arg(call, place)) & flag != 0;
     let follows = match name.last {
         Last::Follow => true,
         Last::Stay => false,

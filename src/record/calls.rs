@@ -13,18 +13,18 @@ pub(crate) enum Last {
     /// The link itself is meant.
     Stay,
     /// Flags in this argument say that it is not followed (`AT_SYMLINK_NOFOLLOW`).
-    StayIf(usize, c_int),
+    StayIf(u8, c_int),
     /// Flags in this argument say that it is (`AT_SYMLINK_FOLLOW`).
-    FollowIf(usize, c_int),
+    FollowIf(u8, c_int),
 }
 
 /// A path among the arguments of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Name {
     /// Which argument is the directory that it is relative to; none: the working directory.
-    pub(crate) dir: Option<usize>,
+    pub(crate) dir: Option<u8>,
     /// Which argument is its address.
-    pub(crate) path: usize,
+    pub(crate) path: u8,
     pub(crate) last: Last,
     pub(crate) uses: Uses,
 }
@@ -32,14 +32,16 @@ pub(crate) struct Name {
 /// What a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Uses files.
-    Names(&'static [Name]),
+    /// Uses a file.
+    Name(Name),
+    /// Uses two.
+    Names([Name; 2]),
     /// Opens a file: the directory, the path, and the flags if they are an argument.
-    Open(Option<usize>, usize, Option<usize>),
+    Open(Option<u8>, u8, Option<u8>),
     /// `openat2`, whose flags are in memory.
     OpenHow,
     /// Has an address of a socket: its place, and that of its length.
-    Socket(Uses, usize, usize),
+    Socket(Uses, u8, u8),
     /// `sendmsg`: the address is in a message.
     Message,
     /// `sendmmsg`
@@ -54,11 +56,11 @@ pub(crate) enum Kind {
     Turns,
 }
 
-const fn at(dir: usize, path: usize, last: Last, uses: Uses) -> Name {
+const fn at(dir: u8, path: u8, last: Last, uses: Uses) -> Name {
     Name { dir: Some(dir), path, last, uses }
 }
 
-const fn here(path: usize, last: Last, uses: Uses) -> Name {
+const fn here(path: u8, last: Last, uses: Uses) -> Name {
     Name { dir: None, path, last, uses }
 }
 
@@ -80,48 +82,48 @@ const FILE_SETATTR: c_long = 469;
 const EVERYWHERE: &[(c_long, Kind)] = &[
     (libc::SYS_openat, Kind::Open(Some(0), 1, Some(2))),
     (libc::SYS_openat2, Kind::OpenHow),
-    (libc::SYS_execve, Kind::Names(&[here(0, Follow, Uses::EXEC)])),
-    (libc::SYS_execveat, Kind::Names(&[at(0, 1, StayIf(4, NOFOLLOW), Uses::EXEC)])),
-    (libc::SYS_newfstatat, Kind::Names(&[at(0, 1, StayIf(3, NOFOLLOW), Uses::LOOK)])),
-    (libc::SYS_statx, Kind::Names(&[at(0, 1, StayIf(2, NOFOLLOW), Uses::LOOK)])),
-    (libc::SYS_faccessat, Kind::Names(&[at(0, 1, Follow, Uses::LOOK)])),
-    (libc::SYS_faccessat2, Kind::Names(&[at(0, 1, StayIf(3, NOFOLLOW), Uses::LOOK)])),
-    (libc::SYS_readlinkat, Kind::Names(&[at(0, 1, Stay, Uses::LOOK)])),
-    (libc::SYS_statfs, Kind::Names(&[here(0, Follow, Uses::LOOK)])),
-    (libc::SYS_chdir, Kind::Names(&[here(0, Follow, Uses::LOOK)])),
-    (libc::SYS_getxattr, Kind::Names(&[here(0, Follow, Uses::LOOK)])),
-    (libc::SYS_lgetxattr, Kind::Names(&[here(0, Stay, Uses::LOOK)])),
-    (libc::SYS_listxattr, Kind::Names(&[here(0, Follow, Uses::LOOK)])),
-    (libc::SYS_llistxattr, Kind::Names(&[here(0, Stay, Uses::LOOK)])),
-    (libc::SYS_name_to_handle_at, Kind::Names(&[at(0, 1, FollowIf(4, FOLLOW), Uses::LOOK)])),
-    (libc::SYS_inotify_add_watch, Kind::Names(&[here(1, StayIf(2, DONT_FOLLOW), Uses::LOOK)])),
-    (libc::SYS_fanotify_mark, Kind::Names(&[at(3, 4, Follow, Uses::LOOK)])),
-    (libc::SYS_open_tree, Kind::Names(&[at(0, 1, StayIf(2, NOFOLLOW), Uses::LOOK)])),
-    (OPEN_TREE_ATTR, Kind::Names(&[at(0, 1, StayIf(2, NOFOLLOW), Uses::LOOK)])),
-    (FILE_GETATTR, Kind::Names(&[at(0, 1, StayIf(4, NOFOLLOW), Uses::LOOK)])),
-    (FILE_SETATTR, Kind::Names(&[at(0, 1, StayIf(4, NOFOLLOW), Uses::WRITE)])),
-    (XATTRS_AT[0], Kind::Names(&[at(0, 1, StayIf(2, NOFOLLOW), Uses::WRITE)])),
-    (XATTRS_AT[1], Kind::Names(&[at(0, 1, StayIf(2, NOFOLLOW), Uses::LOOK)])),
-    (XATTRS_AT[2], Kind::Names(&[at(0, 1, StayIf(2, NOFOLLOW), Uses::LOOK)])),
-    (XATTRS_AT[3], Kind::Names(&[at(0, 1, StayIf(2, NOFOLLOW), Uses::WRITE)])),
-    (libc::SYS_truncate, Kind::Names(&[here(0, Follow, Uses::WRITE)])),
-    (libc::SYS_fchmodat, Kind::Names(&[at(0, 1, Follow, Uses::WRITE)])),
-    (FCHMODAT2, Kind::Names(&[at(0, 1, StayIf(3, NOFOLLOW), Uses::WRITE)])),
-    (libc::SYS_fchownat, Kind::Names(&[at(0, 1, StayIf(4, NOFOLLOW), Uses::WRITE)])),
-    (libc::SYS_utimensat, Kind::Names(&[at(0, 1, StayIf(3, NOFOLLOW), Uses::WRITE)])),
-    (libc::SYS_setxattr, Kind::Names(&[here(0, Follow, Uses::WRITE)])),
-    (libc::SYS_lsetxattr, Kind::Names(&[here(0, Stay, Uses::WRITE)])),
-    (libc::SYS_removexattr, Kind::Names(&[here(0, Follow, Uses::WRITE)])),
-    (libc::SYS_lremovexattr, Kind::Names(&[here(0, Stay, Uses::WRITE)])),
-    (libc::SYS_mkdirat, Kind::Names(&[at(0, 1, Stay, Uses::CREATE)])),
-    (libc::SYS_mknodat, Kind::Names(&[at(0, 1, Stay, Uses::CREATE)])),
-    (libc::SYS_symlinkat, Kind::Names(&[at(1, 2, Stay, Uses::CREATE)])),
-    (libc::SYS_unlinkat, Kind::Names(&[at(0, 1, Stay, Uses::REMOVE)])),
+    (libc::SYS_execve, Kind::Name(here(0, Follow, Uses::EXEC))),
+    (libc::SYS_execveat, Kind::Name(at(0, 1, StayIf(4, NOFOLLOW), Uses::EXEC))),
+    (libc::SYS_newfstatat, Kind::Name(at(0, 1, StayIf(3, NOFOLLOW), Uses::LOOK))),
+    (libc::SYS_statx, Kind::Name(at(0, 1, StayIf(2, NOFOLLOW), Uses::LOOK))),
+    (libc::SYS_faccessat, Kind::Name(at(0, 1, Follow, Uses::LOOK))),
+    (libc::SYS_faccessat2, Kind::Name(at(0, 1, StayIf(3, NOFOLLOW), Uses::LOOK))),
+    (libc::SYS_readlinkat, Kind::Name(at(0, 1, Stay, Uses::LOOK))),
+    (libc::SYS_statfs, Kind::Name(here(0, Follow, Uses::LOOK))),
+    (libc::SYS_chdir, Kind::Name(here(0, Follow, Uses::LOOK))),
+    (libc::SYS_getxattr, Kind::Name(here(0, Follow, Uses::LOOK))),
+    (libc::SYS_lgetxattr, Kind::Name(here(0, Stay, Uses::LOOK))),
+    (libc::SYS_listxattr, Kind::Name(here(0, Follow, Uses::LOOK))),
+    (libc::SYS_llistxattr, Kind::Name(here(0, Stay, Uses::LOOK))),
+    (libc::SYS_name_to_handle_at, Kind::Name(at(0, 1, FollowIf(4, FOLLOW), Uses::LOOK))),
+    (libc::SYS_inotify_add_watch, Kind::Name(here(1, StayIf(2, DONT_FOLLOW), Uses::LOOK))),
+    (libc::SYS_fanotify_mark, Kind::Name(at(3, 4, Follow, Uses::LOOK))),
+    (libc::SYS_open_tree, Kind::Name(at(0, 1, StayIf(2, NOFOLLOW), Uses::LOOK))),
+    (OPEN_TREE_ATTR, Kind::Name(at(0, 1, StayIf(2, NOFOLLOW), Uses::LOOK))),
+    (FILE_GETATTR, Kind::Name(at(0, 1, StayIf(4, NOFOLLOW), Uses::LOOK))),
+    (FILE_SETATTR, Kind::Name(at(0, 1, StayIf(4, NOFOLLOW), Uses::WRITE))),
+    (XATTRS_AT[0], Kind::Name(at(0, 1, StayIf(2, NOFOLLOW), Uses::WRITE))),
+    (XATTRS_AT[1], Kind::Name(at(0, 1, StayIf(2, NOFOLLOW), Uses::LOOK))),
+    (XATTRS_AT[2], Kind::Name(at(0, 1, StayIf(2, NOFOLLOW), Uses::LOOK))),
+    (XATTRS_AT[3], Kind::Name(at(0, 1, StayIf(2, NOFOLLOW), Uses::WRITE))),
+    (libc::SYS_truncate, Kind::Name(here(0, Follow, Uses::WRITE))),
+    (libc::SYS_fchmodat, Kind::Name(at(0, 1, Follow, Uses::WRITE))),
+    (FCHMODAT2, Kind::Name(at(0, 1, StayIf(3, NOFOLLOW), Uses::WRITE))),
+    (libc::SYS_fchownat, Kind::Name(at(0, 1, StayIf(4, NOFOLLOW), Uses::WRITE))),
+    (libc::SYS_utimensat, Kind::Name(at(0, 1, StayIf(3, NOFOLLOW), Uses::WRITE))),
+    (libc::SYS_setxattr, Kind::Name(here(0, Follow, Uses::WRITE))),
+    (libc::SYS_lsetxattr, Kind::Name(here(0, Stay, Uses::WRITE))),
+    (libc::SYS_removexattr, Kind::Name(here(0, Follow, Uses::WRITE))),
+    (libc::SYS_lremovexattr, Kind::Name(here(0, Stay, Uses::WRITE))),
+    (libc::SYS_mkdirat, Kind::Name(at(0, 1, Stay, Uses::CREATE))),
+    (libc::SYS_mknodat, Kind::Name(at(0, 1, Stay, Uses::CREATE))),
+    (libc::SYS_symlinkat, Kind::Name(at(1, 2, Stay, Uses::CREATE))),
+    (libc::SYS_unlinkat, Kind::Name(at(0, 1, Stay, Uses::REMOVE))),
     (
         libc::SYS_linkat,
-        Kind::Names(&[at(0, 1, FollowIf(4, FOLLOW), Uses::LOOK), at(2, 3, Stay, Uses::MOVE)]),
+        Kind::Names([at(0, 1, FollowIf(4, FOLLOW), Uses::LOOK), at(2, 3, Stay, Uses::MOVE)]),
     ),
-    (libc::SYS_renameat2, Kind::Names(&[at(0, 1, Stay, Uses::MOVE), at(2, 3, Stay, Uses::MOVE)])),
+    (libc::SYS_renameat2, Kind::Names([at(0, 1, Stay, Uses::MOVE), at(2, 3, Stay, Uses::MOVE)])),
     (libc::SYS_connect, Kind::Socket(Uses::CONNECT, 1, 2)),
     (libc::SYS_bind, Kind::Socket(Uses::BIND, 1, 2)),
     (libc::SYS_sendto, Kind::Socket(Uses::SEND, 4, 5)),
@@ -145,23 +147,23 @@ const EVERYWHERE: &[(c_long, Kind)] = &[
 const OLD: &[(c_long, Kind)] = &[
     (libc::SYS_open, Kind::Open(None, 0, Some(1))),
     (libc::SYS_creat, Kind::Open(None, 0, None)),
-    (libc::SYS_stat, Kind::Names(&[here(0, Follow, Uses::LOOK)])),
-    (libc::SYS_lstat, Kind::Names(&[here(0, Stay, Uses::LOOK)])),
-    (libc::SYS_access, Kind::Names(&[here(0, Follow, Uses::LOOK)])),
-    (libc::SYS_readlink, Kind::Names(&[here(0, Stay, Uses::LOOK)])),
-    (libc::SYS_chmod, Kind::Names(&[here(0, Follow, Uses::WRITE)])),
-    (libc::SYS_chown, Kind::Names(&[here(0, Follow, Uses::WRITE)])),
-    (libc::SYS_lchown, Kind::Names(&[here(0, Stay, Uses::WRITE)])),
-    (libc::SYS_utime, Kind::Names(&[here(0, Follow, Uses::WRITE)])),
-    (libc::SYS_utimes, Kind::Names(&[here(0, Follow, Uses::WRITE)])),
-    (libc::SYS_futimesat, Kind::Names(&[at(0, 1, Follow, Uses::WRITE)])),
-    (libc::SYS_mkdir, Kind::Names(&[here(0, Stay, Uses::CREATE)])),
-    (libc::SYS_mknod, Kind::Names(&[here(0, Stay, Uses::CREATE)])),
-    (libc::SYS_symlink, Kind::Names(&[here(1, Stay, Uses::CREATE)])),
-    (libc::SYS_unlink, Kind::Names(&[here(0, Stay, Uses::REMOVE)])),
-    (libc::SYS_rmdir, Kind::Names(&[here(0, Stay, Uses::REMOVE)])),
-    (libc::SYS_link, Kind::Names(&[here(0, Stay, Uses::LOOK), here(1, Stay, Uses::MOVE)])),
-    (libc::SYS_rename, Kind::Names(&[here(0, Stay, Uses::MOVE), here(1, Stay, Uses::MOVE)])),
+    (libc::SYS_stat, Kind::Name(here(0, Follow, Uses::LOOK))),
+    (libc::SYS_lstat, Kind::Name(here(0, Stay, Uses::LOOK))),
+    (libc::SYS_access, Kind::Name(here(0, Follow, Uses::LOOK))),
+    (libc::SYS_readlink, Kind::Name(here(0, Stay, Uses::LOOK))),
+    (libc::SYS_chmod, Kind::Name(here(0, Follow, Uses::WRITE))),
+    (libc::SYS_chown, Kind::Name(here(0, Follow, Uses::WRITE))),
+    (libc::SYS_lchown, Kind::Name(here(0, Stay, Uses::WRITE))),
+    (libc::SYS_utime, Kind::Name(here(0, Follow, Uses::WRITE))),
+    (libc::SYS_utimes, Kind::Name(here(0, Follow, Uses::WRITE))),
+    (libc::SYS_futimesat, Kind::Name(at(0, 1, Follow, Uses::WRITE))),
+    (libc::SYS_mkdir, Kind::Name(here(0, Stay, Uses::CREATE))),
+    (libc::SYS_mknod, Kind::Name(here(0, Stay, Uses::CREATE))),
+    (libc::SYS_symlink, Kind::Name(here(1, Stay, Uses::CREATE))),
+    (libc::SYS_unlink, Kind::Name(here(0, Stay, Uses::REMOVE))),
+    (libc::SYS_rmdir, Kind::Name(here(0, Stay, Uses::REMOVE))),
+    (libc::SYS_link, Kind::Names([here(0, Stay, Uses::LOOK), here(1, Stay, Uses::MOVE)])),
+    (libc::SYS_rename, Kind::Names([here(0, Stay, Uses::MOVE), here(1, Stay, Uses::MOVE)])),
     (libc::SYS_renameat, Kind::Names(RENAMEAT)),
 ];
 #[cfg(target_arch = "aarch64")]
@@ -170,7 +172,7 @@ const OLD: &[(c_long, Kind)] = &[(libc::SYS_renameat, Kind::Names(RENAMEAT))];
 const OLD: &[(c_long, Kind)] = &[];
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-const RENAMEAT: &[Name] = &[at(0, 1, Stay, Uses::MOVE), at(2, 3, Stay, Uses::MOVE)];
+const RENAMEAT: [Name; 2] = [at(0, 1, Stay, Uses::MOVE), at(2, 3, Stay, Uses::MOVE)];
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = (u32, Kind)> {

@@ -31,6 +31,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Finds it out, or what is in the way.
+    #[cold]
     pub(crate) fn new(config: &Settled, mut places: Places, proc: BorrowedFd<'_>) -> Result<Self> {
         if config.ops.iter().any(|op| matches!(op, Op::MaskGlob(_))) {
             places.forget_here();

@@ -103,6 +103,7 @@ impl Leaf {
     }
 
     /// Moves into `supervisor`, unless we are in one, and keeps that from going away.
+    #[cold]
     fn sit(place: Place, caps: u64) -> Result<Self> {
         let Place { own, base, path, seated, .. } = place;
         let failed = "Can't use the control group supervisor in";

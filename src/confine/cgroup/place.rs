@@ -61,6 +61,7 @@ fn relative(path: &[u8]) -> Result<CString> {
 }
 
 impl Place {
+    #[cold]
     pub(crate) fn find(proc: BorrowedFd<'_>, uid: u32) -> Result<Self> {
         let open = |dir: &Dir, path: &CStr| {
             Dir::open(dir.as_fd(), path).at("Can't open the control group", path)

@@ -9,7 +9,8 @@ use nix::errno::Errno;
 use seccompiler::SeccompAction;
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
-use syscalls::Sysno;
+
+use crate::kernel::names;
 
 /// The largest errno that the kernel passes on.
 const MAX_ERRNO: u32 = 4095;
@@ -183,9 +184,12 @@ pub(crate) enum Call {
     Unknown(Box<str>),
 }
 named!(Call, "the name of a system call", |text| {
-    let listed = Sysno::from_str(text).ok().and_then(|call| u32::try_from(call.id()).ok());
     let newest = || NEWEST.into_iter().find(|(name, _)| *name == text).map(|(_, number)| number);
-    Some(listed.or_else(newest).map_or_else(|| Self::Unknown(text.into()), Self::Number))
+    Some(
+        names::number(text)
+            .or_else(newest)
+            .map_or_else(|| Self::Unknown(text.into()), Self::Number),
+    )
 });
 
 /// A capability's bit.

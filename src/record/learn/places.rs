@@ -9,97 +9,31 @@ use crate::profile::text;
 use crate::record::mounts::{Host, is_within, names, parent, rest_of};
 
 /// Directories in which each file is a line of its own.
-const FIXED: &[&str] = &[
-    "/",
-    "/boot",
-    "/dev",
-    "/etc",
-    "/home",
-    "/media",
-    "/mnt",
-    "/opt",
-    "/proc",
-    "/root",
-    "/run",
-    "/run/user",
-    "/srv",
-    "/sys",
-    "/tmp",
-    "/var",
-    "/var/cache",
-    "/var/lib",
-    "/var/log",
-    "/var/run",
-    "/var/spool",
-    "/var/tmp",
-];
+const FIXED: &str = "\
+     / /boot /dev /etc /home /media /mnt /opt /proc /root /run /run/user /srv /sys /tmp /var \
+     /var/cache /var/lib /var/log /var/run /var/spool /var/tmp";
 
 /// Directories of a home that hold keys or passwords, or that hold such directories.
-const KEYS: &[&str] = &[
-    ".aws",
-    ".azure",
-    ".cargo",
-    ".config",
-    ".config/chromium",
-    ".config/gcloud",
-    ".config/gh",
-    ".config/google-chrome",
-    ".config/op",
-    ".docker",
-    ".electrum",
-    ".gem",
-    ".gnupg",
-    ".kube",
-    ".local",
-    ".local/share",
-    ".local/share/keyrings",
-    ".m2",
-    ".mozilla",
-    ".npm",
-    ".password-store",
-    ".pki",
-    ".ssh",
-    ".terraform.d",
-    ".thunderbird",
-    ".vault",
-];
+const KEYS: &str = "\
+     .aws .azure .cargo .config .config/chromium .config/gcloud .config/gh .config/google-chrome \
+     .config/op .docker .electrum .gem .gnupg .kube .local .local/share .local/share/keyrings \
+     .m2 .mozilla .npm .password-store .pki .ssh .terraform.d .thunderbird .vault";
 
 /// Those that only hold such directories, among much else.
-const BROAD: &[&str] = &[".cargo", ".config", ".gem", ".local", ".local/share", ".m2", ".npm"];
+const BROAD: &str = ".cargo .config .gem .local .local/share .m2 .npm";
 
 /// Files of a home that hold keys or tokens.
-const TOKENS: &[&str] = &[
-    ".ICEauthority",
-    ".Xauthority",
-    ".cargo/credentials",
-    ".cargo/credentials.toml",
-    ".gem/credentials",
-    ".git-credentials",
-    ".m2/settings.xml",
-    ".my.cnf",
-    ".netrc",
-    ".npmrc",
-    ".pgpass",
-    ".pypirc",
-];
+const TOKENS: &str = "\
+     .ICEauthority .Xauthority .cargo/credentials .cargo/credentials.toml .gem/credentials \
+     .git-credentials .m2/settings.xml .my.cnf .netrc .npmrc .pgpass .pypirc";
 
 /// What the system keeps from ordinary users.
-const SECRETS: &[&str] = &[
-    "/etc/NetworkManager/system-connections",
-    "/etc/gshadow",
-    "/etc/krb5.keytab",
-    "/etc/letsencrypt",
-    "/etc/shadow",
-    "/etc/ssh",
-    "/etc/ssl/private",
-    "/etc/sudoers",
-    "/etc/sudoers.d",
-    "/etc/wireguard",
-];
+const SECRETS: &str = "\
+     /etc/NetworkManager/system-connections /etc/gshadow /etc/krb5.keytab /etc/letsencrypt \
+     /etc/shadow /etc/ssh /etc/ssl/private /etc/sudoers /etc/sudoers.d /etc/wireguard";
 
 /// Directories with programs and libraries, which are given as a whole.
-const PROGRAMS: &[&str] =
-    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
+const PROGRAMS: &str = "/usr /bin /sbin /lib /lib32 /lib64 /libx32 /nix/store /gnu/store";
 
 /// Directories that are each sandbox's own if anything is made in them.
 pub(crate) const SCRATCH: &[&[u8]] = &[b"/tmp", b"/var/tmp"];
@@ -153,6 +87,7 @@ pub(crate) struct Places {
 
 impl Places {
     /// Looks at the environment, which options have not changed yet.
+    #[cold]
     pub(crate) fn of_environment() -> Self {
         let path = |name: &CStr| {
             environment::get(name).filter(|path| path.to_bytes().starts_with(b"/")).and_then(
@@ -203,8 +138,8 @@ impl Places {
 
     /// Whether a directory is never given as a whole.
     pub(crate) fn is_fixed(&self, path: &[u8]) -> bool {
-        let text = |fixed: &&str| fixed.as_bytes() == path;
-        if self.is_kept(path) || FIXED.iter().any(text) {
+        let is = |place: &str| place.as_bytes() == path;
+        if self.is_kept(path) || FIXED.split_ascii_whitespace().any(is) {
             return true;
         }
         // The homes of others.
@@ -222,7 +157,9 @@ impl Places {
         });
         homes.map(<[u8]>::to_vec).chain(others).any(|home| {
             let rest = rest_of(path, &home).and_then(|rest| rest.strip_prefix(b"/"));
-            rest.is_some_and(|rest| KEYS.iter().any(|keys| keys.as_bytes() == rest))
+            rest.is_some_and(|rest| {
+                KEYS.split_ascii_whitespace().any(|keys| keys.as_bytes() == rest)
+            })
         })
     }
 
@@ -235,13 +172,14 @@ impl Places {
     pub(crate) fn holds_keys(&self, path: &[u8]) -> bool {
         let homes = self.home.iter().map(Vec::as_slice).chain([&b"/root"[..]]);
         let mut inside = homes.filter_map(|home| rest_of(path, home)?.strip_prefix(b"/"));
-        let is_below = |path: &[u8], dirs: &[&str]| {
-            dirs.iter().any(|dir| rest_of(path, dir.as_bytes()).is_some())
+        let is_below = |path: &[u8], dir: &str| rest_of(path, dir.as_bytes()).is_some();
+        let is_narrow = |dir: &&str| !BROAD.split_ascii_whitespace().any(|broad| broad == *dir);
+        let narrow = || {
+            let keys = KEYS.split_ascii_whitespace().filter(is_narrow);
+            keys.chain(TOKENS.split_ascii_whitespace())
         };
-        let narrow = |dir: &&str| !BROAD.contains(dir);
-        let narrow: Vec<&str> =
-            KEYS.iter().copied().filter(narrow).chain(TOKENS.to_vec()).collect();
-        is_below(path, SECRETS) || inside.any(|rest| is_below(rest, &narrow))
+        SECRETS.split_ascii_whitespace().any(|dir| is_below(path, dir))
+            || inside.any(|rest| narrow().any(|dir| is_below(rest, dir)))
     }
 
     /// A path as a word of a profile, by a variable if it lies below what one names.
@@ -266,7 +204,7 @@ fn variable(text: &CStr) -> Option<(Vec<u8>, Vec<u8>)> {
 
 /// The directory with programs and libraries that a path is in.
 pub(crate) fn programs(path: &[u8]) -> Option<&'static [u8]> {
-    PROGRAMS.iter().map(|dir| dir.as_bytes()).find(|dir| is_within(path, dir))
+    PROGRAMS.split_ascii_whitespace().map(str::as_bytes).find(|dir| is_within(path, dir))
 }
 
 #[cfg(test)]

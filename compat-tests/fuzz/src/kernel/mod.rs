@@ -10,6 +10,8 @@ pub(crate) mod files;
 pub(crate) mod idmap;
 #[path = "../../../../src/kernel/mountinfo.rs"]
 pub(crate) mod mountinfo;
+#[path = "../../../../src/kernel/names.rs"]
+pub(crate) mod names;
 #[path = "../../../../src/kernel/process.rs"]
 pub(crate) mod process;
 #[path = "../../../../src/kernel/program.rs"]
