@@ -130,6 +130,11 @@ fn masked() -> Vec<Case> {
         hidden("pattern_below_a_directory", "--bind {dir}/t {dir}/t --mask-glob \"{dir}/t/*.key\"", "cat {dir}/t/d/k.key 2> /dev/null | wc -c; echo > {dir}/t/new")
             .claim(has(&["--same {dir}/t", "--mask {dir}/t/d/k.key"]))
             .claim(nothing()),
+        // The profile does not have the open file, and what it covered is not there either.
+        hidden("data_of_an_fd", "--bind {dir}/t {dir}/t --ro-bind-data 0 {dir}/t/d/k.key", "cat {dir}/t/d/k.key 2>&- | wc -c; echo > {dir}/t/new")
+            .stdin("")
+            .claim(has(&["--same {dir}/t", "# needs: --ro-bind-data FD {dir}/t/d/k.key", "--mask {dir}/t/d/k.key"]))
+            .claim(nothing()),
         // The pattern stands for one directory, and so does what it hides something in.
         Case::new("patterns_stay_where_they_are")
             .file("w/a.key", "secret\n")

@@ -101,7 +101,13 @@ fn files(draft: &Draft<'_>, config: &Config) -> Vec<String> {
 /// An operation that is repeated. Its destination is written without links: those may not be there.
 fn repeated(draft: &Draft<'_>, (number, op): (usize, &Op)) -> Vec<String> {
     let dest = draft.mounts.place(number).unwrap_or_else(|| op.dest().to_bytes());
-    let mut lines = repeat::operation(op, &draft.places.word(dest));
+    let word = draft.places.word(dest);
+    let mut lines = repeat::operation(op, &word);
+    let mount = draft.mounts.iter().find(|mount| mount.index == number + 1);
+    if op.fd().is_some() && mount.is_some_and(|mount| covers(draft, mount)) {
+        // Without the open file, what it covered would be there.
+        lines.push(format!("--mask {word}"));
+    }
     if let Op::MaskGlob(patterns) = op {
         // What links led to.
         let hidden = draft.mounts.iter().filter(|mount| mount.index == number + 1);
