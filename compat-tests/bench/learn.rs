@@ -82,8 +82,8 @@ pub(crate) fn table(dir: &Path, runs: Runs) -> Result<()> {
     prepare(&dir.join("work"))?;
     println!("\nRecording: milliseconds, median (p10–p99); the ratio is the median of those of all rounds.\n");
     let columns = [FLOORS[0].0, FLOORS[1].0, RECORDERS[0].0, RECORDERS[1].0];
-    print!("{:<26}{:>24}", "", "without");
-    println!("{}", columns.map(|name| format!("{name:>24}{:>8}", "ratio")).concat());
+    print!("{:<26}{:>27}", "", "without");
+    println!("{}", columns.map(|name| format!("{name:>27}{:>8}", "ratio")).concat());
     for (name, script, share) in WORK {
         let mut times = [vec![], vec![], vec![], vec![], vec![]];
         for round in 0..=runs.of(share) {
@@ -97,8 +97,8 @@ pub(crate) fn table(dir: &Path, runs: Runs) -> Result<()> {
             }
         }
         let [without, others @ ..] = &times;
-        let column = |times: &Vec<f64>| format!("{:>24}{:>8.2}", Summary::of(times).to_string(), ratio(times, without));
-        println!("{name:<26}{:>24}{}", Summary::of(without).to_string(), others.each_ref().map(column).concat());
+        let column = |times: &Vec<f64>| format!("{:>27}{:>8.2}", Summary::of(times).to_string(), ratio(times, without));
+        println!("{name:<26}{:>27}{}", Summary::of(without).to_string(), others.each_ref().map(column).concat());
     }
     Ok(())
 }

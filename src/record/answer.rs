@@ -101,24 +101,29 @@ impl Answerer<'_> {
         };
         // Older kernels wake up whoever waits elsewhere, which takes longer.
         _ = sys::wake_near(self.listener);
+        let ends = sys::receivers_end();
+        let mut may_be_last = true;
         loop {
-            let mut ready = [PollFd::new(self.listener, PollFlags::POLLIN)];
-            if let Err(errno) = sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)) {
-                return self.fail(errno);
+            if may_be_last || !ends {
+                let mut ready = [PollFd::new(self.listener, PollFlags::POLLIN)];
+                if let Err(errno) = sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)) {
+                    return self.fail(errno);
+                }
+                let events = ready.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+                if !events.contains(PollFlags::POLLIN) {
+                    return;
+                }
             }
-            let events = ready.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-            if !events.contains(PollFlags::POLLIN) {
-                return;
-            }
-            match sys::receive_call(self.listener) {
+            may_be_last = match sys::receive_call(self.listener) {
                 Ok(call) => {
                     self.received.fetch_add(1, Ordering::Relaxed);
                     self.serve(&mut state, call);
+                    false
                 }
-                // Whoever asked has been killed.
-                Err(Errno::ENOENT | Errno::EINTR) => {}
+                // Whoever asked has been killed, or nobody is left.
+                Err(Errno::ENOENT | Errno::EINTR) => true,
                 Err(errno) => return self.fail(errno),
-            }
+            };
         }
     }
 

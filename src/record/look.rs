@@ -116,8 +116,9 @@ impl Looker<'_> {
             Place::Unknown => return self.tell(&[b"u", &uses, &path]),
             Place::At(file, status) => (file, status),
         };
-        let is_read_only =
-            fstatvfs(&file).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY));
+        // That matters to what is changed alone.
+        let is_read_only = wanted.uses.any(Uses::CHANGES)
+            && fstatvfs(&file).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY));
         let read_only = if is_read_only { b"1" } else { b"0" };
         let node = letter(&status);
         if node == b"l"

@@ -24,7 +24,7 @@ pub(crate) enum Node {
 pub(crate) struct Used {
     pub(crate) uses: Uses,
     pub(crate) node: Node,
-    /// Whether its mount is read-only.
+    /// Whether its mount is read-only, if it was to be changed.
     pub(crate) read_only: bool,
 }
 
@@ -102,6 +102,7 @@ impl Seen {
                 let used = self.paths.entry(path.to_vec()).or_insert(used);
                 used.uses = used.uses.with(of(more));
                 used.node = node;
+                used.read_only |= *read_only == b"1";
             }
             [b"m", more, path] => add(&mut self.missing, path, of(more)),
             [b"u", more, path] => add(&mut self.unresolved, path, of(more)),

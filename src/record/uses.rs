@@ -32,6 +32,9 @@ impl Uses {
     pub(crate) const NAMES: Self =
         Self(Self::CREATE.0 | Self::REMOVE.0 | Self::MOVE.0 | Self::BIND.0);
 
+    /// All that a read-only mount refuses.
+    pub(crate) const CHANGES: Self = Self(Self::NAMES.0 | Self::WRITE.0 | Self::INSIDE.0);
+
     /// These and others.
     pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
