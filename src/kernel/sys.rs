@@ -1030,14 +1030,6 @@ pub(crate) fn reply_to_call(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> 
         .map(drop)
 }
 
-/// Whether receiving a call ends when nobody is left who could make one. Linux before 6.11 goes on
-/// waiting, so whoever receives has to poll first.
-pub(crate) fn receivers_end() -> bool {
-    let release = kernel_release();
-    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(6), Some(11))
-}
-
 /// `SECCOMP_IOCTL_NOTIF_SET_FLAGS`: who waits for an answer is woken up on the answerer's processor
 /// (Linux 6.6), which is nearest.
 pub(crate) fn wake_near(listener: BorrowedFd<'_>) -> SysResult<()> {

@@ -101,29 +101,26 @@ impl Answerer<'_> {
         };
         // Older kernels wake up whoever waits elsewhere, which takes longer.
         _ = sys::wake_near(self.listener);
-        let ends = sys::receivers_end();
-        let mut may_be_last = true;
         loop {
-            if may_be_last || !ends {
-                let mut ready = [PollFd::new(self.listener, PollFlags::POLLIN)];
-                if let Err(errno) = sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)) {
-                    return self.fail(errno);
-                }
-                let events = ready.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-                if !events.contains(PollFlags::POLLIN) {
-                    return;
-                }
+            // Receiving without this would wait as well, but a call that is received while a signal
+            // kills this process is lost to all who could answer it, and waiting makes that likely.
+            let mut ready = [PollFd::new(self.listener, PollFlags::POLLIN)];
+            if let Err(errno) = sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)) {
+                return self.fail(errno);
             }
-            may_be_last = match sys::receive_call(self.listener) {
+            let events = ready.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+            if !events.contains(PollFlags::POLLIN) {
+                return;
+            }
+            match sys::receive_call(self.listener) {
                 Ok(call) => {
                     self.received.fetch_add(1, Ordering::Relaxed);
                     self.serve(&mut state, call);
-                    false
                 }
-                // Whoever asked has been killed, or nobody is left.
-                Err(Errno::ENOENT | Errno::EINTR) => true,
+                // Whoever asked has been killed.
+                Err(Errno::ENOENT | Errno::EINTR) => {}
                 Err(errno) => return self.fail(errno),
-            };
+            }
         }
     }
 
