@@ -76,6 +76,16 @@ fn parts() -> Vec<Case> {
             .dir("d")
             .claim(has(&["--tmpfs /dev/shm"]))
             .claim(prints("/dev:\nshm\n\n/dev/shm:\nx\n")),
+        // The profile has neither of the first two mounts, so it must not change them. The third is read-only by itself.
+        bare(
+            "changes_of_what_is_left_out",
+            "--tmpfs /t --chmod 0700 /t --tmpfs /u --remount-ro /u --bind {dir}/d /w --remount-ro /w",
+            "cat /w/f",
+        )
+        .file("d/f", "f\n")
+        .claim(has(&["--ro-bind {dir}/d/f /w/f"]))
+        .claim(lacks(&["--chmod", "--remount-ro"]))
+        .claim(prints("f\n")),
         wide("nothing_is_executed", "--noexec --bind {dir}/d /tmp", "cp /bin/true /tmp/x; /tmp/x 2> /dev/null; echo $?")
             .dir("d")
             .claim(has(&["--noexec", "--tmpfs /tmp"]))

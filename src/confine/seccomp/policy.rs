@@ -240,8 +240,8 @@ impl Collected {
                 }
                 is_complete |= rule.is_unconditional();
                 rules.push(rule);
-                // Each rule needs at least one instruction.
-                if rules.len() > MAX_INSTRUCTIONS {
+                // Each rule needs at least one instruction, and finding the call needs others.
+                if rules.len() >= MAX_INSTRUCTIONS {
                     return Err(Errno::E2BIG);
                 }
             }
