@@ -126,6 +126,9 @@ pub(crate) fn group(advice: Vec<Advice>, keeps: impl Fn(&[u8]) -> bool) -> Vec<A
             other.words == one.words && (!one.words.is_empty() || other.place == one.place)
         };
         match grouped.iter_mut().find(same) {
+            // Without a place it only goes with something else.
+            Some(_) if one.place.is_empty() => {}
+            Some(other) if other.place.is_empty() => *other = one,
             Some(other) if other.place == one.place => {}
             Some(other) => other.more += 1,
             None => grouped.push(one),

@@ -110,6 +110,7 @@ const NAMESPACES: &str = "see user_namespaces(7) for what can refuse them";
 const LANDLOCK: &str = "a newer kernel, with landlock in its parameter lsm=";
 const RECORDING: &str = "Linux 5.6, a whole /proc, and kernel.yama.ptrace_scope below 3";
 const MOUNTS: &str = "root can allow more mounts with sysctl fs.mount-max=100000";
+const UNIFIED: &str = "a host that mounts only cgroup v2, as systemd does by default";
 const DELEGATE: &str =
     "start it in a delegated control group: systemd-run --user --scope -p Delegate=yes -- bwrap";
 
@@ -184,7 +185,12 @@ fn limited(name: &'static str, setting: Setting, proc: BorrowedFd<'_>) -> Found 
     let caller = Caller { uid: getuid().as_raw(), gid: getgid().as_raw() };
     match place::check(&[setting], proc, caller) {
         Ok(()) => there(name, String::new()),
-        Err(error) => missing(name, error.to_string(), DELEGATE),
+        Err(error) => {
+            let reason = error.to_string();
+            // Delegation is of no use before that.
+            let cure = if reason.contains("needs cgroup v2") { UNIFIED } else { DELEGATE };
+            missing(name, reason, cure)
+        }
     }
 }
 

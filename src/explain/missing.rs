@@ -4,7 +4,7 @@
 //! holds keys or gives power is only told, and a directory that holds everybody's things stands for
 //! nothing but itself. Nothing of this is ever done, it is printed.
 
-use crate::explain::advice::{Advice, Rank, group};
+use crate::explain::advice::{Advice, Rank, group, printable};
 use crate::record::learn::places;
 
 /// What a name leads to on the host.
@@ -125,7 +125,15 @@ fn one(lack: &Lack, world: &impl World) -> Vec<Advice> {
     }
     let parts = bundle(place, world);
     if !parts.is_empty() {
-        let each = |part: &str| advice(Rank::Bundle, &[b"--ro-same", part.as_bytes()]);
+        let each = |part: &str| {
+            let words: &[&[u8]] = &[b"--ro-same", part.as_bytes()];
+            if below(place, part.as_bytes()) {
+                return advice(Rank::Bundle, words);
+            }
+            vec![
+                Advice::new(Rank::Bundle, words).warned(&format!("goes with {}", printable(place))),
+            ]
+        };
         return parts.into_iter().flat_map(each).collect();
     }
     let rank = if first_below(place, OPTIONAL).is_some() { Rank::Optional } else { Rank::Plain };

@@ -83,11 +83,11 @@ fn what_belongs_together_comes_together() {
     assert_eq!(
         lines(&host, &[], &["/etc/host.conf", "/etc/hosts", "/etc/ssl/openssl.cnf"]),
         [
-            "--ro-same /etc/resolv.conf   # /etc/hosts",
+            "--ro-same /etc/resolv.conf   # goes with /etc/hosts",
             "--ro-same /etc/hosts",
-            "--ro-same /etc/nsswitch.conf   # /etc/hosts",
+            "--ro-same /etc/nsswitch.conf   # goes with /etc/hosts",
             "--ro-same /etc/ssl/openssl.cnf",
-            "--ro-same /etc/ssl/certs   # /etc/ssl/openssl.cnf",
+            "--ro-same /etc/ssl/certs   # goes with /etc/ssl/openssl.cnf",
         ]
     );
     let host = [("/usr/bin/x", File), ("/lib64", Directory), ("/bin", Directory)];
@@ -104,7 +104,13 @@ fn what_belongs_together_comes_together() {
     let host = [host[0], ("/lib64/ld.so", File), host[2]];
     assert_eq!(
         lines(&host, &["/usr"], &["/lib64/ld.so"]),
-        ["--ro-same /bin   # /lib64/ld.so", "--ro-same /lib64   # /lib64/ld.so"]
+        ["--ro-same /bin   # goes with /lib64/ld.so", "--ro-same /lib64   # /lib64/ld.so"]
+    );
+    let host = [("/bin", Directory), ("/bin/sh", File), host[1]];
+    assert_eq!(
+        lines(&host, &[], &["/lib64/ld.so", "/bin/sh", "/bin/sh"]),
+        ["--ro-same /bin   # /bin/sh", "--ro-same /lib64   # /lib64/ld.so"],
+        "what was looked for is said, not what it goes with"
     );
 }
 
