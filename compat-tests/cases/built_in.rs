@@ -183,12 +183,12 @@ fn here() -> Vec<Case> {
             .claim(|o| o.expect(o.tree.contains_key("home/work/f"), "what was written is not on the host"))
             .status(0)
             .stdout("{dir}/home/work\ng\nwork\n"),
-        shell("here_in_the_home", &["@here"], "true")
-            .cwd("{dir}/home")
-            .fails("bwrap: @here:6: ${PWD} is {dir}/home, which is / or holds the home directory"),
+        shell("here_in_the_home", &["@here"], "true").cwd("{dir}/home").fails(
+            "bwrap: @here:6: ${PWD} is {dir}/home, which is / or contains the home directory: run bwrap in a directory below it",
+        ),
         shell("here_in_the_root", &["@here"], "true")
             .cwd("/")
-            .fails("bwrap: @here:6: ${PWD} is /, which is / or holds the home directory"),
+            .fails("bwrap: @here:6: ${PWD} is /, which is / or contains the home directory: run bwrap in a directory below it"),
         shell("here_by_a_link", &["@private", "@system", "@here"], "pwd; pwd -P")
             .cwd("{dir}/work")
             .dir("work")

@@ -332,7 +332,7 @@ fn directories() -> Vec<Case> {
             .run(["sh", "-c", "echo $A"])
     };
     let refused = |case: Case, what: &str| {
-        case.fails(&format!("bwrap: {{dir}}/here:1: ${{PWD}} is {what}, which is / or holds the home directory"))
+        case.fails(&format!("bwrap: {{dir}}/here:1: ${{PWD}} is {what}, which is / or contains the home directory: run bwrap in a directory below it"))
     };
     vec![
         pwd("pwd", "{dir}/work").dir("work").ok().stdout("{dir}/work\n"),

@@ -209,14 +209,14 @@ pub(crate) const OPTIONS: &[Row] = &[
         "The help goes to standard output, and the exit status is 0.",
         |p, _| { p.request(Request::Help); Ok(()) }),
     row!(General, CommandLine, "--version", [],
-        "Show the version of bubblewrap that this implements",
-        "The output is the version of bubblewrap whose behaviour bleb implements and nothing \
-         else, because build systems parse it. The last line of --help gives bleb's own version.",
+        "Show the version of bubblewrap that bleb implements",
+        "The output contains nothing else, because build systems parse it. The last line of --help \
+         gives bleb's own version.",
         |p, _| { p.request(Request::Version); Ok(()) }),
     row!(General, "--args", [FD], "Read more options from FD, separated by NUL bytes",
-        "The options apply at this point of the command line. A trailing NUL byte is optional. \
-         --args cannot be used in such a file, but can be repeated on the command line. Words \
-         after the options are ignored: COMMAND always comes from the command line.",
+        "The options apply at this point of the command line. A trailing NUL byte is optional. FD \
+         cannot contain --args, but --args can be repeated on the command line. Any words after \
+         the options in FD are ignored: COMMAND always comes from the command line.",
         |p, v| { let fd = v.fd()?; p.args_from(fd) }),
     row!(Environment, "--argv0", [("VALUE", Kind::Text)], "Use VALUE as COMMAND's argv[0]",
         "The default is COMMAND's own name. This option can be given only once.",
@@ -349,7 +349,7 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Filesystem, "--bind-fd", [FD, DEST],
         "Bind mount the open file or directory FD at DEST, writable",
         "bwrap checks that it has mounted the very file that FD refers to, and fails if the path \
-         was swapped in between. An O_PATH fd is sufficient.",
+         was replaced in the meantime. An O_PATH descriptor is sufficient.",
         |p, v| bind_fd(p, v, Access::ReadWrite)),
     row!(Filesystem, "--ro-bind-fd", [FD, DEST],
         "Bind mount the open file or directory FD at DEST, read-only",
@@ -402,10 +402,10 @@ pub(crate) const OPTIONS: &[Row] = &[
          know LABEL.",
         |p, v| v.last_wins(&mut p.config.file_label, label)),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
-        "With --unshare-pid or --pidns this is a new procfs, otherwise it is the host's. The \
-         parts that control the kernel (sys, sysrq-trigger, irq and bus) become read-only if they \
-         would be writable themselves. If root calls, the files in them belong to root whatever \
-         the user namespace. They are then read-only too, and so are acpi, asound, driver, \
+        "With --unshare-pid or --pidns this is a new procfs, otherwise it is the host's. The parts \
+         that control the kernel (sys, sysrq-trigger, irq and bus) become read-only if they would \
+         otherwise be writable. If root runs bwrap, the files in them belong to root even in a new \
+         user namespace. They are then read-only too, and so are acpi, asound, driver, \
          dynamic_debug, fs and scsi, unless COMMAND has CAP_SYS_ADMIN over the sandbox's mounts \
          and could make them writable again.",
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
@@ -507,7 +507,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          a name in any case, or a number. --cap-add and --cap-drop are applied in order.",
         |p, v| { let edit = CapEdit::add(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Privileges, "--cap-drop", [("CAP", Kind::Capability)],
-        "Take the capability CAP, or ALL, from COMMAND",
+        "Remove the capability CAP, or ALL, from COMMAND",
         "By default root without a user namespace keeps its capabilities, and everybody else \
          starts with none.",
         |p, v| { let edit = CapEdit::drop(v.text())?; p.edit_caps(edit); Ok(()) }),
@@ -550,7 +550,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          filter refuses it.",
         |p, v| { let file = p.profiles.beside(v.path()?); p.config.policies.push(Policy::File(file)); Ok(()) }),
     row!(Beyond, Anywhere, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)],
-        "Limit a resource of COMMAND",
+        "Set a resource limit for COMMAND",
         "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, \
          nproc, rss, rtprio, rttime, sigpending and stack, in any case. These are the limits of \
          setrlimit(2), in its units. VALUE is the soft and the hard limit separated by a colon, or \
@@ -592,16 +592,16 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Allow TCP connections only to PORT; UDP is not limited",
         "Once this option or --tcp-bind is given, connecting to or binding any port that is not \
          named fails with EACCES, over IPv4 and IPv6 and for every address. Both can be repeated. \
-         This is not a firewall: UDP is not limited. listen(2) without bind(2) still gets a port \
-         chosen by the kernel. A socket or io_uring that COMMAND inherits or receives over another \
-         socket may already be connected or speak another protocol. Other processes, such as a \
-         proxy behind a unix(7) socket, can connect on COMMAND's behalf. Use --unshare-net to \
-         remove the network altogether. Uses Landlock, which requires Linux 6.7, and a system call \
-         filter that closes the ways around it. The filter applies to COMMAND but not to PID 1. It \
-         allows TCP, datagram sockets of IPv4 and IPv6, unix(7) and netlink(7) sockets, and so \
-         refuses MPTCP, SMC, SCTP, raw and packet sockets and all other families. It also refuses \
-         MSG_FASTOPEN, TCP_ULP (and with it TLS in the kernel), io_uring, and system calls of \
-         other architectures.",
+         This is not a firewall: listen(2) without bind(2) still gets a port chosen by the kernel. \
+         A socket or io_uring that COMMAND inherits or receives over another socket may already be \
+         connected or speak another protocol. Other processes, such as a proxy behind a unix(7) \
+         socket, can connect on COMMAND's behalf. Use --unshare-net to remove the network \
+         altogether. Uses Landlock, which requires Linux 6.7, and a system call filter that closes \
+         the ways around it. The filter applies to COMMAND but not to PID 1. It allows TCP, \
+         datagram sockets of IPv4 and IPv6, unix(7) and netlink(7) sockets, and so refuses MPTCP, \
+         SMC, SCTP, raw and packet sockets and all other families. It also refuses MSG_FASTOPEN, \
+         TCP_ULP (and with it TLS in the kernel), io_uring, and system calls of other \
+         architectures.",
         |p, v| { let port = v.port()?; p.config.landlock.connect.push(port); Ok(()) }),
     row!(Beyond, Anywhere, "--tcp-bind", [("PORT", Kind::Text)],
         "Allow TCP to bind only PORT; unbound listeners are not limited",
@@ -609,8 +609,8 @@ pub(crate) const OPTIONS: &[Row] = &[
          try MPTCP first, such as those written in Go, fall back to TCP to listen.",
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
     row!(Beyond, Anywhere, "--mask", [("PATH", Kind::Dest)], "Hide PATH if it exists",
-        "Whatever PATH leads to in the sandbox at this point of the command line is covered by an \
-         empty directory or file that nobody can write to or, without CAP_DAC_OVERRIDE, read. A \
+        "bwrap covers whatever PATH leads to at this point of the command line with an empty \
+         directory or file. Nobody can write to it, or read it without CAP_DAC_OVERRIDE. A \
          symbolic link stays visible, and its target is hidden. If PATH does not exist, nothing is \
          created. The host is not changed. MASKS below describes the limits of this protection.",
         |p, v| p.mask(v)),
@@ -622,18 +622,18 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| p.mask_glob(v)),
     row!(Beyond, Anywhere, "--follow-symlinks", [], "Follow symbolic links that are destinations, from here on",
         "Without this option a DEST that is a symbolic link is an error. Links before the last \
-         component of a DEST are always followed. With it, later binds, --tmpfs, overlays, --dir, \
-         --file, --bind-data, --ro-bind-data, --chmod and --remount-ro act on what the link leads to in \
-         the sandbox; --symlink and all other options do not. The link, and each link that it leads \
-         through, must lie on a read-only mount or on a file system that belongs to the sandbox \
-         alone: the empty root, --tmpfs, --tar, --dev and --tmp-overlay. Anyone who can write to \
-         another mount, such as an earlier COMMAND, could redirect a link there, and a mount would \
-         protect the wrong place. With --file and --chmod, what the link leads to must belong to the \
-         sandbox alone as well. A link that leads nowhere, to / or into a procfs, more than 40 \
-         links, and links on a mount with nosymfollow are errors. COMMAND can replace a link on a \
-         tmpfs that it can write to, but not what is mounted at its target: to protect a place, name \
-         the place itself or use --remount-ro. In a profile, the option also applies to what follows \
-         the profile.",
+         component of a DEST are always followed. With this option, later binds, --tmpfs, \
+         overlays, --dir, --file, --bind-data, --ro-bind-data, --chmod and --remount-ro act on \
+         what the link leads to in the sandbox; --symlink and all other options do not. The link, \
+         and each link that it leads through, must lie on a read-only mount or on a file system \
+         that belongs to the sandbox alone: the empty root, --tmpfs, --tar, --dev and \
+         --tmp-overlay. Anyone who can write to another mount, such as an earlier COMMAND, could \
+         redirect a link there, and a mount would protect the wrong place. With --file and \
+         --chmod, what the link leads to must belong to the sandbox alone as well. A link that \
+         leads nowhere, to / or into a procfs, more than 40 links, and links on a mount with \
+         nosymfollow are errors. COMMAND can replace a link on a tmpfs that it can write to, but \
+         not what is mounted at its target: to protect a place, name the place itself or use \
+         --remount-ro. In a profile, the option also applies to what follows the profile.",
         |p, _| { p.follow_symlinks(); Ok(()) }),
     row!(Beyond, Anywhere, "--noexec", [], "Forbid the execution of files on the next mount",
         "Applies to binds, --tmpfs, overlays, --bind-data and --ro-bind-data, and to every mount \
@@ -650,8 +650,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         Flag, |p, v| p.set_nosymfollow(v)),
     row!(Beyond, Anywhere, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
         "Map user IDs in the sandbox to IDs outside",
-        "One line of uid_map, see user_namespaces(7): COUNT IDs starting at INSIDE map to those \
-         starting at OUTSIDE. Can be repeated for more ranges. Requires --unshare-user and root; \
+        "COUNT IDs starting at INSIDE map to those starting at OUTSIDE, like one line of uid_map \
+         in user_namespaces(7). Can be repeated for more ranges. Requires --unshare-user and root; \
          an ordinary user can map only their own ID, which is what --uid does. COMMAND runs as the \
          ID of --uid, otherwise as the ID that the caller's own ID maps to, otherwise as the first \
          INSIDE. If any ID other than the caller's own is mapped, COMMAND has no supplementary \
@@ -664,12 +664,12 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let range = v.range()?; p.config.maps.gid.push(range); Ok(()) }),
     row!(Beyond, Anywhere, "--forward-signals", [], "Forward signals to COMMAND",
         "bwrap forwards HUP, INT, QUIT, TERM, USR1, USR2, CONT and WINCH to COMMAND. bwrap ends \
-         when COMMAND does, with its exit status. A signal that COMMAND receives directly from the \
-         terminal is not sent twice. timeout(1) and many CI runners signal a whole process group, \
-         and COMMAND then receives the signal twice: directly and from bwrap. Use --new-session \
-         there, which takes COMMAND out of that group. Before COMMAND is executed, signals have \
-         their usual effect on bwrap; if one ends bwrap, COMMAND is not run. With --as-pid-1 the \
-         kernel discards signals for which COMMAND has no handler.",
+         when COMMAND does, with its exit status. bwrap does not repeat a signal that COMMAND \
+         receives directly from the terminal. timeout(1) and many CI runners signal a whole \
+         process group, and COMMAND then receives the signal twice: directly and from bwrap. Use \
+         --new-session there, which takes COMMAND out of that group. Before COMMAND is executed, \
+         signals have their usual effect on bwrap; if one ends bwrap, COMMAND is not run. With \
+         --as-pid-1 the kernel discards signals for which COMMAND has no handler.",
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
     row!(Beyond, CommandLine, "--netns", [FD], "Join network namespace FD",
         "FD is an open /proc/PID/ns/net. Root can join any. An ordinary user can join one that \
@@ -677,8 +677,8 @@ pub(crate) const OPTIONS: &[Row] = &[
          bwrap first joins that user namespace, which must map the caller's IDs, and creates the \
          sandbox's namespaces below it. Cannot be combined with --unshare-net; after \
          --unshare-all, give --share-net. With --userns the network namespace must belong to the \
-         user namespace named there, unless root calls. A process that has CAP_SYS_PTRACE in the \
-         joined user namespace, and sees its processes, can take over the set-up.",
+         user namespace given there, unless root runs bwrap. A process that has CAP_SYS_PTRACE in \
+         the joined user namespace, and sees its processes, can take over the set-up.",
         |p, v| v.last_wins(&mut p.config.fds.netns, Values::fd)),
     row!(Beyond, Anywhere, "--address-families", [("LIST", Kind::Text)],
         "Allow socket(2) to create only sockets of the families in LIST",
@@ -732,28 +732,28 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let dest = v.path()?; p.push(Op::ProcPid(dest)); Ok(()) }),
     row!(Beyond, Anywhere, "--timeout", [("SECONDS", Kind::Text)],
         "End the sandbox SECONDS after COMMAND has started",
-        "When the time is up, COMMAND is sent SIGTERM and SIGCONT. If it has not ended 10 seconds \
-         later, everything in the sandbox is killed. A colon and another number after SECONDS \
-         change this delay. The exit status, also in --json-status-fd, is 124 in either case, \
-         however COMMAND reacts to SIGTERM (timeout(1) exits with 137 after killing). The numbers \
-         are decimal, such as 2.5. The time counts while COMMAND is stopped, but not while the \
-         machine is suspended. When COMMAND ends, in time or not, everything that it has started \
-         is killed, so --unshare-pid or --cgroup is required. The sandbox dies with bwrap, as with \
-         --die-with-parent. With --cgroup and no PID namespace, COMMAND may be able to stop or \
-         kill bwrap, and what it has started then survives: use --unshare-pid to prevent that. \
-         With --as-pid-1 the kernel discards SIGTERM if COMMAND has no handler for it.",
+        "When the time is up, bwrap sends SIGTERM and SIGCONT to COMMAND. If it has not ended 10 \
+         seconds later, bwrap kills everything in the sandbox. A colon and another number after \
+         SECONDS change this delay. The exit status, also in --json-status-fd, is 124 in either \
+         case, however COMMAND reacts to SIGTERM (timeout(1) exits with 137 after killing). The \
+         numbers are decimal, such as 2.5. The clock runs while COMMAND is stopped, but not while \
+         the machine is suspended. When COMMAND ends, in time or not, everything that it has \
+         started is killed, so --unshare-pid or --cgroup is required. The sandbox dies with bwrap, \
+         as with --die-with-parent. With --cgroup and no PID namespace, COMMAND may be able to \
+         stop or kill bwrap, and what it has started then survives: use --unshare-pid to prevent \
+         that. With --as-pid-1 the kernel discards SIGTERM if COMMAND has no handler for it.",
         |p, v| v.last_wins(&mut p.config.timeout, |v| Timeout::parse(v.text()))),
     row!(Beyond, Anywhere, "--tar", [FD, DEST], "Unpack the tar archive FD at DEST, in memory",
-        "The first --tar of a DEST mounts a tmpfs there. Its size limit is that of a preceding \
-         --size, otherwise half of the memory at most. Its mode is that of a preceding --perms, \
-         otherwise that in the archive, otherwise 0755. Each further --tar is a layer of an image \
-         on top of the existing content: it replaces what has the same name, and whiteouts and \
-         opaque directories, as the OCI image specification defines them, remove what earlier \
-         layers have added. An archive writes only to its own tmpfs, and an existing mount at DEST \
-         that is not empty is an error. FD is read once. It holds an uncompressed archive of GNU \
-         tar, pax or ustar, sparse files included. Let another program decompress it: --tar 11 / \
-         11< <(zcat LAYER). Paths, including those in links, are resolved with DEST as /. A path \
-         that contains .. is an error, and so is an archive that is truncated, has more than \
+        "The first --tar of a DEST mounts a tmpfs there. A preceding --size limits its size; the \
+         default limit is at most half of the memory. A preceding --perms sets its mode; the \
+         default is the mode in the archive, otherwise 0755. Each further --tar is a layer of an \
+         image on top of the existing content: it replaces what has the same name, and whiteouts \
+         and opaque directories, as the OCI image specification defines them, remove what earlier \
+         layers have added. An archive writes only to its own tmpfs, and an existing mount at \
+         DEST that is not empty is an error. FD is read once. It holds an uncompressed archive of \
+         GNU tar, pax or ustar, sparse files included. Let another program decompress it: --tar \
+         11 / 11< <(zcat LAYER). Paths, including those in links, are resolved with DEST as /. A \
+         path that contains .. is an error, and so is an archive that is truncated, has more than \
          1048576 entries, or has more than 65536 bytes of headers for one entry. Files whose \
          owners are not mapped belong to the user that the sandbox runs as. Devices and extended \
          attributes are left out, with a warning that counts them.",
@@ -768,16 +768,16 @@ pub(crate) const OPTIONS: &[Row] = &[
          reason and cure.",
         |p, _| { p.request(Request::CheckHost); Ok(()) }),
     row!(Beyond, CommandLine, "--dry-run", [], "Show what would be done, and do nothing",
-        "Prints a description for people to standard output: namespaces, IDs, capabilities, \
-         limits, filters, names in policies that are not system calls on this machine, and the \
-         file system as a tree. bwrap looks for sources and reports missing ones. It touches \
-         nothing else and does not run COMMAND. Whatever would fail is marked, as far as this can \
-         be known: sources and destinations, COMMAND, its interpreter and the links that lead to \
-         them in the sandbox, --chdir, files that are not open, limits, and what the kernel lacks. \
-         The exit status is then 1, or that of --setup-status, and otherwise 0. Notes at the end, \
-         which do not change the status, say what the sandbox lets through or lacks: sockets of \
-         the host, variables that look like secrets, and the like. Of the files that options name \
-         by number, only that of --args is read, and its position is restored if it is seekable.",
+        "Prints a description to standard output: namespaces, IDs, capabilities, limits, filters, \
+         names in policies that are not system calls on this machine, and the file system as a \
+         tree. bwrap looks for sources and reports missing ones. It touches nothing else and does \
+         not run COMMAND. Whatever would fail is marked, as far as bwrap can tell: sources and \
+         destinations, COMMAND, its interpreter and the links that lead to them in the sandbox, \
+         --chdir, files that are not open, limits, and what the kernel lacks. The exit status is \
+         then 1, or that of --setup-status, and otherwise 0. Notes at the end, which do not change \
+         the status, say what the sandbox lets through or lacks: sockets of the host, variables \
+         that look like secrets, and the like. Of all FDs, only that of --args is read, and its \
+         position is restored if it is seekable.",
         |p, _| { p.config.switches.dry_run = true; Ok(()) }),
     row!(Beyond, CommandLine, "--dry-run-json", [FD],
         "Write what would be done to FD as JSON, and do nothing",
@@ -827,14 +827,14 @@ pub(crate) const OPTIONS: &[Row] = &[
         "COMMAND runs in the sandbox that the other options describe, and bwrap records what it \
          uses there: files, programs, devices, sockets and the network. When COMMAND has ended, \
          bwrap writes a profile for --profile to FILE: the same sandbox with only what was used. \
-         The profile contains programs and libraries as whole directories, and any directory of \
-         which more than 16 files were used, but never HOME, XDG_RUNTIME_DIR, /etc, /run, /tmp, \
-         /var or a directory with keys. What COMMAND tried to create there appears as a comment. A \
-         later run adds to FILE. Values of --setenv and open files are not recorded. Recording \
-         continues for 5 seconds after COMMAND has ended; with --unshare-pid, whatever is left of \
-         the sandbox is then killed. FILE must not be where COMMAND can write. While recording, \
-         io_uring and system calls of 32-bit programs are refused. Requires Linux 5.6; before \
-         Linux 5.19, signals can interrupt recorded calls.",
+         Programs and libraries appear in the profile as whole directories, and so does any \
+         directory in which more than 16 files were used, except HOME, XDG_RUNTIME_DIR, /etc, \
+         /run, /tmp, /var and directories with keys. What COMMAND tried to create in these appears \
+         as a comment. A later run with the same FILE adds to it. Values of --setenv and open \
+         files are not recorded. Recording continues for 5 seconds after COMMAND has ended; with \
+         --unshare-pid, whatever is left of the sandbox is then killed. FILE must not be where \
+         COMMAND can write. While recording, io_uring and system calls of 32-bit programs are \
+         refused. Requires Linux 5.6; before Linux 5.19, signals can interrupt recorded calls.",
         |p, v| v.last_wins(&mut p.config.record.learn, Values::path)),
     row!(Beyond, CommandLine, "--learn-exact", [],
         "With --learn, list each used file individually",
@@ -848,14 +848,14 @@ pub(crate) const OPTIONS: &[Row] = &[
          every other system call takes several times as long.",
         |p, v| v.last_wins(&mut p.config.record.seccomp, Values::path)),
     row!(Beyond, CommandLine, "--explain", [], "Say what COMMAND looked for that the sandbox lacks",
-        "When COMMAND has ended, bwrap prints at most 12 lines to standard error that say what \
-         COMMAND looked for that the host has and the sandbox lacks: files, devices, /proc, /tmp, \
-         sockets and the network. Each line is an option to add, with the reason as a comment. The \
-         lines also say what COMMAND was refused: writing to read-only places, ports, and system \
-         calls by --seccomp-policy and --seccomp-default. What most programs look for and do \
-         without is left out. Files that may hold keys, and sockets that give control of the host, \
-         appear only as comments. Read every line before you add it: COMMAND decides what it looks \
-         for, and so what is suggested. With --error-fd each line is also reported as a document. \
+        "When COMMAND has ended, bwrap prints what it looked for that the host has and the sandbox \
+         lacks: files, devices, /proc, /tmp, sockets and the network. Each of at most 12 lines on \
+         standard error is an option to add, with the reason as a comment. They also say what \
+         COMMAND was refused: writing to read-only places, ports, and system calls by \
+         --seccomp-policy and --seccomp-default. Files that most programs look for but do not need \
+         are left out. Files that may hold keys, and sockets that give control of the host, appear \
+         only as comments. Read every line before you add it: COMMAND decides what it looks for, \
+         and so what is suggested. With --error-fd each line is also reported as a document. \
          COMMAND is recorded as by --learn, with the same requirements.",
         |p, _| { p.config.record.explain = true; Ok(()) }),
 ];

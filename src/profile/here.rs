@@ -26,7 +26,8 @@ pub(crate) fn working_directory() -> Result<Vec<u8>, String> {
     let around = home.ancestors().chain(resolved.ancestors()).chain([Path::new("/")]);
     if around.filter(|path| path.has_root()).any(is_here) {
         return Err(format!(
-            "${{PWD}} is {}, which is / or holds the home directory",
+            "${{PWD}} is {}, which is / or contains the home directory: run bwrap in a directory \
+             below it",
             real.display()
         ));
     }

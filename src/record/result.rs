@@ -62,7 +62,7 @@ pub(crate) fn write(config: &Settled, plan: &Plan, seen: &Seen, mounts: &Mounts)
 
 fn say_learned(summary: &Summary, path: &str) {
     let Summary { paths, writable, refused, left_out } = summary;
-    warn(format_args!("{path} gives {paths} paths of this machine, {writable} of them writable"));
+    warn(format_args!("{path} grants {paths} paths of the host, {writable} of them writable"));
     if *refused > 0 {
         warn(format_args!(
             "{refused} names were to be created where nothing is granted; see the comments in {path}"
