@@ -143,10 +143,15 @@ fn names_come_from_where_they_are_said() {
         one(&[pax(b'x', &[("path", b"a"), ("path", &long), ("comment", b"x")]), part(FILE, b"")]);
     assert_eq!(entry.path, long);
     // An empty value cancels an earlier one.
-    let (entry, _) =
-        one(&[pax(b'x', &[("path", b"a")]), pax(b'x', &[("path", b"")]), part(FILE, b"")]);
+    let (entry, _) = one(&[pax(b'x', &[("path", b"a"), ("path", b"")]), part(FILE, b"")]);
     assert_eq!(entry.path, b"f");
+    // Some programs take both, and some only the last one.
+    let both = [pax(b'x', &[("path", b"a")]), pax(b'x', &[("mtime", b"1")]), part(FILE, b"")];
+    assert_eq!(fault(&both.concat()), "it has two pax headers");
+    let sparse: [(&str, &[u8]); 3] =
+        [("GNU.sparse.name", b"b"), ("GNU.sparse.size", b"0"), ("GNU.sparse.map", b"")];
     for two in [
+        [name(b'L', b"a"), pax(b'x', &sparse), part(FILE, b""), end()].concat(),
         [name(b'L', b"a"), name(b'L', b"b"), part(FILE, b""), end()].concat(),
         [name(b'L', b"a"), pax(b'x', &[("path", b"b")]), part(FILE, b""), end()].concat(),
     ] {
@@ -347,6 +352,37 @@ fn sparse_files_are_put_together() {
 }
 
 #[test]
+fn sparse_files_are_described_once() {
+    type Records<'a> = &'a [(&'a str, &'a [u8])];
+    let twice = "its headers say the same of a sparse file twice";
+    let half = "its sparse map has half a piece";
+    let map = ("GNU.sparse.map", &b"0,1"[..]);
+    let size = ("GNU.sparse.size", &b"9"[..]);
+    let (offset, length) = (("GNU.sparse.offset", &b"0"[..]), ("GNU.sparse.numbytes", &b"1"[..]));
+    let (major, minor) = (("GNU.sparse.major", &b"1"[..]), ("GNU.sparse.minor", &b"0"[..]));
+    let count = |number: &'static str| ("GNU.sparse.numblocks", number.as_bytes());
+    let cases: [(Records<'_>, &str); 9] = [
+        (&[size, map, map], twice),
+        (&[size, ("GNU.sparse.realsize", b"9"), map], twice),
+        (&[size, map, offset, length], twice),
+        (&[size, major, minor, map], twice),
+        (&[size, major, minor, offset, length], twice),
+        (&[size, offset, offset], half),
+        (&[size, length, offset], half),
+        (&[size, offset], half),
+        (&[size, count("2"), map], "its sparse map has another number of pieces than it says"),
+    ];
+    for (records, words) in cases {
+        let in_content = padded(b"1\n0\n1\n");
+        let content = if records.contains(&major) { in_content } else { Vec::new() };
+        let all = [pax(b'x', records), part(FILE, &[&content[..], b"a"].concat()), end()];
+        assert_eq!(fault(&all.concat()), words, "{records:?}");
+    }
+    let (_, content) = one(&[pax(b'x', &[size, count("1"), map]), part(FILE, b"a")]);
+    assert_eq!(content, b"a\0\0\0\0\0\0\0\0");
+}
+
+#[test]
 fn archives_have_an_end() {
     let whole = [part(FILE, b"hello"), end()].concat();
     assert_eq!(read(&whole).map(|all| all.len()), Ok(1));
@@ -396,12 +432,12 @@ impl Read for Again {
 fn headers_and_entries_have_a_limit() {
     let much = vec![b'v'; 40_000];
     let twice =
-        [pax(b'x', &[("a", &much)]), pax(b'x', &[("b", &much)]), part(FILE, b""), end()].concat();
+        [pax(b'g', &[("a", &much)]), pax(b'x', &[("b", &much)]), part(FILE, b""), end()].concat();
     let text = "an entry has more than 65536 bytes of headers";
     assert_eq!(fault(&twice), text);
     let lying = block(&Row { letter: b'L', size: 1 << 32, ..FILE });
     assert_eq!(fault(&lying), text, "before anything of it is read");
-    let empty = block(&Row { letter: b'x', ..FILE }).repeat(129);
+    let empty = block(&Row { letter: b'g', ..FILE }).repeat(129);
     assert_eq!(fault(&empty), text);
 
     let mut archive = Archive::new(Again(block(&FILE)));

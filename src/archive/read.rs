@@ -225,6 +225,7 @@ impl<R: Read> Archive<R> {
             Kind::Global => self.global.add(&text).and_then(|()| self.global.check_global()),
             Kind::LongName => Ahead::long_name(&mut ahead.path, text),
             Kind::LongTarget => Ahead::long_name(&mut ahead.target, text),
+            _ if ahead.pax.is_some() => bad("it has two pax headers"),
             _ => ahead.pax.get_or_insert_default().add(&text),
         }
     }
@@ -245,7 +246,8 @@ impl<R: Read> Archive<R> {
         self.count_entry()?;
         let Ahead { pax, path, target, .. } = ahead;
         let pax = pax.unwrap_or_default();
-        if path.is_some() && pax.path.is_some() || target.is_some() && pax.target.is_some() {
+        let has_path = pax.path.is_some() || pax.sparse.has_name();
+        if path.is_some() && has_path || target.is_some() && pax.target.is_some() {
             return bad("it has two long names");
         }
         let stored = match pax.size {

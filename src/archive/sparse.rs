@@ -85,50 +85,68 @@ fn push(segments: &mut Vec<Segment>, segment: Segment) -> Reading<()> {
     Ok(())
 }
 
-/// What pax headers say about a sparse file.
+/// What pax headers say about a sparse file. Whatever they could say twice is an error: other programs
+/// may not take the same one of two.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Described {
     major: Option<u64>,
     minor: Option<u64>,
     size: Option<u64>,
     name: Option<Vec<u8>>,
-    /// The numbers of a map: offset and length by turns.
-    numbers: Option<Vec<u64>>,
+    /// How many pieces there are.
+    count: Option<u64>,
+    /// The map in one value: offset and length by turns.
+    map: Option<Vec<u64>>,
+    /// The same in a value for each number.
+    numbers: Vec<u64>,
 }
 
 impl Described {
     /// Nothing is said.
     pub(crate) const fn new() -> Self {
-        Self { major: None, minor: None, size: None, name: None, numbers: None }
+        Self {
+            major: None,
+            minor: None,
+            size: None,
+            name: None,
+            count: None,
+            map: None,
+            numbers: Vec::new(),
+        }
     }
 
     /// Notes what one key says.
     pub(crate) fn set(&mut self, key: &[u8], value: &[u8]) -> Reading<()> {
         match key.strip_prefix(b"GNU.sparse.").unwrap_or_default() {
-            b"major" => self.major = Some(value_of(value)?),
-            b"minor" => self.minor = Some(value_of(value)?),
-            b"size" | b"realsize" => self.size = Some(value_of(value)?),
-            b"name" => self.name = Some(value.to_vec()),
-            b"offset" | b"numbytes" => {
-                self.numbers.get_or_insert_default().push(value_of(value)?);
-            }
+            b"major" => once(&mut self.major, value_of(value)?),
+            b"minor" => once(&mut self.minor, value_of(value)?),
+            b"size" | b"realsize" => once(&mut self.size, value_of(value)?),
+            b"name" => once(&mut self.name, value.to_vec()),
+            b"numblocks" => once(&mut self.count, value_of(value)?),
+            b"offset" if self.numbers.len().is_multiple_of(2) => self.number(value),
+            b"numbytes" if !self.numbers.len().is_multiple_of(2) => self.number(value),
+            b"offset" | b"numbytes" => bad("its sparse map has half a piece"),
             b"map" => {
                 let numbers = value.split(|&byte| byte == b',').filter(|text| !text.is_empty());
-                self.numbers = Some(numbers.map(value_of).collect::<Reading<_>>()?);
+                once(&mut self.map, numbers.map(value_of).collect::<Reading<_>>()?)
             }
-            b"numblocks" => {
-                // In version 0.0 of the format, this key begins a map.
-                value_of(value)?;
-                self.numbers = Some(Vec::new());
-            }
-            _ => return bad("a pax header has an unknown key for sparse files"),
+            _ => bad("a pax header has an unknown key for sparse files"),
         }
+    }
+
+    fn number(&mut self, value: &[u8]) -> Reading<()> {
+        self.numbers.push(value_of(value)?);
         Ok(())
     }
 
     /// Whether the file is sparse at all.
     pub(crate) fn is_sparse(&self) -> bool {
         *self != Self::new()
+    }
+
+    /// Whether it says what the file is called.
+    pub(crate) const fn has_name(&self) -> bool {
+        self.name.is_some()
     }
 
     /// Whether the map is at the beginning of the content.
@@ -140,7 +158,7 @@ impl Described {
     pub(crate) fn segments(&self) -> Reading<Vec<Segment>> {
         match (self.major, self.minor) {
             (None | Some(0), None | Some(0 | 1)) => {
-                pairs(self.numbers.as_deref().unwrap_or_default())
+                pairs(self.map.as_deref().unwrap_or(&self.numbers))
             }
             _ => bad("it is sparse in an unknown way"),
         }
@@ -149,9 +167,24 @@ impl Described {
     /// The whole map.
     pub(crate) fn with_segments(&self, segments: Vec<Segment>) -> Reading<Map> {
         let Some(size) = self.size else { return bad("it is sparse and has no size") };
+        let maps = [self.has_map_in_content(), self.map.is_some(), !self.numbers.is_empty()];
+        if maps.into_iter().filter(|is_there| *is_there).count() > 1 {
+            return bad(TWICE);
+        }
+        let count = u64::try_from(segments.len()).unwrap_or(u64::MAX);
+        if self.count.is_some_and(|said| said != count) {
+            return bad("its sparse map has another number of pieces than it says");
+        }
         let name = self.name.clone().filter(|name| !name.is_empty());
         Ok(Map { size, name, segments, is_continued: false })
     }
+}
+
+/// The words for a sparse file that is described twice.
+const TWICE: &str = "its headers say the same of a sparse file twice";
+
+fn once<T>(slot: &mut Option<T>, value: T) -> Reading<()> {
+    if slot.replace(value).is_some() { bad(TWICE) } else { Ok(()) }
 }
 
 fn pairs(numbers: &[u64]) -> Reading<Vec<Segment>> {

@@ -203,11 +203,16 @@ impl<'a> Layer<'a> {
             return Ok(self.ground.take_away(&parents, OsStr::from_bytes(gone))?);
         }
         self.left_out.attributes += u64::from(entry.attributes);
+        let name = OsStr::from_bytes(name);
         if entry.what == What::Device {
             self.left_out.devices += 1;
-            return Ok(());
+            // It would take the place of what is there, and that must not stay in its stead.
+            self.ground.enter(&parents)?;
+            return match self.ground.remove(name) {
+                Err(Errno::ENOENT) => Ok(()),
+                other => Ok(other?),
+            };
         }
-        let name = OsStr::from_bytes(name);
         if entry.what == What::HardLink {
             return self.link(&parents, name, &entry.target);
         }
