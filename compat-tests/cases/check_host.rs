@@ -65,6 +65,13 @@ fn refused() -> Vec<Case> {
             .tweak(Tweak::Refuse(&["open_tree"], libc::EPERM))
             .status(77)
             .claim(|o| o.expect(o.fd(9).contains("\"works\":false") && o.fd(9).contains("\"cure\":\""), "no cure in the JSON")),
+        // What is run to try things is this program, and not whatever is at its name in something like a /proc.
+        Case::new("another_file_system_on_proc")
+            .script(
+                "mkdir -p proc/self; printf '#!/bin/sh\\necho run >&2\\n' > proc/self/exe; chmod 755 proc/self/exe
+                exec {bwrap} --dev-bind / / --bind proc /proc {bwrap} --check-host",
+            )
+            .fails("bwrap: Can't run this program again: /proc is not a procfs"),
         // A container hides parts of its /proc.
         Case::new("masked_proc")
             .script(

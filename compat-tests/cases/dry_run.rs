@@ -393,6 +393,10 @@ fn notes() -> Vec<Case> {
         quiet("notes_no_mask_of_a_directory", &["--mask", "{dir}/d"]).dir("d"),
         quiet("notes_no_mask_of_both_binds", &["--bind", "{dir}", "/mnt", "--mask", "{dir}/d", "--mask", "/mnt/d"]).dir("d"),
         quiet("notes_no_mask_of_nothing", &["--mask", "{dir}/d"]),
+        note("notes_handles", &HOST, "handles", "it can open every file of a bound file system by its handle")
+            .root_only()
+            .options(["--cap-drop", "ALL", "--cap-add", "CAP_DAC_READ_SEARCH"]),
+        quiet("notes_no_handles_in_a_namespace", &["--unshare-user", "--uid", "0", "--cap-add", "CAP_DAC_READ_SEARCH"]),
         note("notes_masks", &HOST, "masks", "COMMAND has CAP_SYS_ADMIN over its mounts").options([
             "--unshare-user",
             "--uid",

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 
 use nix::sys::stat::Mode;
 
-use super::escapes::inside::{attempts, box_of, define_handle, only};
+use super::escapes::inside::{READS_ALL, attempts, box_of, define_handle, has_handles, only};
 use super::sources::runner_is_root;
 use super::{fails, has_mount_setattr};
 use crate::harness::{Case, Outcome, Result, Setup, Tweak};
@@ -219,6 +219,10 @@ fn adversary() -> Vec<Case> {
         // Root without capabilities and without a user namespace.
         let case = masked(&format!("held_{what}_real_root"), mask).root_only().options(["--cap-drop", "ALL"]);
         cases.push(attempts(case, &[SEE], &[], 40).claim(kept));
+        // Known: by its handle, root opens it on the bind that the mask lies on.
+        let case = masked(&format!("known_{what}_handles_of_root"), mask).root_only().needs(has_handles).options(READS_ALL);
+        let case = case.run(["/probe", "--probe", "x", "escape:root:/none:{given}"]).ok();
+        cases.push(case.claim(|o| o.expect_line("handle on /in: through")));
         // Known: who has every capability over the sandbox's mounts takes it away.
         let case = masked(&format!("known_{what}_owner"), mask).options([
             "--unshare-user",

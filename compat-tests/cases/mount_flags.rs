@@ -3,6 +3,7 @@
 
 use super::fails;
 use super::overlays::kernel_has_overlays;
+use super::promises::has_python;
 use crate::harness::{Case, Fd, Outcome, Result, Tweak};
 
 /// The cases of this file, ours alone.
@@ -209,6 +210,19 @@ fn boundaries() -> Vec<Case> {
         )
         .status(0)
         .stdout(""),
+        // Known: a copy lies elsewhere, and so does what an overlay shows.
+        boxed(
+            "known_noexec_copies",
+            &["--tmpfs", "/srv"],
+            "cp /bin/true /mnt/true; /mnt/true 2>&- || echo refused; cp /mnt/true /srv && /srv/true && echo copy; \
+             python3 -c 'import os; file = os.memfd_create(\"x\"); os.write(file, open(\"/mnt/true\", \"rb\").read()); \
+             os.execve(file, [\"x\"], {})' && echo memory; \
+             unshare -Urm sh -c 'mount -t overlay -o lowerdir=/mnt:/etc x /srv && /srv/true' && echo overlay",
+        )
+        .needs(has_python)
+        .needs(kernel_has_overlays)
+        .ok()
+        .stdout("refused\ncopy\nmemory\noverlay\n"),
         // Known: the kernel does not lock nosymfollow as it does the others.
         boxed("known_nested_user_namespace", &[], &nested).status(0).stdout("x\n"),
         boxed(

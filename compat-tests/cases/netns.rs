@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::fails;
 use crate::harness::{Case, Fd, Outcome, Result, Setup};
+use crate::sys::{self, Word};
 
 /// The cases of this file, ours alone.
 pub(crate) fn cases() -> Vec<Case> {
@@ -102,6 +103,12 @@ fn refused() -> Vec<Case> {
             Case::new(name).dir("made").options(["--ro-bind", "/", "/", "--bind", "{dir}/made", "/mnt", "--dir", "/mnt/in"]);
         case.options(["--netns", "9"]).run(["echo", "hi"]).claim(|o| o.expect_tree("made/in", None))
     };
+    let none = "it is not a network namespace";
+    let process = |s: &mut Setup| -> Result<()> {
+        let words = &mut [Word::Number(std::process::id().into()), Word::Number(0)];
+        s.pass(9, sys::call(libc::SYS_pidfd_open, words).map(sys::adopt).map_err(|error| error.to_string())?);
+        Ok(())
+    };
     let unmapped = |s: &mut Setup| -> Result<()> {
         let outer = s.namespaces(libc::CLONE_NEWUSER | libc::CLONE_NEWNET, "", "")?;
         s.pass(9, outer.open("net")?);
@@ -111,12 +118,10 @@ fn refused() -> Vec<Case> {
     let incompatible = "bwrap: --netns is not compatible with --unshare-net: after --unshare-all, add --share-net";
     vec![
         case("closed").fails(&format!("{failure}: Bad file descriptor")),
-        case("a_file")
-            .fd(9, Fd::path("/etc/passwd"))
-            .fails(&format!("{failure}: it is not a network namespace: Invalid argument")),
-        case("another_kind")
-            .fd(9, Fd::path("/proc/self/ns/uts"))
-            .fails(&format!("{failure}: it is not a network namespace: Invalid argument")),
+        case("a_file").fd(9, Fd::path("/etc/passwd")).fails(&format!("{failure}: {none}: Inappropriate ioctl for device")),
+        // setns(2) would take it, and join whatever namespace the process is in by then.
+        case("a_process").setup(process).fails(&format!("{failure}: {none}: Inappropriate ioctl for device")),
+        case("another_kind").fd(9, Fd::path("/proc/self/ns/uts")).fails(&format!("{failure}: {none}: Invalid argument")),
         case("somebody_elses")
             .user_only()
             .fd(9, Fd::path("/proc/self/ns/net"))

@@ -638,7 +638,8 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, Anywhere, "--noexec", [], "Forbid the execution of files on the next mount",
         "Applies to binds, --tmpfs, overlays, --bind-data and --ro-bind-data, and to every mount \
          below a bind. The kernel refuses execve(2) and executable mappings of files there. An \
-         interpreter located elsewhere can still read them: sh FILE runs the script FILE. Nothing \
+         interpreter located elsewhere can still read them: sh FILE runs the script FILE. So can \
+         COMMAND, and execute a copy in memory or on another mount. Nothing \
          in the sandbox can clear the flag, unless COMMAND has CAP_SYS_ADMIN in the user namespace \
          that owns the sandbox's mounts.",
         Flag, |p, v| p.set_noexec(v)),

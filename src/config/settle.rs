@@ -107,6 +107,13 @@ impl Settled {
         !is_below && self.privileges.after_exec & caps::SYS_ADMIN != 0
     }
 
+    /// Whether COMMAND may open files by their handles, see open_by_handle_at(2): the kernel asks for
+    /// a capability on the host.
+    pub(crate) fn may_open_handles(&self) -> bool {
+        let is_hosts = !self.privileges.own_userns && self.fds.userns2.is_none();
+        is_hosts && self.privileges.after_exec & caps::DAC_READ_SEARCH != 0
+    }
+
     /// What the caller's ids are in the user namespace around the sandbox's.
     pub(crate) fn outer_ids(&self) -> (u32, u32) {
         self.around.unwrap_or((self.host.caller.uid, self.host.caller.gid))

@@ -16,6 +16,9 @@ use crate::word::{self, c_number};
 /// What makes mounts, and takes them away.
 pub(crate) const SYS_ADMIN: u64 = 1 << Capability::CAP_SYS_ADMIN as u8;
 
+/// CAP_DAC_READ_SEARCH
+pub(crate) const DAC_READ_SEARCH: u64 = 1 << Capability::CAP_DAC_READ_SEARCH as u8;
+
 /// CAP_SYS_CHROOT
 pub(crate) const SYS_CHROOT: u64 = 1 << Capability::CAP_SYS_CHROOT as u8;
 

@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{getgid, getuid};
 use serde::Serialize;
 
@@ -122,6 +123,10 @@ pub(crate) fn check_host() -> Result<i32> {
     sys::default_signal(libc::SIGCHLD);
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let proc = openat(AT_FDCWD, c"/proc", flags, Mode::empty()).context("Can't open /proc")?;
+    if fstatfs(&proc).context("Can't look at /proc")?.filesystem_type() != PROC_SUPER_MAGIC {
+        // What is run again by a path there would be whoever's who made that.
+        return Err(Error::new("Can't run this program again: /proc is not a procfs"));
+    }
     // Before anything else is tried: of that, processes may be left that are about to end.
     let mut groups = Vec::with_capacity(LIMITED.len());
     for (name, key, value) in LIMITED {

@@ -89,6 +89,7 @@ pub(crate) fn add(plan: &mut Plan<'_>, config: &Settled, planned: &Planned, call
     add("private", taken_back(config));
     add("terminal", terminal(config));
     add("ports", ports(config));
+    add("handles", handles(config));
     add("masks", masks(config));
     for note in masked::notes(config, planned) {
         add("masks", Some(note));
@@ -209,6 +210,15 @@ fn ports(config: &Settled) -> Option<String> {
     let landlock = &config.landlock;
     (landlock.limits_tcp() && !landlock.limits_udp() && shared).then(|| {
         "ports are limited for TCP only: UDP, and so DNS and QUIC, can go anywhere".to_owned()
+    })
+}
+
+/// Files that COMMAND needs no path for.
+fn handles(config: &Settled) -> Option<String> {
+    let shows = |op: &Op| matches!(op, Op::Bind { .. } | Op::Overlay { .. });
+    (config.may_open_handles() && config.ops.iter().any(shows)).then(|| {
+        "COMMAND has CAP_DAC_READ_SEARCH on the host: it can open every file of a bound file system by its handle, also where it is masked, \
+         read-only or not bound".to_owned()
     })
 }
 

@@ -707,6 +707,15 @@ pub(crate) fn owner_of_namespace(namespace: BorrowedFd<'_>) -> SysResult<OwnedFd
     owned(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS) }.into())
 }
 
+/// `NS_GET_NSTYPE` of ioctl_ns(2): the `CLONE_NEW*` flag of a namespace's kind. Other files have none
+/// and say ENOTTY, among them pidfds, which setns(2) would take as well.
+pub(crate) fn kind_of_namespace(namespace: BorrowedFd<'_>) -> SysResult<c_int> {
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    // SAFETY: the request takes no argument.
+    let kind = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE) };
+    Errno::result(kind)
+}
+
 /// `pidfd_open(2)`
 pub(crate) fn pidfd_open(pid: Pid) -> SysResult<OwnedFd> {
     // SAFETY: integers only.

@@ -26,12 +26,9 @@ pub(crate) fn join_namespaces(config: &mut Settled, fds: &mut Inherited) -> Resu
     let mut network = fds.take_optional(config.fds.netns).context(FAILURE).map_err(of_network)?;
     // Try with the caller's own privileges, while this process still has them.
     if let Some(fd) = &network {
+        check_kind(fd).map_err(of_network)?;
         match join(fd) {
             Err(Errno::EPERM) => {}
-            Err(Errno::EINVAL) => {
-                let text = format!("{FAILURE}: it is not a network namespace");
-                return Err(of_network(Error::os(text, Errno::EINVAL)));
-            }
             other => {
                 other.context(FAILURE).map_err(of_network)?;
                 network = None;
@@ -50,6 +47,17 @@ pub(crate) fn join_namespaces(config: &mut Settled, fds: &mut Inherited) -> Resu
 /// Who may join.
 const WHOSE: &str = "only root, and who has made the user namespace that the network namespace belongs to, may join it; with --userns it \
                      has to be that user namespace";
+
+/// Whether it is a network namespace at all.
+fn check_kind(fd: &OwnedFd) -> Result<()> {
+    let other = |errno| Error::os(format!("{FAILURE}: it is not a network namespace"), errno);
+    match sys::kind_of_namespace(fd.as_fd()) {
+        Ok(libc::CLONE_NEWNET) => Ok(()),
+        Ok(_) => Err(other(Errno::EINVAL)),
+        Err(Errno::ENOTTY) => Err(other(Errno::ENOTTY)),
+        Err(errno) => Err(Error::os(FAILURE, errno)),
+    }
+}
 
 fn join(network: &OwnedFd) -> sys::SysResult<()> {
     setns(network, CloneFlags::CLONE_NEWNET)

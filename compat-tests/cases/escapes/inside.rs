@@ -3,6 +3,8 @@
 //! The probe makes all its attempts (see `probe/escape/mod.rs`) in each of several forms of sandbox. The claim is the exact list of those
 //! that get through, empty where a promise is made. Where none is made the list says what that means, and shows that the attempts work.
 
+use std::path::Path;
+
 use crate::cases::has_mount_setattr;
 use crate::harness::{Case, Outcome, Result, Setup};
 use crate::probe::escape::SECRET;
@@ -32,6 +34,9 @@ fn owns_mounts(form: &str) -> bool {
 /// Real root without a user namespace, which has given up its capabilities.
 const ROOT_WITHOUT: [&str; 2] = ["--cap-drop", "ALL"];
 
+/// The same with one of them, which it has on the host.
+pub(crate) const READS_ALL: [&str; 4] = ["--cap-drop", "ALL", "--cap-add", "CAP_DAC_READ_SEARCH"];
+
 /// A sandbox with a directory to write to, one to read, and a third that is not there.
 pub(crate) fn box_of(name: &str) -> Case {
     let options = ["--ro-bind", "{probe}", "/probe", "--bind", "{dir}/inside", "/in", "--ro-bind", "{dir}/kept", "/ro"];
@@ -46,9 +51,20 @@ pub(crate) fn box_of(name: &str) -> Case {
     case.options(options).options(covered).options(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"])
 }
 
+/// Whether files have handles where scratch directories are.
+pub(crate) fn has_handles() -> Result<()> {
+    if handle_of(&std::env::temp_dir()).is_empty() { Err("files have no handles here".to_owned()) } else { Ok(()) }
+}
+
 /// Lets `{NAME}` stand for a file's handle, as the probe takes it.
 pub(crate) fn define_handle(s: &mut Setup, path: &str, name: &str) {
-    let path = sys::c_string(s.path(path).as_os_str().as_encoded_bytes());
+    let handle = handle_of(&s.path(path));
+    s.define(name, handle);
+}
+
+/// A file's handle in hexadecimal digits, or nothing.
+fn handle_of(path: &Path) -> String {
+    let path = sys::c_string(path.as_os_str().as_encoded_bytes());
     let mut handle = [0_u8; 136];
     handle[..4].copy_from_slice(&128_u32.to_ne_bytes());
     let mut mount = [0_u8; 8];
@@ -56,8 +72,7 @@ pub(crate) fn define_handle(s: &mut Setup, path: &str, name: &str) {
     let words = &mut [here, Word::Text(&path), Word::Out(&mut handle), Word::Out(&mut mount), Word::Number(0)];
     // File systems without handles have nothing to be tried.
     let length = sys::call(libc::SYS_name_to_handle_at, words).map_or(0, |_| 8 + usize::from(handle[0]));
-    let hex = handle.iter().take(length).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
-    s.define(name, hex.concat());
+    handle.iter().take(length).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// Runs views of the probe in the sandbox, and claims which attempts get through: these, of at least so many.
@@ -143,6 +158,10 @@ fn known() -> Vec<Case> {
         cases.push(case.unrefused("a filter that refuses mount_setattr is the attempts' as well"));
     }
     cases.push(renamed_parent());
+    // Root of the host's, with the one capability that open_by_handle_at(2) asks for.
+    let of_root = |name: &str| box_of(name).root_only().needs(has_handles).options(READS_ALL).options(["--unshare-pid"]);
+    cases.push(attempts(of_root("known_handles_of_root"), &[ROOT], &["handle on /in", "handle on /ro"], 40));
+    cases.push(attempts(of_root("known_handles_of_root_to_write"), &[WRITE], &["handle on another mount"], 40));
     // The same attempts where nothing is forbidden: they are able to get through.
     let case =
         box_of("known_everything_visible").user_only().options(["--dev-bind", "/", "/tmp/host", "--bind", "{dir}/kept", "/ro"]);
