@@ -224,6 +224,10 @@ fn mistakes() -> Vec<Case> {
             .fails("<3>bwrap: Unknown option --something-else"),
         hinted("capability_is_misspelt", &["--cap-add", "cap_net_admni"], "did you mean CAP_NET_ADMIN?").run(["true"]),
         hinted("capability_without_its_prefix", &["--cap-drop", "net_admin"], "did you mean CAP_NET_ADMIN?").run(["true"]),
+        hinted("profile_without_its_at", &["--profile", "build"], "the built-in profile is named @build").run(["true"]),
+        Case::new("profile_is_like_none")
+            .options(["--level-prefix", "--profile", "builds"])
+            .fails("<3>bwrap: Can't read profile builds: No such file or directory"),
         usage(
             "command_was_taken",
             &["--ro-bind", "/", "/", "--dev", "ls"],

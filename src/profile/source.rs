@@ -56,7 +56,9 @@ impl Source {
     /// something, and after that, because it may be another one by then.
     fn of_file(name: Word) -> Result<Self> {
         let what = "Can't read profile";
-        regular(&stat(name).at(what, name)?, name)?;
+        let status = stat(name).at(what, name);
+        let status = status.map_err(|error| error.hinted(|errno| without_at(name, errno)))?;
+        regular(&status, name)?;
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let file = open(name, flags, Mode::empty()).at(what, name)?;
         let status = fstat(&file).at(what, name)?;
@@ -76,6 +78,13 @@ impl Source {
     pub(crate) fn beside(&self, path: &CStr) -> Option<Word> {
         beside(self.name, path).map(|path| word::keep(OsString::from_vec(path)))
     }
+}
+
+/// Whether a missing file has the name of a built-in profile, except for its `@`.
+fn without_at(name: Word, errno: Option<Errno>) -> Option<String> {
+    let meant = built_in::find(&[b"@", name.to_bytes()].concat());
+    let meant = meant.filter(|_| errno == Some(Errno::ENOENT))?;
+    Some(format!("the built-in profile is named {}", meant.name))
 }
 
 /// A relative path in the directory of a file; nothing for one that stays as it is.
