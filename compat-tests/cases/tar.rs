@@ -215,6 +215,7 @@ fn layers() -> Vec<Case> {
         upper("takes_a_file", &[file("d/.wh.a", "")], &without(&["d/a"])),
         upper("takes_a_directory", &[file(".wh.d", "")], &without(&["d", "d/a", "d/b", "d/s", "d/s/c"])),
         upper("takes_what_is_not_there", &[file(".wh.none", ""), file("none/.wh.x", ""), file("none/.wh..wh..opq", "")], all),
+        upper("takes_what_is_below_a_file", &[file("e/.wh.x", ""), file("e/.wh..wh..opq", ""), file("d/a/x/.wh.y", "")], all),
         // By the link, what it leads to; and the link, not what it leads to.
         upper("takes_by_a_link", &[file("l/.wh.a", "")], &without(&["d/a"])),
         upper("takes_a_link", &[file(".wh.l", "")], &without(&["l"])),

@@ -116,10 +116,7 @@ impl<'a> Ground<'a> {
     pub(crate) fn take_away(&mut self, parts: &[&[u8]], name: &OsStr) -> SysResult<()> {
         self.leave()?;
         let Some(made) = &self.made else { return Ok(()) };
-        let dir = match self.open(parts, Missing::Fails) {
-            Err(Errno::ENOENT) => return Ok(()),
-            other => other?,
-        };
+        let Some(dir) = self.existing(parts)? else { return Ok(()) };
         let status = match self.status(dir.as_fd(), name) {
             Err(Errno::ENOENT) => return Ok(()),
             other => other?,
@@ -142,14 +139,19 @@ impl<'a> Ground<'a> {
     pub(crate) fn clear(&mut self, parts: &[&[u8]]) -> SysResult<()> {
         self.leave()?;
         let Some(made) = &self.made else { return Ok(()) };
-        let dir = match self.open(parts, Missing::Fails) {
-            Err(Errno::ENOENT) => return Ok(()),
-            other => other?,
-        };
+        let Some(dir) = self.existing(parts)? else { return Ok(()) };
         let before = fstat(&dir)?;
         let copy = dir.try_clone().map_err(|_| Errno::EMFILE)?;
         removal::clear(copy, self.status.st_dev, made, &mut self.cleared)?;
         restore(dir.as_fd(), &before)
+    }
+
+    /// A directory, if it is one: below a file there is nothing either.
+    fn existing(&self, parts: &[&[u8]]) -> SysResult<Option<OwnedFd>> {
+        match self.open(parts, Missing::Fails) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            other => other.map(Some),
+        }
     }
 
     /// One of our directories in another.
