@@ -26,8 +26,37 @@ fn told(lines: &'static str) -> impl Fn(&Outcome) -> Result<()> {
     }
 }
 
+/// The system's programs without the working directory, which has a file, and with a variable HOME that nothing is in.
+fn elsewhere(name: &str, options: &[&str]) -> Case {
+    const SYSTEM: [&str; 8] = ["--ro-same", "/usr", "--ro-same", "/bin", "--ro-same", "/lib", "--ro-same", "/lib64"];
+    let case = Case::new(name).options(["--unshare-user", "--dev", "/dev"]).options(SYSTEM).options(["--proc", "/proc"]);
+    case.options(options).options(["--explain"]).cwd("{dir}").file("a", "found").env("HOME", "/none")
+}
+
 fn missing() -> Vec<Case> {
     vec![
+        elsewhere("relative", &[])
+            .run(["cat", "a"])
+            .status(1)
+            .claim(told("--ro-same {dir}/a   # the sandbox lacks the working directory\n")),
+        elsewhere("relative_next_try", &["--ro-same", "{dir}/a"]).run(["cat", "a"]).ok().stdout("found"),
+        // Not of the working directory's own, or not looked for there.
+        elsewhere("relative_to_chdir", &["--chdir", "/"])
+            .run(["cat", "a"])
+            .status(1)
+            .stderr("cat: a: No such file or directory\n"),
+        elsewhere("absolute", &[])
+            .setup(|s| s.file("etc/none", ""))
+            .run(["cat", "/etc/none"])
+            .status(1)
+            .stderr("cat: /etc/none: No such file or directory\n"),
+        elsewhere("relative_beside_home", &["--dir", "{dir}/ho"])
+            .setup(|s| s.file("me/me/b", ""))
+            .env("HOME", "{dir}/ho")
+            .cwd("{dir}/me")
+            .run(["cat", "{dir}/home/b"])
+            .status(1)
+            .claim(|o| o.expect(!o.stderr.contains("bwrap:"), "a name that only begins like the directory")),
         hidden("a_file", &[])
             .file("a", "")
             .run(["sh", "-c", "cat {dir}/a 2> /dev/null; echo so; exit 3"])

@@ -29,6 +29,8 @@ pub(crate) struct Lack {
     pub(crate) link: Option<Vec<u8>>,
     /// Whether COMMAND wanted to change it.
     pub(crate) writes: bool,
+    /// Whether COMMAND looked for it elsewhere, because the sandbox lacks the working directory.
+    pub(crate) is_here: bool,
 }
 
 /// What can be asked about the host, and about what the options give.
@@ -71,6 +73,9 @@ const BUNDLES: [(&str, &str); 3] = [
     ("/usr /bin /sbin /lib /lib32 /lib64 /libx32", "/usr /bin /sbin /lib /lib32 /lib64 /libx32"),
 ];
 
+/// Why a relative path leads to nothing.
+const NO_DIRECTORY: &str = "the sandbox lacks the working directory";
+
 /// Files that make something better, where programs do not stop without them.
 const OPTIONAL: &str = "\
      /etc/ld.so.cache /etc/localtime /etc/timezone /sys /var/cache /var/lib /var/tmp";
@@ -97,7 +102,8 @@ fn one(lack: &Lack, world: &impl World) -> Vec<Advice> {
     let place = lack.place.as_slice();
     let Some(kind) = world.on_host(place) else { return Vec::new() };
     let advice = |rank, words: &[&[u8]]| {
-        vec![Advice::new(rank, words).because(place).by_way_of(lack.link.as_deref())]
+        let advice = Advice::new(rank, words).because(place).by_way_of(lack.link.as_deref());
+        vec![if lack.is_here { advice.warned(NO_DIRECTORY) } else { advice }]
     };
     if let Some(advice) = fresh(place) {
         return vec![advice.by_way_of(lack.link.as_deref())];

@@ -42,7 +42,12 @@ impl World for Made {
 /// The lines for these places on this host.
 fn lines(host: &[(&'static str, Kind)], inside: &[&'static str], places: &[&str]) -> Vec<String> {
     let world = Made { host: host.to_vec(), inside: inside.to_vec() };
-    let lack = |place: &&str| Lack { place: place.as_bytes().to_vec(), link: None, writes: false };
+    let lack = |place: &&str| Lack {
+        place: place.as_bytes().to_vec(),
+        link: None,
+        writes: false,
+        is_here: false,
+    };
     let lacks: Vec<_> = places.iter().map(lack).collect();
     let advice = advise(&lacks, &world);
     text(&advice, &quoted).into_iter().skip(1).collect()
@@ -61,11 +66,24 @@ fn what_the_host_lacks_as_well_is_noise() {
 fn links_show_the_way() {
     let world = Made { host: vec![("/etc/alternatives/cc", File)], ..Made::default() };
     let link = Some(b"/usr/bin/cc".to_vec());
-    let lack = Lack { place: b"/etc/alternatives/cc".to_vec(), link, writes: false };
+    let lack =
+        Lack { place: b"/etc/alternatives/cc".to_vec(), link, writes: false, is_here: false };
     assert_eq!(
         text(&advise(&[lack], &world), &quoted).get(1..),
         Some(
             &["--ro-same /etc/alternatives   # /usr/bin/cc → /etc/alternatives/cc".to_owned()][..]
+        )
+    );
+}
+
+#[test]
+fn what_is_in_the_working_directory_says_so() {
+    let world = Made { host: vec![("/home/me/src/a", File)], ..Made::default() };
+    let lack = Lack { place: b"/home/me/src/a".to_vec(), link: None, writes: false, is_here: true };
+    assert_eq!(
+        text(&advise(&[lack], &world), &quoted).get(1..),
+        Some(
+            &["--ro-same /home/me/src/a   # the sandbox lacks the working directory".to_owned()][..]
         )
     );
 }
@@ -160,7 +178,7 @@ fn keys_and_power_are_told_and_not_suggested() {
 fn writing_is_told_where_the_caller_may_write() {
     let world =
         Made { host: vec![("/home/me/out", Directory), ("/var/cache/x", File)], ..Made::default() };
-    let lack = |place: &str| Lack { place: place.into(), link: None, writes: true };
+    let lack = |place: &str| Lack { place: place.into(), link: None, writes: true, is_here: false };
     let advice = advise(&[lack("/home/me/out"), lack("/var/cache/x")], &world);
     assert_eq!(
         text(&advice, &quoted).get(1..),

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStringExt as _;
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{SFlag, fstatat};
-use nix::unistd::{AccessFlags, faccessat};
+use nix::unistd::{AccessFlags, faccessat, getcwd};
 
 use crate::config::Want;
 use crate::config::settle::Settled;
@@ -106,14 +107,38 @@ impl Explained<'_> {
         let links: Vec<_> =
             self.seen.links.iter().map(|(path, text)| (leads(path, text), path)).collect();
         let changes = Uses::WRITE.with(Uses::NAMES).with(Uses::INSIDE);
+        let directory = getcwd().ok().map(|path| path.into_os_string().into_vec());
         let lack = |(place, uses): (&Vec<u8>, &Uses)| {
             let link = links.iter().find(|(target, _)| target == place);
             let link = link.map(|(_, link)| (*link).clone());
-            Lack { place: place.clone(), link, writes: uses.any(changes) }
+            let here = self.in_working_directory(place, directory.as_deref());
+            let is_here = here.is_some();
+            let place = here.unwrap_or_else(|| place.clone());
+            Lack { place, link, writes: uses.any(changes), is_here }
         };
         let needs_cache = self.lacks_libraries();
         let missing = self.seen.missing.iter();
         missing.filter(|(place, _)| needs_cache || *place != CACHE).map(lack).collect()
+    }
+
+    /// Where a path leads from the caller's working directory, if the sandbox lacks that and
+    /// COMMAND was given the path as a relative one: then it started somewhere else, and the host
+    /// has nothing like it there.
+    fn in_working_directory(&self, place: &[u8], directory: Option<&[u8]>) -> Option<Vec<u8>> {
+        let start = self.seen.cwd.as_slice();
+        let directory = directory.filter(|directory| *directory != start)?;
+        let is_elsewhere = start != b"/" && !missing::below(place, start);
+        if is_elsewhere || self.config.chdir.is_some() {
+            return None;
+        }
+        let rest = place.strip_prefix(start)?;
+        let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+        let first = rest.split(|&byte| byte == b'/').next().filter(|name| !name.is_empty())?;
+        if self.on_host(&mounts::beneath(start, &[b"/", first].concat())).is_some() {
+            return None;
+        }
+        let here = mounts::beneath(directory, &[b"/", rest].concat());
+        self.on_host(&here).map(|_| here)
     }
 
     /// Whether a library was found nowhere, which may be where only the loader's cache says.
