@@ -283,8 +283,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| v.last_wins(&mut p.config.fds.userns2, Values::fd)),
     row!(Namespaces, "--disable-userns", [],
         "Prevent the creation of user namespaces in the sandbox",
-        "bwrap limits the sandbox's user namespace to one nested namespace and uses that one up: \
-         COMMAND runs in it. Requires --unshare-user. Cannot be combined with --userns-block-fd.",
+        "bwrap allows one nested user namespace and runs COMMAND in it, so no further one can be \
+         created. Requires --unshare-user. Cannot be combined with --userns-block-fd.",
         |p, _| { p.config.switches.disable_userns = true; Ok(()) }),
     row!(Namespaces, "--assert-userns-disabled", [],
         "Fail if user namespaces can still be created in the sandbox",
@@ -411,8 +411,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
     row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
         "The nodes null, zero, full, random, urandom and tty are the host's. pts is a new \
-         instance, and shm is an empty directory. If standard output is a terminal, there is also \
-         a console.",
+         instance, and shm is an empty directory. If standard output is a terminal, it also \
+         appears as console.",
         |p, v| { let dest = v.path()?; p.push(Op::Dev(dest)); Ok(()) }),
     row!(Filesystem, "--tmpfs", [DEST], "Mount an empty tmpfs at DEST",
         "The mode is 0755 unless --perms precedes it. A preceding --size limits its size.",
@@ -488,14 +488,14 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, _| { p.config.switches.new_session = true; Ok(()) }),
     row!(Lifecycle, "--die-with-parent", [], "Kill COMMAND when bwrap or its parent dies",
         "The signal is SIGKILL. The parent is the process that started bwrap, whichever of its \
-         threads did so and whatever program it executes later. In bubblewrap it is the thread, \
-         and here too if pidfd_open(2) is refused or the parent is in another PID namespace. With \
-         --unshare-pid, everything that COMMAND has started dies with it, even while bwrap is \
+         threads did so and whatever program it executes later. In bubblewrap, and here if \
+         pidfd_open(2) is refused or the parent is in another PID namespace, it is the thread. \
+         With --unshare-pid, everything that COMMAND has started dies with it, even while bwrap is \
          stopped; without it, such processes can survive. Without --unshare-pid, or with \
          --as-pid-1, COMMAND itself survives while bwrap is stopped, and survives a killed bwrap \
-         if it resets its parent-death signal. The kernel resets that signal when --exec-label \
-         or --apparmor changes COMMAND's label. bwrap cannot notice a parent that dies before \
-         bwrap begins to run.",
+         if it resets its parent-death signal. The kernel resets that signal when --exec-label or \
+         --apparmor changes COMMAND's label. bwrap cannot notice a parent that dies before bwrap \
+         begins to run.",
         |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
     row!(Lifecycle, "--as-pid-1", [], "Run COMMAND as PID 1",
         "COMMAND must reap orphans, and signals to it are treated as pid_namespaces(7) describes \
