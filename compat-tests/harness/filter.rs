@@ -20,6 +20,7 @@ fn number(call: &str) -> Result<i64> {
         "fsopen" => libc::SYS_fsopen,
         "flock" => libc::SYS_flock,
         "ioctl" => libc::SYS_ioctl,
+        "kill" => libc::SYS_kill,
         "landlock_create_ruleset" => libc::SYS_landlock_create_ruleset,
         "mount" => libc::SYS_mount,
         "mount_setattr" => libc::SYS_mount_setattr,

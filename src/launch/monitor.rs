@@ -115,10 +115,10 @@ impl Monitor<'_> {
         if orphaned || guard.is_some() {
             // Killing the first process ends its pid namespace, and dropping the guard ends the
             // control group. We may lack the permission to signal a COMMAND that has changed its
-            // user.
-            match kill(self.child, Signal::SIGKILL) {
-                Err(_) if orphaned => return Ok(1),
-                other => other.context("Can't kill the sandbox")?,
+            // user, or a filter may refuse it. Then the sandbox is left to the kernel: it dies with
+            // this process, which must not wait for it.
+            if kill(self.child, Signal::SIGKILL).is_err() {
+                return Ok(reported.unwrap_or(1));
             }
             drop(guard);
             let code = self.wait()?;
