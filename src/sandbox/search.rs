@@ -156,11 +156,6 @@ impl<'a> Search<'a> {
             let next = match itself(level.dir.as_fd(), &name) {
                 // It was removed after the directory was listed.
                 Err(Errno::ENOENT) => None,
-                // We may not search this directory, and COMMAND may not either.
-                Err(Errno::EACCES) if itself(level.dir.as_fd(), c"./.").is_err() => {
-                    self.check_owner(level.dir.as_fd())?;
-                    None
-                }
                 Err(errno) => return Err(self.stopped(errno)),
                 Ok(found) => self.enter(found, slots, Some((level.device, level.kind)))?,
             };
@@ -254,7 +249,8 @@ impl<'a> Search<'a> {
         loop {
             match entries.read(level.dir.as_fd()) {
                 Ok(true) => {}
-                Ok(false) => break,
+                // It was removed after it was opened, so nothing can ever be in it again.
+                Ok(false) | Err(Errno::ENOENT) => break,
                 Err(errno) => return Err(self.stopped(errno)),
             }
             for (name, kind) in entries.iter() {
@@ -346,8 +342,8 @@ impl<'a> Search<'a> {
     /// COMMAND has no more rights than this process.
     fn not_listed(&mut self, dir: BorrowedFd<'_>) -> Result<()> {
         self.check_owner(dir)?;
-        // Opening `./.` needs permission to search the directory; opening `.` does not.
-        if itself(dir, c"./.").is_err() {
+        // This needs permission to search the directory, and none to read it.
+        if itself(dir, c".").is_err() {
             return Ok(());
         }
         if self.unlisted == 0 {
