@@ -118,6 +118,8 @@ fn needed() -> Vec<Case> {
         let case = typical(&format!("{}_forbidden", call[0])).ours_only().tweak(Tweak::Refuse(call, libc::EPERM));
         cases.push(if call[0] == "capset" { case.user_only() } else { case }.status(1).stdout(""));
     }
+    // Root goes on with the capabilities that it has.
+    cases.push(typical("capset_forbidden_to_root").root_only().tweak(Tweak::Refuse(&["capset"], libc::EPERM)).ok());
     // Nothing else leads out of a chroot, and who is in one cannot be found out.
     let no_setns = |name: &str| Case::new(name).ours_only().on_host().run(["true"]).tweak(Tweak::Refuse(&["setns"], libc::EPERM));
     let line = "bwrap: Can't go to the root of the mount namespace: Operation not permitted";

@@ -31,7 +31,7 @@ struct Reading {
 /// What comes next in the profiles.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// A line with at least one word.
+    /// A line, which may have no words.
     Line(Vec<Word>),
     /// The end of a profile, which then has to be closed.
     End,
@@ -84,28 +84,23 @@ impl Profiles {
         Ok(path)
     }
 
-    /// The next line with words of the innermost profile; nothing if none is open.
+    /// The words of the innermost profile's next line; nothing if none is open.
     pub(crate) fn next(&mut self) -> Option<Result<Next>> {
         let inner = self.open.last_mut()?;
-        loop {
-            let Some(line) = inner.take_line() else { return Some(Ok(Next::End)) };
-            match text::words(line, &variable) {
-                Ok(words) if words.is_empty() => {}
-                Ok(words) => {
-                    let length: usize = words.iter().map(Vec::len).sum();
-                    self.length += length.saturating_sub(line.len());
-                    if self.length > LONGEST_TOGETHER {
-                        return Some(Err(Error::new(
-                            "all profiles together are longer than 8 MiB with the values of \
-                             their variables",
-                        )));
-                    }
-                    let kept = |word| word::keep(OsString::from_vec(word));
-                    return Some(Ok(Next::Line(words.into_iter().map(kept).collect())));
-                }
-                Err(fault) => return Some(Err(Error::new(fault))),
-            }
+        let Some(line) = inner.take_line() else { return Some(Ok(Next::End)) };
+        let words = match text::words(line, &variable) {
+            Ok(words) => words,
+            Err(fault) => return Some(Err(Error::new(fault))),
+        };
+        let length: usize = words.iter().map(Vec::len).sum();
+        self.length += length.saturating_sub(line.len());
+        if self.length > LONGEST_TOGETHER {
+            return Some(Err(Error::new(
+                "all profiles together are longer than 8 MiB with the values of their variables",
+            )));
         }
+        let kept = |word| word::keep(OsString::from_vec(word));
+        Some(Ok(Next::Line(words.into_iter().map(kept).collect())))
     }
 
     /// Closes the innermost profile.
