@@ -390,6 +390,21 @@ fn notes() -> Vec<Case> {
         .options(["--mask", "{dir}/f"])
         .file("f", ""),
         note("notes_mask_of_patterns", &HOST, "masks", "is visible from then on").options(["--mask-glob", "{dir}/**/x"]),
+        note(
+            "notes_mask_below_a_writable_directory",
+            &HOST,
+            "masks",
+            "COMMAND can rename {dir}/a, and a later run would not find what is masked at {dir}/a/b/f there: mask {dir}/a, or bind it \
+             read-only",
+        )
+        .options(["--bind", "{dir}", "{dir}", "--mask", "{dir}/a/b/f"])
+        .file("a/b/f", ""),
+        quiet("notes_no_mask_in_a_writable_directory", &["--bind", "{dir}", "{dir}", "--mask", "{dir}/d"]).dir("d"),
+        quiet(
+            "notes_no_mask_below_a_read_only_directory",
+            &["--bind", "{dir}", "{dir}", "--ro-bind", "{dir}/a", "{dir}/a", "--mask", "{dir}/a/d"],
+        )
+        .dir("a/d"),
         quiet("notes_no_mask_of_a_directory", &["--mask", "{dir}/d"]).dir("d"),
         quiet("notes_no_mask_of_both_binds", &["--bind", "{dir}", "/mnt", "--mask", "{dir}/d", "--mask", "/mnt/d"]).dir("d"),
         quiet("notes_no_mask_of_nothing", &["--mask", "{dir}/d"]),

@@ -280,6 +280,24 @@ fn limits() -> Vec<Case> {
     let many = (0..1000).flat_map(|n| ["--mask".to_owned(), format!("{{dir}}/box/{n}")]).collect::<Vec<_>>();
     vec![
         live("known_host_renames_over_it", "mv {dir}/box/g {dir}/box/f").stdout("\n\nnew"),
+        // COMMAND has moved the directory away that the file is in, and what a mask of its path hides next time is nothing.
+        Case::new("known_renamed_parent")
+            .script(
+                "run() { {bwrap} --ro-bind / / --bind {dir}/box {dir}/box --mask {dir}/box/d/x sh -c \"$1\"; }
+                run 'mv {dir}/box/d {dir}/box/e; test -s {dir}/box/e/x || echo hidden'; run 'cat {dir}/box/e/x'",
+            )
+            .file("box/d/x", SECRET)
+            .status(0)
+            .claim(|o| o.expect_text("stdout", &o.stdout, &format!("hidden\n{SECRET}"))),
+        // What is masked cannot be moved, and neither can what is in it.
+        Case::new("masked_parent_stays")
+            .script(
+                "run() { {bwrap} --ro-bind / / --bind {dir}/box {dir}/box --mask {dir}/box/d sh -c \"$1\" 2>&-; }
+                run 'mv {dir}/box/d {dir}/box/e || mv {dir}/box {dir}/e || rm -r {dir}/box/d || echo held'; run 'cat {dir}/box/*/x || echo hidden'",
+            )
+            .file("box/d/x", SECRET)
+            .status(0)
+            .stdout("held\nhidden\n"),
         live("host_changes_it", "echo more > {dir}/box/f").stdout("\n\n"),
         live("host_renames_its_directory", "mv {dir}/box {dir}/else; mkdir {dir}/box").stdout("\n\n"),
         shared(

@@ -11,6 +11,7 @@ use crate::explain::planned::{Masked, Planned, below};
 pub(crate) fn notes(config: &Settled, planned: &Planned) -> Vec<String> {
     let mut notes: Vec<_> = planned.masked().iter().filter_map(links).collect();
     notes.extend(planned.masked().iter().filter_map(|mask| elsewhere(planned, mask)));
+    notes.extend(planned.masked().iter().filter_map(|mask| movable(planned, mask)));
     let has_files = planned.masked().iter().any(|mask| mask.is_file)
         || config.ops.iter().any(|op| matches!(op, Op::MaskGlob(_)));
     if has_files {
@@ -28,6 +29,15 @@ fn links(mask: &Masked) -> Option<String> {
         let at = String::from_utf8_lossy(&mask.at);
         format!("{at} has {count} hard links, and its mask hides this one alone")
     })
+}
+
+/// A directory around it that COMMAND can rename.
+fn movable(planned: &Planned, mask: &Masked) -> Option<String> {
+    let directory = planned.movable(&mask.at)?;
+    let (directory, at) = (String::from_utf8_lossy(directory), String::from_utf8_lossy(&mask.at));
+    Some(format!(
+        "COMMAND can rename {directory}, and a later run would not find what is masked at {at} there: mask {directory}, or bind it read-only"
+    ))
 }
 
 /// Another bind that shows what is masked.

@@ -374,6 +374,16 @@ impl Planned {
         })
     }
 
+    /// The uppermost directory on the way to a path that COMMAND may be able to rename: it is on the
+    /// same mount of the host's as the path's parent, and that can be written to.
+    pub(crate) fn movable<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        let parent = path.get(..path.iter().rposition(|&byte| byte == b'/')?)?;
+        let mount = self.around(parent).filter(|placed| placed.is_writable())?;
+        let rest = below(parent, &mount.at)?.strip_prefix(b"/")?;
+        let first = rest.split(|&byte| byte == b'/').next()?;
+        path.get(..parent.len() - rest.len() + first.len())
+    }
+
     /// What of the host is masked.
     pub(crate) fn masked(&self) -> &[Masked] {
         &self.masked
