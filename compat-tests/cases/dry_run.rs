@@ -14,6 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(lacking());
     cases.extend(reading());
     cases.extend(notes());
+    cases.extend(notes_of_masks());
     cases.extend(quiet());
     cases.extend(wrapping());
     cases.into_iter().map(Case::ours_only).collect()
@@ -308,18 +309,6 @@ fn usr_alone() -> Vec<&'static str> {
 /// Each note is provoked once, and does not change the status.
 fn notes() -> Vec<Case> {
     let usr = |name: &str, options: &[&str], about, said| note(name, &[&usr_alone()[..], options].concat(), about, said);
-    // Nothing to be said about masks.
-    let quiet = |name: &str, options: &[&str]| {
-        let case = Case::new(name)
-            .options(["--dry-run-json", "8", "--cap-drop", "ALL"])
-            .options(HOST)
-            .options(options)
-            .run(["/usr/bin/true"]);
-        case.fd(8, Fd::Capture).ok().claim(|o| {
-            let notes = noted(o)?;
-            o.expect(notes.iter().all(|(about, _)| about != "masks"), &format!("a note about masks: {notes:?}"))
-        })
-    };
     let bound =
         |name: &str, dest: &str, said| usr(name, &["--bind", "{dir}/socket", dest], "socket", said).setup(socket("socket"));
     vec![
@@ -361,6 +350,30 @@ fn notes() -> Vec<Case> {
         note("notes_ports", &HOST, "ports", "ports are limited for TCP only: UDP")
             .options(["--tcp-connect", "443"])
             .needs(has_ports),
+    ]
+}
+
+fn notes_of_masks() -> Vec<Case> {
+    let of_proc = |name: &str, options: &[&str]| {
+        let case = Case::new(name).options(["--dry-run"]).options(HOST).options(options).run(["/usr/bin/true"]).status(1);
+        case.claim(|o| o.expect(flat(&o.stdout).contains("would fail: it leads through a link in a procfs"), "it would not fail"))
+    };
+    // Nothing to be said about masks.
+    let quiet = |name: &str, options: &[&str]| {
+        let case = Case::new(name)
+            .options(["--dry-run-json", "8", "--cap-drop", "ALL"])
+            .options(HOST)
+            .options(options)
+            .run(["/usr/bin/true"]);
+        case.fd(8, Fd::Capture).ok().claim(|o| {
+            let notes = noted(o)?;
+            o.expect(notes.iter().all(|(about, _)| about != "masks"), &format!("a note about masks: {notes:?}"))
+        })
+    };
+    vec![
+        of_proc("mask_of_a_link_of_proc", &["--proc", "/p", "--mask", "/p/mounts"]),
+        of_proc("mask_by_a_link_of_proc", &["--mask", "/proc/net/tcp"]),
+        of_proc("mask_led_by_a_link_of_proc", &["--mask", "{dir}/l"]).symlink("/proc/self/status", "l"),
         note("notes_mask_of_hard_link", &HOST, "masks", "{dir}/f has 2 hard links, and its mask hides this one alone")
             .options(["--mask", "{dir}/f"])
             .file("f", "")

@@ -293,6 +293,9 @@ fn links() -> Vec<Case> {
             .setup(root)
             .run(["true"])
             .fails("bwrap: Can't mask {dir}/box/x/link: it is /"),
+        boxed("link_of_proc", "/proc/mount?").options(["--proc", "/proc"]).run(["true"]).fails(
+            "bwrap: Can't mask /proc/mounts: it leads through a link in a procfs, which is a different one in each process",
+        ),
         boxed("link_in_a_loop", "{dir}/box/**/link")
             .symlink("link", "box/link")
             .run(["true"])

@@ -51,7 +51,36 @@ fn wrong_paths() -> Vec<Case> {
         let case = fails(name, &[&host[..], &["--mask", path, "true"]].concat(), &format!("bwrap: {line}"));
         case.symlink("/", "to-root").symlink("loop", "loop").symlink("/proc/self/fd/1", "to-fd").symlink("to-root", "twice")
     };
+    // It would be hidden from one process, which need not even be COMMAND.
+    let of_proc = |name: &str, path: &str| {
+        let words = "it leads through a link in a procfs, which is a different one in each process";
+        let case = Case::new(&format!("link_of_proc_{name}")).on_host().symlink("/proc/self/status", "status");
+        let case = case.options(["--unshare-pid", "--proc", "/proc", "--dev", "/dev", "--mask", path]);
+        case.run(["true"]).fails(&format!("bwrap: Can't mask {path}: {words}"))
+    };
     vec![
+        of_proc("self", "/proc/self"),
+        of_proc("in_self", "/proc/self/environ"),
+        of_proc("mounts", "/proc/mounts"),
+        of_proc("in_net", "/proc/../proc/net/tcp").tweak(Tweak::Refuse(&["openat2"], libc::ENOSYS)),
+        of_proc("led_there", "{dir}/status"),
+        of_proc("led_there_from_dev", "/dev/fd"),
+        // These are the same for every process, or are not there.
+        Case::new("others_of_proc")
+            .on_host()
+            .options([
+                "--unshare-pid",
+                "--proc",
+                "/proc",
+                "--mask",
+                "/proc/cpuinfo",
+                "--mask",
+                "/proc/self/none",
+                "--mask",
+                "/proc/none",
+            ])
+            .run(["sh", "-c", "grep -q ^Name /proc/self/status && ! grep . /proc/cpuinfo 2>&-"])
+            .ok(),
         fails("no_path", &["--mask"], "bwrap: --mask takes an argument"),
         fails("empty", &["--mask", "", "true"], "bwrap: --mask does not take an empty path argument"),
         wrong("everything", "/", "--mask cannot hide /"),

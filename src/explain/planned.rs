@@ -200,6 +200,11 @@ impl Planned {
             }
             Op::Mask(dest) => {
                 let found = walk(self, &absolute(dest));
+                let whole = joined(&components(dest));
+                let mut ways = found.links.iter().map(|(_, text)| text).chain([&whole]);
+                if ways.any(|way| self.differs_by_process(way)) {
+                    return Some("it leads through a link in a procfs".to_owned());
+                }
                 let content = match found.node {
                     Node::Missing | Node::Link(_) => return None,
                     Node::Directory => Content::Empty,
@@ -301,6 +306,23 @@ impl Planned {
             }
             _ => Ok(at),
         }
+    }
+
+    /// Whether a path leads through one of the links of a procfs that are others in each process.
+    fn differs_by_process(&self, path: &[u8]) -> bool {
+        const LINKS: [&[u8]; 4] = [b"self", b"thread-self", b"mounts", b"net"];
+        let Some(mount) = self.around(path) else { return false };
+        let source = match &mount.content {
+            Content::Proc => c"/proc",
+            Content::Tree(source, _) => source,
+            _ => return false,
+        };
+        let rest = below(path, &mount.at).unwrap_or_default();
+        let host = [source.to_bytes(), rest].concat();
+        let first = host.strip_prefix(b"/proc/").and_then(|rest| rest.split(|&b| b == b'/').next());
+        // What is there in one procfs is there in each.
+        first.is_some_and(|first| LINKS.contains(&first))
+            && CString::new(host).is_ok_and(|host| stat(host.as_c_str()).is_ok())
     }
 
     /// What has brought the mount that a place is on, unless that is the root.

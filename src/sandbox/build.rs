@@ -367,6 +367,9 @@ impl Builder<'_> {
         if self.root.is_top(found)? {
             return Err(mask::is_everything(path));
         }
+        if root::differs_by_process(found, path).at("Can't mask", path)? {
+            return Err(mask::differs_by_process(path));
+        }
         let hidden = covers.hide(found, path, |cover| self.set_flags(cover, Depth::One, path));
         self.covers = Some(covers);
         // What is hidden may be the directory that is kept open as the parent, or one above it.

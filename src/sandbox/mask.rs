@@ -100,3 +100,9 @@ fn identity(fd: BorrowedFd<'_>) -> crate::kernel::sys::SysResult<(u64, u64)> {
 pub(crate) fn is_everything(path: &CStr) -> Error {
     Error::new([join("Can't mask", path), b": it is /".to_vec()].concat())
 }
+
+/// The error for what would be hidden from one process alone.
+pub(crate) fn differs_by_process(path: &CStr) -> Error {
+    let why = b": it leads through a link in a procfs, which is a different one in each process";
+    Error::new([join("Can't mask", path), why.to_vec()].concat())
+}

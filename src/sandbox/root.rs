@@ -334,6 +334,15 @@ pub(crate) fn followed_in(dir: BorrowedFd<'_>, name: &CStr) -> SysResult<OwnedFd
     }
 }
 
+/// Whether a path that leads to this leads through a symbolic link of procfs, such as `/proc/self`
+/// or `/proc/mounts`: it leads elsewhere for each process.
+pub(crate) fn differs_by_process(found: BorrowedFd<'_>, path: &CStr) -> SysResult<bool> {
+    if fstatfs(found)?.filesystem_type() != PROC_SUPER_MAGIC {
+        return Ok(false);
+    }
+    walk_noting(AT_FDCWD, path, OFlag::empty()).map(|(_, follows_procs)| follows_procs)
+}
+
 /// Whether the way to an existing directory contains no symbolic link.
 pub(crate) fn is_plain(path: &[u8]) -> bool {
     let path = CString::new(path).ok();
@@ -496,6 +505,11 @@ const PATH_MAX: usize = 4096;
 /// mistake; on procfs one that looks like it is refused, as openat2 would. The kernel keeps `..`
 /// below the process's root.
 fn walk(start: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> SysResult<OwnedFd> {
+    walk_noting(start, path, flags).map(|(found, _)| found)
+}
+
+/// The same, and whether a link of procfs was on the way.
+fn walk_noting(start: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> SysResult<(OwnedFd, bool)> {
     if path.count_bytes() >= PATH_MAX {
         return Err(Errno::ENAMETOOLONG);
     }
@@ -506,7 +520,7 @@ fn walk(start: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> SysResult<OwnedFd> 
         [b'/', ..] => from_root()?,
         _ => openat(start, c".", step, Mode::empty())?,
     };
-    let mut links = 0;
+    let (mut links, mut follows_procs) = (0, false);
     while let Some(part) = todo.pop() {
         if kind(here.as_fd())? != SFlag::S_IFDIR {
             return Err(Errno::ENOTDIR);
@@ -524,15 +538,16 @@ fn walk(start: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> SysResult<OwnedFd> 
         if links > MAX_LINKS || (on_proc && (text.starts_with(b"/") || text.contains(&b':'))) {
             return Err(Errno::ELOOP);
         }
+        follows_procs |= on_proc;
         if text.starts_with(b"/") {
             here = from_root()?;
         }
         todo.extend(ahead(text));
     }
     match kind(here.as_fd())? {
-        SFlag::S_IFDIR => Ok(here),
+        SFlag::S_IFDIR => Ok((here, follows_procs)),
         _ if flags.contains(OFlag::O_DIRECTORY) => Err(Errno::ENOTDIR),
-        _ => Ok(here),
+        _ => Ok((here, follows_procs)),
     }
 }
 
