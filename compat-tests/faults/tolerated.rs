@@ -50,6 +50,7 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
         role: "0",
         ..row("read", "", &[], "of a switch that the clone obeys, or of a status that PID 1 exits with as well")
     },
+    Tolerated { role: "0", ..row("kill", "", &[], "of the sandbox at COMMAND's end: then the kernel kills it with the monitor") },
     row("newfstatat", "/tmp/probe", &[], HEADER),
     row("newfstatat", "/tmp", &[], HINT),
     row("statfs", "/tmp/probe", &[], HINT),
