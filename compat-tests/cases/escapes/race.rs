@@ -165,7 +165,14 @@ fn hosts() -> Vec<Case> {
         let case = Case::new(name).root_only().needs(has_unshare).dir("m/sub").script(&script);
         case.status(0).stdout("file\nnull\nread-only\n")
     };
+    // The same beside flags of bleb's own.
+    let executable = "exec unshare --mount --propagation private sh -c 'mount --make-rshared /; mkfifo go ready; cp /bin/true m
+         {bwrap} --ro-bind / / --dev /dev --noexec --ro-bind {dir}/m {dir}/m sh -c \
+             \"echo >ready; read x <go; {dir}/m/true 2>/dev/null || echo refused; {dir}/m/sub/true && echo run\" 3<>ready 4<>go &
+         read x <ready; mount -t tmpfs later {dir}/m/sub; cp /bin/true {dir}/m/sub; echo >go; wait'";
+    let executable = Case::new("known_later_mounts_below_noexec").root_only().needs(has_unshare).dir("m/sub").script(executable);
     vec![
+        executable.status(0).stdout("refused\nrun\n").ours_only(),
         host("host_below_a_source", "--ro-bind {dir}/m /x", "flags:/x flags:/x/sub"),
         host("host_below_a_destination", "--bind {dir}/m /x --tmpfs /x/sub --dir /x/sub/new", "flags:/x/sub"),
         later("known_later_mounts", ""),
