@@ -57,8 +57,22 @@ os.wait()'";
         );
         Case::new(&format!("whole_procfs_of_root_{name}")).needs(has_python).root_only().script(&script)
     };
+    // An ordinary user's can do so as well, and may not write to what is root's there.
+    let user = |name: &str, options: &[&str]| {
+        let case = Case::new(name).on_host().options(["--dev", "/dev", "--unshare-pid", "--proc-pid", "/proc"]).options(options);
+        case.user_only().run([
+            "unshare",
+            "-Urmpf",
+            "sh",
+            "-c",
+            "mount -t proc x /mnt && cat /mnt/sys/kernel/ostype && ! test -w /mnt/sys/kernel/core_pattern",
+        ])
+    };
     let none = "Operation not permitted\nOperation not permitted\n";
-    let mut cases = vec![];
+    let mut cases = vec![
+        user("known_whole_procfs_of_a_user", &[]).ok().stdout("Linux\n"),
+        user("whole_procfs_of_a_user_disabled", &["--unshare-user", "--disable-userns"]).status(1).stdout(""),
+    ];
     for (suffix, option) in [("proc", "--proc"), ("proc_pid", "--proc-pid")] {
         for (name, options) in [
             ("without_capabilities", "--cap-drop ALL"),

@@ -728,8 +728,9 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, Anywhere, "--proc-pid", [DEST], "Mount a procfs at DEST that shows only processes",
         "Like --proc, but without the kernel's settings and information (the option subset=pid of \
          proc(5)). From Linux 7.1 on it can also be mounted where the surrounding procfs is partly \
-         hidden, as in a container, where --proc is refused. Requires --unshare-pid or --pidns, \
-         and Linux 5.8.",
+         hidden, as in a container, where --proc is refused. COMMAND can mount a whole procfs in \
+         namespaces of its own, as far as the kernel lets it: --disable-userns prevents that. \
+         Requires --unshare-pid or --pidns, and Linux 5.8.",
         |p, v| { let dest = v.path()?; p.push(Op::ProcPid(dest)); Ok(()) }),
     row!(Beyond, Anywhere, "--timeout", [("SECONDS", Kind::Text)],
         "End the sandbox SECONDS after COMMAND has started",
