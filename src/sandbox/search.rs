@@ -20,11 +20,17 @@ use crate::config::glob::{Part, Pattern};
 use crate::error::{Error, Result, join, warn};
 use crate::kernel::directory::{Entries, Kind};
 use crate::kernel::files::file_type;
-use crate::kernel::sys::SysResult;
+use crate::kernel::sys::{self, SysResult};
 use crate::sandbox::root;
 
 /// The maximum number of matches.
 const MOST: usize = 100_000;
+
+/// How many of the directories on the way down are open at a time.
+const MOST_OPEN: usize = 32;
+
+/// How much of a path a diagnostic shows. There are longer ones, but no call takes them.
+const SHOWN: usize = 4096;
 
 const AUTOFS: FsType = FsType(0x0187);
 const SYSFS: FsType = FsType(0x6265_6572);
@@ -45,8 +51,10 @@ pub(crate) type Hide<'h> = &'h mut dyn FnMut(BorrowedFd<'_>, &CStr) -> Result<()
 
 /// A directory on the way down.
 struct Level {
-    /// For looking names up, and for listing.
-    dir: OwnedFd,
+    /// For looking names up, and for listing. Closed while the walk is far below it: whoever can
+    /// create directories decides how deep they are.
+    dir: Option<OwnedFd>,
+    inode: u64,
     /// How long the path to it is.
     path: usize,
     device: u64,
@@ -54,6 +62,12 @@ struct Level {
     slots: Vec<Slot>,
     /// Directories in it that are still to be entered.
     left: Vec<(CString, Slots)>,
+}
+
+impl Level {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_ref().map_or(sys::bad_fd(), AsFd::as_fd)
+    }
 }
 
 /// The walk.
@@ -147,20 +161,42 @@ impl<'a> Search<'a> {
         levels.extend(self.enter(found, Slots { named: slots, deep: Vec::new() }, None)?);
         while let Some(level) = levels.last_mut() {
             let Some((name, slots)) = level.left.pop() else {
-                levels.pop();
+                if let (Some(below), Some(level)) = (levels.pop(), levels.last_mut()) {
+                    self.reopen(level, &below)?;
+                }
                 continue;
             };
             self.path.truncate(level.path);
             self.path.push(b'/');
             self.path.extend_from_slice(name.to_bytes());
-            let next = match itself(level.dir.as_fd(), &name) {
+            let next = match itself(level.fd(), &name) {
                 // It was removed after the directory was listed.
                 Err(Errno::ENOENT) => None,
                 Err(errno) => return Err(self.stopped(errno)),
                 Ok(found) => self.enter(found, slots, Some((level.device, level.kind)))?,
             };
             levels.extend(next);
+            let far = levels.len().checked_sub(MOST_OPEN + 1);
+            if let Some(level) = far.and_then(|far| levels.get_mut(far)) {
+                level.dir = None;
+            }
         }
+        Ok(())
+    }
+
+    /// Goes back up to a directory that may have been closed since.
+    fn reopen(&mut self, level: &mut Level, below: &Level) -> Result<()> {
+        if level.dir.is_some() {
+            return Ok(());
+        }
+        self.path.truncate(level.path);
+        let above = itself(below.fd(), c"..").map_err(|errno| self.stopped(errno))?;
+        let status = fstat(&above).map_err(|errno| self.stopped(errno))?;
+        // Somebody may have moved what is below.
+        if (status.st_dev, status.st_ino) != (level.device, level.inode) {
+            return Err(self.stopped(Errno::ESTALE));
+        }
+        level.dir = Some(above);
         Ok(())
     }
 
@@ -193,24 +229,24 @@ impl<'a> Search<'a> {
         if slots.is_empty() {
             return Ok(None);
         }
-        let mut level =
-            Level { dir: found, path: self.path.len(), device, kind, slots, left: Vec::new() };
+        let (path, inode, left) = (self.path.len(), status.st_ino, Vec::new());
+        let mut level = Level { dir: Some(found), inode, path, device, kind, slots, left };
         // Looking up a name in an automounter's directory would mount it.
         if kind != AUTOFS && level.slots.iter().all(|&slot| self.name(slot).is_some()) {
             self.look_up(&mut level)?;
             return Ok(Some(level));
         }
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        match openat(&level.dir, c".", flags, Mode::empty()) {
+        match openat(level.fd(), c".", flags, Mode::empty()) {
             Ok(listed) => {
-                level.dir = listed;
+                level.dir = Some(listed);
                 self.list(&mut level)?;
             }
             // An automount point with nothing mounted on it.
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) if errno != Errno::EACCES => return Err(self.stopped(errno)),
             Err(_) => {
-                self.not_listed(level.dir.as_fd())?;
+                self.not_listed(level.fd())?;
                 level.slots.retain(|&slot| self.name(slot).is_some());
                 self.look_up(&mut level)?;
             }
@@ -234,9 +270,9 @@ impl<'a> Search<'a> {
         names.dedup();
         for name in names {
             let name = CString::new(name).unwrap_or_default();
-            match kind_of(level.dir.as_fd(), &name) {
+            match kind_of(level.fd(), &name) {
                 Ok(kind) => self.judge(level, &name, kind)?,
-                Err(Errno::EACCES) => self.check_owner(level.dir.as_fd())?,
+                Err(Errno::EACCES) => self.check_owner(level.fd())?,
                 Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG) => {}
                 Err(errno) => return Err(self.failed(&name, errno)),
             }
@@ -247,7 +283,7 @@ impl<'a> Search<'a> {
     fn list(&mut self, level: &mut Level) -> Result<()> {
         let mut entries = std::mem::take(&mut self.entries);
         loop {
-            match entries.read(level.dir.as_fd()) {
+            match entries.read(level.fd()) {
                 Ok(true) => {}
                 // It was removed after it was opened, so nothing can ever be in it again.
                 Ok(false) | Err(Errno::ENOENT) => break,
@@ -255,7 +291,7 @@ impl<'a> Search<'a> {
             }
             for (name, kind) in entries.iter() {
                 let kind = match kind {
-                    Kind::Unknown => match kind_of(level.dir.as_fd(), name) {
+                    Kind::Unknown => match kind_of(level.fd(), name) {
                         Ok(kind) => kind,
                         Err(Errno::ENOENT) => continue,
                         Err(errno) => return Err(self.failed(name, errno)),
@@ -302,7 +338,7 @@ impl<'a> Search<'a> {
 
     /// Hides a match, or what it leads to.
     fn found(&mut self, level: &Level, name: &CStr, (kind, only): (Kind, bool)) -> Result<()> {
-        let dir = level.dir.as_fd();
+        let dir = level.fd();
         let found =
             match if kind == Kind::Link { root::followed_in(dir, name) } else { itself(dir, name) }
             {
@@ -335,6 +371,7 @@ impl<'a> Search<'a> {
         let mut path = self.path.clone();
         path.push(b'/');
         path.extend_from_slice(name.to_bytes());
+        path.truncate(SHOWN);
         Error::os(join("Can't mask", &CString::new(path).unwrap_or_default()), errno)
     }
 
@@ -367,7 +404,9 @@ impl<'a> Search<'a> {
 
     /// The end of the walk: anything not yet examined may need to be hidden.
     fn stopped(&self, errno: Errno) -> Error {
-        let path = CString::new(self.path.clone()).unwrap_or_default();
+        let mut path = self.path.clone();
+        path.truncate(SHOWN);
+        let path = CString::new(path).unwrap_or_default();
         Error::os(join("Can't look for --mask-glob in", &path), errno)
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn box_of(name: &str) -> Case {
 
 /// Whether files have handles where scratch directories are.
 pub(crate) fn has_handles() -> Result<()> {
-    if handle_of(&std::env::temp_dir()).is_empty() { Err("files have no handles here".to_owned()) } else { Ok(()) }
+    if handle_of(Path::new("/tmp")).is_empty() { Err("files have no handles here".to_owned()) } else { Ok(()) }
 }
 
 /// Lets `{NAME}` stand for a file's handle, as the probe takes it.
