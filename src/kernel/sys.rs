@@ -1039,6 +1039,14 @@ pub(crate) fn reply_to_call(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> 
         .map(drop)
 }
 
+/// `SECCOMP_IOCTL_NOTIF_ID_VALID`: whether a call was received and still waits for its answer. It
+/// has the number that all kernels know; Linux 5.17 has corrected it, and libc has that one alone.
+pub(crate) fn is_call_waiting(listener: BorrowedFd<'_>, id: u64) -> bool {
+    let request = libc::SECCOMP_IOCTL_NOTIF_ID_VALID ^ 0b11 << 30;
+    // SAFETY: the kernel reads one number.
+    unsafe { libc::ioctl(listener.as_raw_fd(), request, &raw const id) == 0 }
+}
+
 /// `SECCOMP_IOCTL_NOTIF_SET_FLAGS`: who waits for an answer is woken up on the answerer's processor
 /// (Linux 6.6), which is nearest.
 pub(crate) fn wake_near(listener: BorrowedFd<'_>) -> SysResult<()> {
@@ -1078,11 +1086,12 @@ pub(crate) fn is_nosymfollow(file: BorrowedFd<'_>) -> SysResult<bool> {
     Ok(info.f_flag & ST_NOSYMFOLLOW != 0)
 }
 
-/// A number, 0 at first, in memory that this process shares with all that it forks.
-pub(crate) fn shared_number() -> SysResult<&'static AtomicU64> {
-    let memory = shared_memory(size_of::<AtomicU64>())?;
-    // SAFETY: the page is zeroed, which is a number, and nothing ever unmaps it.
-    Ok(unsafe { AtomicU64::from_ptr(memory.cast()) })
+/// Numbers, 0 at first, in memory that this process shares with all that it forks. It stays until
+/// they execute something else or end.
+pub(crate) fn shared_numbers(count: usize) -> SysResult<&'static [AtomicU64]> {
+    let memory = shared_memory(count.checked_mul(size_of::<AtomicU64>()).ok_or(Errno::ENOMEM)?)?;
+    // SAFETY: the mapping has so many zeroed numbers, and nothing ever unmaps it.
+    Ok(unsafe { std::slice::from_raw_parts(memory.cast::<AtomicU64>(), count) })
 }
 
 /// Words in memory that is shared with all that this process forks while it has them.

@@ -5,14 +5,18 @@
 //! may block, where the memory is a file of a FUSE or a userfaultfd's; then the monitor answers in
 //! its place and has another one take over. When the monitor is gone it goes on answering for as
 //! long as there is somebody to answer.
+//!
+//! There are two of them. The second one sleeps, and does not even hear of calls, until the first
+//! one finds that calls wait for it: then several threads of COMMAND make them at the same time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use libc::c_long;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
 use crate::confine::seccomp::asking;
@@ -26,13 +30,17 @@ use crate::record::learn::policy::NAMESPACES;
 use crate::record::line::{Line, Message as Told};
 use crate::record::look;
 use crate::record::peers::{self, Address};
+use crate::record::shared::Shared;
 use crate::record::task::{Task, number};
 use crate::record::uses::Uses;
+use crate::record::wire::Wire;
 
 /// How many different things one answerer tells of. A program may make up names without end.
 const MOST: usize = 200_000;
 /// How long all of it may be.
 const MOST_BYTES: usize = 32 << 20;
+/// How many calls the first one answers before it looks whether others wait.
+const OFTEN: u32 = 16;
 
 /// What it needs.
 #[derive(Debug)]
@@ -41,8 +49,11 @@ pub(crate) struct Answerer<'a> {
     /// The host's /proc.
     pub(crate) proc: BorrowedFd<'a>,
     pub(crate) monitor: &'a Line,
-    /// The call that waits for its answer; 0 if none does.
-    pub(crate) pending: &'a AtomicU64,
+    pub(crate) shared: &'a Shared,
+    /// Which one it is.
+    pub(crate) place: usize,
+    /// The first one rings here, and the second one is woken up.
+    pub(crate) bell: &'a Wire,
     /// Whether the numbers of calls matter.
     pub(crate) every: bool,
     /// The paths of our own attempts to execute COMMAND.
@@ -51,31 +62,23 @@ pub(crate) struct Answerer<'a> {
     pub(crate) policies: &'a [Program],
     /// Whether our own process has nothing left to do but to execute COMMAND.
     pub(crate) executed: &'a AtomicBool,
-    /// Not 0 once COMMAND itself makes calls, whoever answered the first of them.
-    pub(crate) started: &'a AtomicU64,
-    /// How many calls were received, by all answerers.
-    pub(crate) received: &'a AtomicU64,
     /// Whether it only answers.
     pub(crate) is_alone: bool,
 }
 
-/// Marks a call that waits of which it is not known yet whether a policy refuses it.
-pub(crate) const UNDECIDED: u64 = 1 << 63;
-
 /// What it knows.
-struct State {
-    kinds: HashMap<u32, Kind>,
+struct State<'a> {
+    /// By the numbers of calls.
+    kinds: Vec<Option<Kind>>,
     /// What has been told.
     told: HashSet<Told>,
-    /// Datagram sockets that are connected, of which nothing has been sent yet.
-    silent: HashMap<(Pid, i32), Told>,
     /// The thread that is to become COMMAND, until it has.
     first: Option<Pid>,
-    cwds: Cwds,
+    cwds: Cwds<'a>,
     /// The sandbox's mount namespace.
     home: Option<Vec<u8>>,
-    /// Whether paths may mean something else in some process.
-    has_moved: bool,
+    /// Not 0 once paths may mean something else in some process.
+    has_moved: &'a AtomicU64,
     /// Whether any memory could be read.
     has_read: bool,
     /// Whether nobody is to hear any more.
@@ -84,95 +87,165 @@ struct State {
     bytes: usize,
 }
 
+impl State<'_> {
+    fn kind(&self, number: u32) -> Option<Kind> {
+        self.kinds.get(usize::try_from(number).ok()?).copied().flatten()
+    }
+
+    fn has_moved(&self) -> bool {
+        self.has_moved.load(Ordering::Acquire) != 0
+    }
+
+    fn moves(&self) {
+        self.has_moved.store(1, Ordering::Release);
+    }
+}
+
 impl Answerer<'_> {
     /// Answers until there is nobody left to answer.
     pub(crate) fn run(&self) {
         let mut state = State {
-            kinds: calls::all().collect(),
+            kinds: kinds(),
             told: HashSet::new(),
-            silent: HashMap::new(),
             first: None,
-            cwds: Cwds::default(),
+            cwds: Cwds::new(&self.shared.changing),
             home: None,
-            has_moved: false,
+            has_moved: self.shared.has_moved,
             has_read: false,
             is_alone: self.is_alone,
             bytes: 0,
         };
         // Older kernels wake up whoever waits elsewhere, which takes longer.
         _ = sys::wake_near(self.listener);
+        let ended = if self.place == 0 { self.lead(&mut state) } else { self.help(&mut state) };
+        if let Err(errno) = ended {
+            _ = self.monitor.send(format!("e\0{}", errno as i32).as_bytes());
+        }
+    }
+
+    /// Answers all calls, and calls for help.
+    fn lead(&self, state: &mut State<'_>) -> SysResult<()> {
+        let must_poll = !receiving_ends();
+        for round in 0_u32.. {
+            if must_poll && !self.waits(PollTimeout::NONE)? {
+                return Ok(());
+            }
+            if !self.receive(state)? {
+                return Ok(());
+            }
+            let is_helped = || self.shared.is_helped.load(Ordering::Relaxed) != 0;
+            if round.is_multiple_of(OFTEN) && !is_helped() && self.waits(PollTimeout::ZERO)? {
+                self.shared.is_helped.store(1, Ordering::Relaxed);
+                _ = self.bell.ring();
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers for as long as calls wait, whenever it is woken up.
+    fn help(&self, state: &mut State<'_>) -> SysResult<()> {
         loop {
-            // Receiving without this would wait as well, but a call that is received while a signal
-            // kills this process is lost to all who could answer it, and waiting makes that likely.
-            let mut ready = [PollFd::new(self.listener, PollFlags::POLLIN)];
-            if let Err(errno) = sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE)) {
-                return self.fail(errno);
+            self.shared.is_helped.store(0, Ordering::Relaxed);
+            let mut ready = [
+                PollFd::new(self.bell.as_fd(), PollFlags::POLLIN),
+                // Nothing but the end is waited for: no call wakes this process up.
+                PollFd::new(self.listener, PollFlags::empty()),
+            ];
+            sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE))?;
+            if ready.last().and_then(PollFd::any).unwrap_or(true) {
+                return Ok(());
             }
-            let events = ready.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-            if !events.contains(PollFlags::POLLIN) {
-                return;
-            }
-            match sys::receive_call(self.listener) {
-                Ok(call) => {
-                    self.received.fetch_add(1, Ordering::Relaxed);
-                    self.serve(&mut state, call);
+            _ = self.bell.hear();
+            self.note(self.shared.last, self.shared.newest.load(Ordering::Acquire));
+            while self.waits(PollTimeout::ZERO)? {
+                if !self.receive(state)? {
+                    return Ok(());
                 }
-                // Whoever asked has been killed.
-                Err(Errno::ENOENT | Errno::EINTR) => {}
-                Err(errno) => return self.fail(errno),
             }
         }
     }
 
-    /// Says why it ends.
-    fn fail(&self, errno: Errno) {
-        _ = self.monitor.send(format!("e\0{}", errno as i32).as_bytes());
+    /// Whether a call waits. An error is the end.
+    fn waits(&self, limit: PollTimeout) -> SysResult<bool> {
+        let mut ready = [PollFd::new(self.listener, PollFlags::POLLIN)];
+        sys::uninterrupted(|| poll(&mut ready, limit))?;
+        let events = ready.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+        Ok(events.contains(PollFlags::POLLIN))
     }
 
-    fn serve(&self, state: &mut State, call: Notified) {
-        let undecided = if self.policies.is_empty() { 0 } else { UNDECIDED };
-        self.pending.store(call.id | undecided, Ordering::Release);
+    fn has_ended(&self) -> bool {
+        let mut ready = [PollFd::new(self.listener, PollFlags::empty())];
+        !matches!(sys::uninterrupted(|| poll(&mut ready, PollTimeout::ZERO)), Ok(0))
+    }
+
+    /// Answers one call. The result is whether anybody may be left.
+    fn receive(&self, state: &mut State<'_>) -> SysResult<bool> {
+        match sys::receive_call(self.listener) {
+            Ok(call) => {
+                self.serve(state, call);
+                Ok(true)
+            }
+            Err(_) if self.has_ended() => Ok(false),
+            // Whoever asked has been killed.
+            Err(Errno::ENOENT | Errno::EINTR) => Ok(true),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Says something to the recorder, in this process's slot.
+    fn note(&self, slots: &[AtomicU64], value: u64) {
+        if let Some(slot) = slots.get(self.place) {
+            slot.store(value, Ordering::Release);
+        }
+    }
+
+    fn serve(&self, state: &mut State<'_>, call: Notified) {
+        let shared = self.shared;
+        self.note(shared.undecided, u64::from(!self.policies.is_empty()));
+        self.note(shared.pending, call.id);
+        self.note(shared.last, call.id);
+        shared.newest.fetch_max(call.id, Ordering::AcqRel);
+        shared.received.fetch_add(1, Ordering::Relaxed);
         let mut told = Vec::new();
         let reply = if let Some(refusal) = self.refuse(state, &call, &mut told) {
             refusal
         } else {
-            self.pending.store(call.id, Ordering::Release);
+            self.note(shared.undecided, 0);
             self.examine(state, call, &mut told)
         };
         let answered = sys::reply_to_call(self.listener, call.id, reply);
-        self.pending.store(0, Ordering::Release);
+        self.note(shared.pending, 0);
         if answered.is_ok() {
             self.tell(state, told);
         }
     }
 
     /// Tells the monitor what it has not been told.
-    fn tell(&self, state: &mut State, told: Vec<Told>) {
+    fn tell(&self, state: &mut State<'_>, told: Vec<Told>) {
         for message in told {
-            if state.is_alone || state.told.contains(&message) {
+            if state.is_alone || !state.told.insert(message.clone()) {
                 continue;
             }
             state.bytes += message.len();
-            if state.told.len() == MOST || state.bytes > MOST_BYTES {
+            if state.told.len() > MOST || state.bytes > MOST_BYTES {
                 state.is_alone = true;
             }
             let message = if state.is_alone { flag("many") } else { message };
             if self.monitor.send(&message).is_err() {
                 state.is_alone = true;
             }
-            state.told.insert(message);
         }
     }
 
     /// Refuses what cannot be recorded, and what a policy refuses. Only numbers count, which nobody
     /// can change any more.
-    fn refuse(&self, state: &State, call: &Notified, told: &mut Vec<Told>) -> Option<Reply> {
+    fn refuse(&self, state: &State<'_>, call: &Notified, told: &mut Vec<Told>) -> Option<Reply> {
         let number = call.number.cast_unsigned();
         let refused = if call.arch != AUDIT_ARCH {
             Some("32")
         } else if number >= 0x4000_0000 {
             Some("x32")
-        } else if state.kinds.get(&number) == Some(&Kind::Ring) {
+        } else if state.kind(number) == Some(Kind::Ring) {
             Some("ring")
         } else {
             None
@@ -194,7 +267,7 @@ impl Answerer<'_> {
     }
 
     /// What a call is about, and what becomes of it.
-    fn examine(&self, state: &mut State, call: Notified, told: &mut Vec<Told>) -> Reply {
+    fn examine(&self, state: &mut State<'_>, call: Notified, told: &mut Vec<Told>) -> Reply {
         let number = call.number.cast_unsigned();
         let task = Task { proc: self.proc, thread: call.thread };
         if self.is_own(state, &call, task) {
@@ -205,7 +278,7 @@ impl Answerer<'_> {
         }
         state.cwds.begin(task, call.number.into());
         if !state.is_alone
-            && let Some(&kind) = state.kinds.get(&number)
+            && let Some(kind) = state.kind(number)
         {
             match self.read(state, kind, &call, told) {
                 Ok(()) if !state.has_read => {
@@ -232,11 +305,11 @@ impl Answerer<'_> {
     }
 
     fn is_started(&self) -> bool {
-        self.started.load(Ordering::Acquire) != 0
+        self.shared.started.load(Ordering::Acquire) != 0
     }
 
     /// Whether it is still our own process that makes it, on its way to become COMMAND.
-    fn is_own(&self, state: &mut State, call: &Notified, task: Task<'_>) -> bool {
+    fn is_own(&self, state: &mut State<'_>, call: &Notified, task: Task<'_>) -> bool {
         if self.is_started() || *state.first.get_or_insert(call.thread) != call.thread {
             return false;
         }
@@ -252,14 +325,14 @@ impl Answerer<'_> {
                 _ => {}
             }
         }
-        self.started.store(1, Ordering::Release);
+        self.shared.started.store(1, Ordering::Release);
         false
     }
 
     /// Reads what a call names.
     fn read(
         &self,
-        state: &mut State,
+        state: &mut State<'_>,
         kind: Kind,
         call: &Notified,
         told: &mut Vec<Told>,
@@ -313,7 +386,7 @@ impl Answerer<'_> {
     /// The address in a message, if there is one.
     fn message(
         &self,
-        state: &mut State,
+        state: &mut State<'_>,
         call: &Notified,
         place: u64,
         told: &mut Vec<Told>,
@@ -327,16 +400,17 @@ impl Answerer<'_> {
     /// The address of a socket.
     fn address(
         &self,
-        state: &mut State,
+        state: &mut State<'_>,
         call: &Notified,
         (uses, place, length): (Uses, u64, i32),
         told: &mut Vec<Told>,
     ) -> SysResult<()> {
         let task = Task { proc: self.proc, thread: call.thread };
-        let socket = (call.thread, number(arg(call, 0)));
+        let (thread, fd) = (call.thread, number(arg(call, 0)));
         if place == 0 {
             // What was connected before is really used now.
-            told.extend(state.silent.remove(&socket));
+            let peer = self.shared.silent.remove(thread, fd);
+            told.extend(peer.map(|(ip, port)| peers::message(Uses::CONNECT, "udp", &ip, port)));
             return Ok(());
         }
         let length = usize::try_from(length).map_err(|_| Errno::EINVAL)?;
@@ -349,20 +423,41 @@ impl Answerer<'_> {
             Some(Address::Net(ip, port)) => {
                 let kind = task.file(arg(call, 0)).map(|file| peers::kind(file.as_fd()));
                 let kind = kind.unwrap_or("a socket");
-                let message = peers::message(uses, kind, &ip, port);
                 // Resolvers connect datagram sockets only to see which address would be used.
-                if kind == "udp" && uses == Uses::CONNECT {
-                    if state.silent.len() < MOST {
-                        state.silent.insert(socket, message);
-                    }
-                } else {
-                    told.push(message);
+                let is_silent = kind == "udp"
+                    && uses == Uses::CONNECT
+                    && self.shared.silent.insert(thread, fd, ip, port);
+                if !is_silent {
+                    told.push(peers::message(uses, kind, &ip, port));
                 }
             }
             None => {}
         }
         Ok(())
     }
+}
+
+/// Whether waiting in the receiving call ends when nobody is left to answer, as it does since Linux
+/// 6.11. Otherwise that has to be polled for.
+fn receiving_ends() -> bool {
+    let release = uname().map(|name| name.release().to_string_lossy().into_owned());
+    let release = release.unwrap_or_default();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|text| text.parse().ok());
+    let version: [Option<u32>; 2] = [numbers.next().flatten(), numbers.next().flatten()];
+    version >= [Some(6), Some(11)]
+}
+
+/// What is known of the calls, by their numbers.
+fn kinds() -> Vec<Option<Kind>> {
+    let mut kinds = Vec::new();
+    for (number, kind) in calls::all() {
+        let number = usize::try_from(number).unwrap_or_default();
+        kinds.resize(kinds.len().max(number + 1), None);
+        if let Some(slot) = kinds.get_mut(number) {
+            *slot = Some(kind);
+        }
+    }
+    kinds
 }
 
 fn flag(name: &str) -> Told {
@@ -374,9 +469,9 @@ fn arg(call: &Notified, index: u8) -> u64 {
 }
 
 /// What flags of clone(2) ask for.
-fn cloned(state: &mut State, flags: u64, told: &mut Vec<Told>) {
+fn cloned(state: &mut State<'_>, flags: u64, told: &mut Vec<Told>) {
     if flags & u64::from(libc::CLONE_NEWNS.unsigned_abs()) != 0 {
-        state.has_moved = true;
+        state.moves();
     }
     if flags & NAMESPACES != 0 {
         told.push(flag("namespaces"));
@@ -385,7 +480,7 @@ fn cloned(state: &mut State, flags: u64, told: &mut Vec<Told>) {
 
 /// A file that is opened.
 fn opened(
-    state: &mut State,
+    state: &mut State<'_>,
     call: &Notified,
     task: Task<'_>,
     (dir, path, flags): (Option<u8>, u8, u64),
@@ -397,7 +492,7 @@ fn opened(
 
 /// A path among the arguments.
 fn named(
-    state: &mut State,
+    state: &mut State<'_>,
     call: &Notified,
     task: Task<'_>,
     name: Name,
@@ -419,12 +514,13 @@ fn named(
 
 /// What the monitor is told about a name: as which root and from where it was looked up.
 fn message_about(
-    state: &mut State,
+    state: &mut State<'_>,
     task: Task<'_>,
     (dir, path, uses, follows): (Option<u64>, Vec<u8>, Uses, bool),
 ) -> SysResult<Option<Told>> {
     let mut top = Vec::new();
-    if state.has_moved {
+    let has_moved = state.has_moved();
+    if has_moved {
         let (root, namespace) = task.root()?;
         if state.home.is_some() && state.home.as_ref() != Some(&namespace) {
             return Ok(Some(flag("elsewhere")));
@@ -435,7 +531,7 @@ fn message_about(
     }
     let base = match dir.map(number) {
         _ if path.starts_with(b"/") => Vec::new(),
-        None | Some(libc::AT_FDCWD) if !state.has_moved => state.cwds.of(task)?,
+        None | Some(libc::AT_FDCWD) if !has_moved => state.cwds.of(task)?,
         _ => task.directory(dir)?,
     };
     // What is open already was named before, and an fd without a path is no file of anybody's.
@@ -450,7 +546,7 @@ fn message_about(
 
 /// Calls after which paths mean something else to whoever makes them.
 fn moves(
-    state: &mut State,
+    state: &mut State<'_>,
     call: &Notified,
     task: Task<'_>,
     told: &mut Vec<Told>,
@@ -467,6 +563,6 @@ fn moves(
     if let Ok(Some(path)) = path {
         told.extend(message_about(state, task, (None, path, Uses::LOOK, true))?);
     }
-    state.has_moved = true;
+    state.moves();
     Ok(())
 }

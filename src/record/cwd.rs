@@ -5,12 +5,14 @@
 //! of one, until the next call of that thread nobody knows which of the two holds, for whoever shares
 //! it, and nothing is remembered.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use libc::c_long;
 use nix::unistd::Pid;
 
 use crate::kernel::sys::SysResult;
+use crate::record::shared::Changing;
 use crate::record::task::Task;
 
 /// How many calls something is remembered for: pids come back.
@@ -19,33 +21,45 @@ const LONGEST: u32 = 4096;
 const OFTEN: u32 = 64;
 
 /// What is remembered.
-#[derive(Debug, Default)]
-pub(crate) struct Cwds {
+#[derive(Debug)]
+pub(crate) struct Cwds<'a> {
     known: HashMap<Pid, Vec<u8>>,
-    /// Who may be changing something.
-    changing: HashSet<Pid>,
+    /// Since which change.
+    since: u64,
+    /// Who may be changing something, whoever answers its calls.
+    changing: &'a Changing,
     calls: u32,
 }
 
-impl Cwds {
+impl<'a> Cwds<'a> {
+    pub(crate) fn new(changing: &'a Changing) -> Self {
+        Self { known: HashMap::new(), since: 0, changing, calls: 0 }
+    }
+
     /// A thread makes a call: what it did before is done.
     pub(crate) fn begin(&mut self, task: Task<'_>, number: c_long) {
         self.calls = self.calls.wrapping_add(1);
-        let is_done = !self.changing.is_empty() && self.changing.remove(&task.thread);
-        if is_done || self.calls.is_multiple_of(LONGEST) {
+        if self.calls.is_multiple_of(LONGEST) {
             self.known.clear();
         }
-        if !self.changing.is_empty() && self.calls.is_multiple_of(OFTEN) {
-            self.changing.retain(|&thread| Task { thread, ..task }.is_there());
+        if !self.changing.is_empty() {
+            self.changing.remove(|thread| thread == task.thread);
+            if self.calls.is_multiple_of(OFTEN) {
+                self.changing.remove(|thread| !Task { thread, ..task }.is_there());
+            }
         }
         if changes(number) {
-            self.known.clear();
             self.changing.insert(task.thread);
         }
     }
 
     /// The working directory of a thread.
     pub(crate) fn of(&mut self, task: Task<'_>) -> SysResult<Vec<u8>> {
+        let times = self.changing.times.load(Ordering::Acquire);
+        if self.since != times {
+            self.known.clear();
+            self.since = times;
+        }
         if !self.changing.is_empty() {
             return task.directory(None);
         }

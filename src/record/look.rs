@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
@@ -27,6 +27,9 @@ use crate::record::wire::number;
 /// How many interpreters may follow each other, as in the kernel.
 const MAX_INTERPRETERS: usize = 5;
 
+/// How many directories are kept open.
+const NEAR: usize = 64;
+
 /// A name, and how it is looked up.
 #[derive(Debug, Clone)]
 struct Wanted {
@@ -39,6 +42,25 @@ struct Wanted {
     base: Vec<u8>,
     name: Vec<u8>,
 }
+
+impl Wanted {
+    /// The path without superfluous parts; none where only looking can tell.
+    fn path(&self) -> Option<Vec<u8>> {
+        let base = if self.name.starts_with(b"/") { &[][..] } else { &self.base };
+        let mut path = Vec::with_capacity(base.len() + self.name.len() + 2);
+        for name in way::names(base).chain(way::names(&self.name)) {
+            if name == b".." {
+                return None;
+            }
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        Some(path)
+    }
+}
+
+/// Directories that were looked into, by their paths.
+type Near = HashMap<Vec<u8>, OwnedFd>;
 
 /// Where a name leads to.
 enum Place {
@@ -62,6 +84,9 @@ pub(crate) struct Looker<'a> {
     pub(crate) recorder: &'a Line,
 }
 
+/// How a question about a name begins.
+pub(crate) const NAME: &[u8] = b"n\0";
+
 /// What a looker is asked: where a name leads, and whether the link that it may be is followed. It
 /// is relative to `base`, for somebody whose root is `top`.
 pub(crate) fn request(uses: Uses, follows: bool, [top, base, name]: [&[u8]; 3]) -> Message {
@@ -76,6 +101,7 @@ impl Looker<'_> {
     /// Looks up what is asked for until nobody asks any more.
     pub(crate) fn run(&self) {
         let mut devices = HashMap::new();
+        let mut near = HashMap::new();
         while let Some(request) = self.recorder.receive() {
             let told = match fields(&request).as_slice() {
                 [b"n", uses, follows, top, base, name] => {
@@ -87,6 +113,12 @@ impl Looker<'_> {
                         base: base.to_vec(),
                         name: name.to_vec(),
                     };
+                    if let Some(told) = self.look_near(&devices, &mut near, &wanted) {
+                        match self.recorder.send(&told) {
+                            Ok(()) => continue,
+                            Err(_) => return,
+                        }
+                    }
                     self.look_up(&mut devices, wanted, 0)
                 }
                 [b"s", path] => self.times(path),
@@ -96,6 +128,39 @@ impl Looker<'_> {
                 return;
             }
         }
+    }
+
+    /// Looks at what most names are: something in a directory that was looked into before. The
+    /// result is what to tell, the end of it included; none if it takes more than this.
+    fn look_near(
+        &self,
+        devices: &HashMap<u64, bool>,
+        near: &mut Near,
+        wanted: &Wanted,
+    ) -> Option<Message> {
+        // Directories may be about to get other names.
+        if near.len() == NEAR || wanted.uses.any(Uses::CHANGES) {
+            near.clear();
+        }
+        if !wanted.top.is_empty() || wanted.uses.any(Uses::CHANGES.with(Uses::EXEC)) {
+            return None;
+        }
+        let path = wanted.path()?;
+        let slash = path.iter().rposition(|&byte| byte == b'/')?;
+        let (parent, last) = (path.get(..slash)?, path.get(slash + 1..)?);
+        if !near.contains_key(parent) {
+            let dir = self.open_at(parent, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
+            near.insert(parent.to_vec(), dir.ok()?);
+        }
+        let dir = near.get(parent)?;
+        let status = fstatat(dir, OsStr::from_bytes(last), AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+        let node = match (devices.get(&status.st_dev)?, letter(&status)) {
+            (_, b"l") => return None,
+            (true, _) => b"P",
+            (false, node) => node,
+        };
+        let uses = wanted.uses.0.to_string();
+        Some([b"do\0", uses.as_bytes(), b"\0", &path, b"\0", node, b"\x000"].concat())
     }
 
     fn tell(&self, fields: &[&[u8]]) -> SysResult<()> {
@@ -247,9 +312,12 @@ impl Looker<'_> {
     }
 
     fn open_with(&self, names: &[Vec<u8>], flags: OFlag) -> SysResult<OwnedFd> {
-        let path = names.join(&b'/');
-        let path = CString::new(if path.is_empty() { b".".to_vec() } else { path });
-        let path = path.map_err(|_| Errno::EINVAL)?;
+        self.open_at(&names.join(&b'/'), flags)
+    }
+
+    fn open_at(&self, path: &[u8], flags: OFlag) -> SysResult<OwnedFd> {
+        let path = if path.is_empty() { b"." } else { path };
+        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
         let resolve = ResolveFlag::RESOLVE_IN_ROOT
             | ResolveFlag::RESOLVE_NO_MAGICLINKS
             | ResolveFlag::RESOLVE_NO_SYMLINKS;

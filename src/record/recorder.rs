@@ -23,11 +23,13 @@ use crate::error::{Context, Error, Result};
 use crate::fds::close_all_but;
 use crate::kernel::sys::{self, End, Reply};
 use crate::links::Link;
-use crate::record::answer::{Answerer, UNDECIDED};
+use crate::record::answer::Answerer;
 use crate::record::handover::HandedOver;
 use crate::record::line::{Line, Message, fields};
 use crate::record::look::{self, Looker};
+use crate::record::lost::Lost;
 use crate::record::seen::Seen;
+use crate::record::shared::{ANSWERERS, Shared};
 use crate::record::uses::Uses;
 use crate::record::wire::{Wire, number};
 
@@ -85,18 +87,19 @@ pub(crate) struct Watch<'a> {
 pub(crate) struct Recorder<'a> {
     watch: Watch<'a>,
     handed: HandedOver,
-    pending: &'static AtomicU64,
-    started: &'static AtomicU64,
-    received: &'static AtomicU64,
-    answerer: Option<Helper>,
+    shared: Shared,
+    /// Where the first answerer rings, and where the second one hears it.
+    bells: (Wire, Wire),
+    answerers: [Option<Helper>; ANSWERERS],
     looker: Helper,
     /// What is to be looked up, and what the looker has.
     queue: VecDeque<Message>,
     ahead: VecDeque<Message>,
     /// When the looker last was done with something.
     progress: Instant,
-    /// Which call was waiting when that was last looked at, and since when.
-    waiting: (u64, Instant),
+    /// For each answerer which call was waiting when that was last looked at, and since when.
+    waiting: [(u64, Instant); ANSWERERS],
+    lost: Lost,
     ended: Option<Instant>,
     /// Whether the monitor may still say something.
     is_watched: bool,
@@ -140,23 +143,22 @@ fn fork_looker(watch: &Watch<'_>, handed: &HandedOver) -> Result<Helper> {
 impl<'a> Recorder<'a> {
     /// Begins; nobody answers yet.
     pub(crate) fn new(watch: Watch<'a>, handed: HandedOver) -> Result<Self> {
-        let pending = sys::shared_number().context("Can't share memory")?;
-        let started = sys::shared_number().context("Can't share memory")?;
-        let received = sys::shared_number().context("Can't share memory")?;
+        let shared = Shared::new().context("Can't share memory")?;
+        let bells = Wire::pair()?;
         let looker = fork_looker(&watch, &handed)?;
         let now = Instant::now();
         Ok(Self {
             watch,
             handed,
-            pending,
-            started,
-            received,
-            answerer: None,
+            shared,
+            bells,
+            answerers: [const { None }; ANSWERERS],
             looker,
             queue: VecDeque::new(),
             ahead: VecDeque::new(),
             progress: now,
-            waiting: (0, now),
+            waiting: [(0, now); ANSWERERS],
+            lost: Lost::default(),
             ended: None,
             is_watched: true,
             is_busy: false,
@@ -184,8 +186,13 @@ impl<'a> Recorder<'a> {
         let mut told = Vec::new();
         loop {
             match self.looker.line.receive_within(limit) {
-                Ok(Some(message)) if message == b"d" => return Some(told),
-                Ok(Some(message)) => told.push(message),
+                Ok(Some(message)) => match message.strip_prefix(b"d") {
+                    Some(last) => {
+                        told.push(last.to_vec());
+                        return Some(told);
+                    }
+                    None => told.push(message),
+                },
                 Err(Errno::EAGAIN) => {
                     self.replace_looker().ok()?;
                     return None;
@@ -220,7 +227,9 @@ impl<'a> Recorder<'a> {
         }
         self.seen.start = start;
         self.seen.cwd.clone_from(&self.handed.cwd);
-        self.answerer = Some(self.fork_answerer()?);
+        for place in 0..ANSWERERS {
+            self.fork_answerer(place)?;
+        }
         if !self.handed.found.is_empty() {
             self.queue.push_back(request(Uses::EXEC, &self.handed.cwd, &self.handed.found));
         }
@@ -244,7 +253,7 @@ impl<'a> Recorder<'a> {
         }
         // What the answerer has said is still to be read.
         let deadline = Instant::now() + PATIENCE;
-        while self.seen.left == 0 && self.answerer.is_some() && Instant::now() < deadline {
+        while self.seen.left == 0 && self.is_answered() && Instant::now() < deadline {
             self.tick()?;
         }
         self.finish()
@@ -288,18 +297,21 @@ impl<'a> Recorder<'a> {
     fn tick(&mut self) -> Result<bool> {
         let time = if self.is_busy || !self.may_sleep()? { NAP } else { TICK };
         let watched = if self.is_watched { Some(self.watch.monitor.as_fd()) } else { None };
-        let answers = self.answerer.as_ref().map(|helper| helper.line.as_fd());
-        let inputs = [Some(self.looker.line.as_fd()), watched, answers];
+        let answers = self.answerers.iter().flatten().map(|helper| Some(helper.line.as_fd()));
+        let inputs = [Some(self.looker.line.as_fd()), watched].into_iter().chain(answers);
         let mut ready: Vec<_> = [PollFd::new(self.handed.listener.as_fd(), PollFlags::empty())]
             .into_iter()
-            .chain(inputs.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)))
+            .chain(inputs.flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)))
             .collect();
         sys::uninterrupted(|| poll(&mut ready, PollTimeout::from(time))).context("poll")?;
         let is_over = ready.first().and_then(PollFd::any).unwrap_or(true);
         drop(ready);
         self.is_busy = false;
         self.hear_monitor();
-        self.hear_answerer(is_over)?;
+        for place in 0..ANSWERERS {
+            self.hear_answerer(place, is_over)?;
+        }
+        self.answer_lost()?;
         self.hear_looker()?;
         self.feed();
         self.killed.retain(|&pid| {
@@ -311,7 +323,7 @@ impl<'a> Recorder<'a> {
 
     /// Whether nothing has come yet. What comes from now on wakes this process up.
     fn may_sleep(&self) -> Result<bool> {
-        let lines = [Some(&self.looker), self.answerer.as_ref()].into_iter().flatten();
+        let lines = std::iter::once(&self.looker).chain(self.answerers.iter().flatten());
         let mut all = lines.map(|helper| helper.line.may_sleep());
         all.try_fold(true, |all, one| Ok(all && one?)).context("Can't share memory")
     }
@@ -331,52 +343,88 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Takes what the answerer says, and its place if it is stuck.
-    fn hear_answerer(&mut self, is_over: bool) -> Result<()> {
-        let Some(helper) = &self.answerer else { return Ok(()) };
+    /// Whether anybody answers.
+    fn is_answered(&self) -> bool {
+        self.answerers.iter().any(Option::is_some)
+    }
+
+    /// Takes what an answerer says, and its place if it is stuck.
+    fn hear_answerer(&mut self, place: usize, is_over: bool) -> Result<()> {
+        let Some(Some(helper)) = self.answerers.get(place) else { return Ok(()) };
         let has_ended = loop {
             match helper.line.try_receive() {
                 Ok(Some(message)) => {
                     self.is_busy = true;
                     self.taken += message.len();
-                    if let [b"e", errno] = fields(&message).as_slice() {
+                    if let Some(errno) = message.strip_prefix(b"e\0") {
                         let errno = number(errno).and_then(|errno| i32::try_from(errno).ok());
                         self.failures.1 = Errno::from_raw(errno.unwrap_or_default());
                     } else if self.taken > MOST {
                         self.seen.flags.insert("many".to_owned());
-                    } else if !self.seen.hear(&message) {
+                    } else if message.starts_with(look::NAME) {
                         self.queue.push_back(message);
+                    } else {
+                        self.seen.hear(&message);
                     }
                 }
                 Err(Errno::EAGAIN) => break false,
                 Ok(None) | Err(_) => break true,
             }
         };
+        let pid = helper.pid;
         if has_ended && is_over {
-            self.answerer = None;
+            self.answerers.get_mut(place).and_then(Option::take);
             return Ok(());
         }
-        let waiting = self.pending.load(Ordering::Acquire);
-        if waiting != self.waiting.0 {
-            self.waiting = (waiting, Instant::now());
-        }
-        let is_stuck = waiting != 0 && self.waiting.1.elapsed() > PATIENCE;
-        if has_ended || is_stuck {
-            _ = kill(helper.pid, Signal::SIGKILL);
-            self.killed.push(helper.pid);
-            if waiting != 0 {
-                self.pending.store(0, Ordering::Release);
-                let listener = self.handed.listener.as_fd();
-                // What a policy may refuse is not done before that is known.
-                let (id, reply) = match waiting & UNDECIDED {
-                    0 => (waiting, Reply::Continue),
-                    _ => (waiting & !UNDECIDED, Reply::Fail(libc::ENOSYS.unsigned_abs())),
-                };
-                _ = sys::reply_to_call(listener, id, reply);
-                self.seen.flags.insert("unread".to_owned());
-            }
+        if has_ended || self.is_stuck(place) {
+            _ = kill(pid, Signal::SIGKILL);
+            self.killed.push(pid);
+            self.take_place(place);
             self.count_failure(has_ended)?;
-            self.answerer = Some(self.fork_answerer()?);
+            self.fork_answerer(place)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an answerer has been at one call for too long.
+    fn is_stuck(&mut self, place: usize) -> bool {
+        let pending = self.shared.pending.get(place);
+        let call = pending.map_or(0, |pending| pending.load(Ordering::Acquire));
+        let Some(waiting) = self.waiting.get_mut(place) else { return false };
+        if call != waiting.0 {
+            *waiting = (call, Instant::now());
+        }
+        call != 0 && waiting.1.elapsed() > PATIENCE
+    }
+
+    /// Answers the call that an answerer will not answer any more.
+    fn take_place(&mut self, place: usize) {
+        let take =
+            |slots: &[AtomicU64]| slots.get(place).map_or(0, |slot| slot.swap(0, Ordering::AcqRel));
+        let (call, undecided) = (take(self.shared.pending), take(self.shared.undecided));
+        if call != 0 {
+            self.answer(call, undecided != 0);
+        }
+        self.lost.look(self.handed.listener.as_fd(), &self.shared, place);
+    }
+
+    /// Answers a call that nobody has looked at. What a policy may refuse is not done.
+    fn answer(&mut self, call: u64, undecided: bool) {
+        let refused = Reply::Fail(libc::ENOSYS.unsigned_abs());
+        let reply = if undecided { refused } else { Reply::Continue };
+        _ = sys::reply_to_call(self.handed.listener.as_fd(), call, reply);
+        self.seen.flags.insert("unread".to_owned());
+    }
+
+    /// Answers the calls that were lost with an answerer.
+    fn answer_lost(&mut self) -> Result<()> {
+        let listener = self.handed.listener.as_fd();
+        let Some(lost) = self.lost.found(listener, &self.shared, PATIENCE) else {
+            return Err(Errno::ESRCH)
+                .context("Can't go on recording: a process that does it was killed too early");
+        };
+        for call in lost {
+            self.answer(call, !self.watch.policies.is_empty());
         }
         Ok(())
     }
@@ -384,7 +432,7 @@ impl<'a> Recorder<'a> {
     /// Counts helpers that end by themselves; too many are an error. Whoever waits for an answer then
     /// finds that nobody listens any more.
     fn count_failure(&mut self, has_ended: bool) -> Result<()> {
-        let received = self.received.load(Ordering::Relaxed);
+        let received = self.shared.received.load(Ordering::Relaxed);
         let (failures, errno, before) = self.failures;
         let failures = match has_ended {
             true if received == before => failures + 1,
@@ -402,12 +450,15 @@ impl<'a> Recorder<'a> {
     fn hear_looker(&mut self) -> Result<()> {
         let has_ended = loop {
             match self.looker.line.try_receive() {
-                Ok(Some(message)) if message == b"d" => {
-                    self.is_busy = true;
-                    self.ahead.pop_front();
-                    self.progress = Instant::now();
-                }
-                Ok(Some(message)) => self.seen.see(&message),
+                Ok(Some(message)) => match message.strip_prefix(b"d") {
+                    Some(last) => {
+                        self.is_busy = true;
+                        self.ahead.pop_front();
+                        self.progress = Instant::now();
+                        self.seen.see(last);
+                    }
+                    None => self.seen.see(&message),
+                },
                 Err(Errno::EAGAIN) => break false,
                 Ok(None) | Err(_) => break true,
             }
@@ -426,30 +477,33 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    fn fork_answerer(&self) -> Result<Helper> {
+    fn fork_answerer(&mut self, place: usize) -> Result<()> {
         let Watch { proc, every, policies, executed, .. } = self.watch;
-        let (pending, started, received) = (self.pending, self.started, self.received);
         let (listener, own) = (self.handed.listener.as_fd(), self.handed.tried.as_slice());
         let is_alone = self.killed.len() > HANGING;
+        let bell = if place == 0 { &self.bells.0 } else { &self.bells.1 };
         let (line, theirs) = Line::pair()?;
-        let pid = fork(&[listener, proc, theirs.as_fd()], || {
-            let monitor = &theirs;
+        let pid = fork(&[listener, proc, bell.as_fd(), theirs.as_fd()], || {
+            let (monitor, shared) = (&theirs, &self.shared);
             Answerer {
                 listener,
                 proc,
                 monitor,
-                pending,
+                shared,
+                place,
+                bell,
                 every,
                 own,
                 policies,
                 executed,
-                started,
-                received,
                 is_alone,
             }
             .run();
         })?;
-        Ok(Helper { pid, line })
+        if let Some(answerer) = self.answerers.get_mut(place) {
+            *answerer = Some(Helper { pid, line });
+        }
+        Ok(())
     }
 
     /// Has another one look.
@@ -498,7 +552,7 @@ impl<'a> Recorder<'a> {
     /// What is said of a failure. As long as no call was ever received, it is to execute COMMAND that
     /// somebody waits, who then says that nobody answers.
     pub(crate) fn said(&self, error: Error) -> Error {
-        if self.received.load(Ordering::Relaxed) == 0 { Error::reported() } else { error }
+        if self.shared.received.load(Ordering::Relaxed) == 0 { Error::reported() } else { error }
     }
 
     /// Whether COMMAND was executed at all.

@@ -69,9 +69,8 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Takes a message of the answerer's that needs no looking up; the result is whether it was
-    /// one.
-    pub(crate) fn hear(&mut self, message: &[u8]) -> bool {
+    /// Takes a message of the answerer's that needs no looking up.
+    pub(crate) fn hear(&mut self, message: &[u8]) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match fields(message).as_slice() {
             [b"p", peer] => _ = self.network.insert(text(peer)),
@@ -84,9 +83,8 @@ impl Seen {
                 let number = |text| number(text).and_then(|number| u32::try_from(number).ok());
                 self.refused.extend(number(call).zip(number(errno)));
             }
-            _ => return false,
+            _ => {}
         }
-        true
     }
 
     /// Takes an answer of the looker's.

@@ -26,14 +26,20 @@ pub(crate) struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// What is at an address. EFAULT if that is not all there.
+    /// Reads what is at an address. EFAULT if that is not all there.
+    fn read(self, address: u64, buffer: &mut [u8]) -> SysResult<()> {
+        let base = usize::try_from(address).map_err(|_| Errno::EFAULT)?;
+        let length = buffer.len();
+        let remote = [RemoteIoVec { base, len: length }];
+        let count = process_vm_readv(self.thread, &mut [IoSliceMut::new(buffer)], &remote)?;
+        if count == length { Ok(()) } else { Err(Errno::EFAULT) }
+    }
+
+    /// So many bytes at an address.
     pub(crate) fn bytes(self, address: u64, length: usize) -> SysResult<Vec<u8>> {
         let mut buffer = vec![0; length];
-        let base = usize::try_from(address).map_err(|_| Errno::EFAULT)?;
-        let mut local = [IoSliceMut::new(&mut buffer)];
-        let remote = [RemoteIoVec { base, len: length }];
-        let count = process_vm_readv(self.thread, &mut local, &remote)?;
-        if count == length { Ok(buffer) } else { Err(Errno::EFAULT) }
+        self.read(address, &mut buffer)?;
+        Ok(buffer)
     }
 
     /// The path at an address, as the kernel would take it.
@@ -45,12 +51,14 @@ impl Task<'_> {
         while path.len() < LONGEST {
             let offset = usize::try_from(address).map_err(|_| Errno::EFAULT)? % PAGE;
             let length = (PAGE - offset).min(most);
-            let bytes = self.bytes(address, length)?;
-            if let Some(end) = bytes.iter().position(|&byte| byte == 0) {
-                path.extend_from_slice(bytes.get(..end).unwrap_or_default());
+            let known = path.len();
+            path.resize(known + length, 0);
+            let new = path.get_mut(known..).unwrap_or_default();
+            self.read(address, new)?;
+            if let Some(end) = new.iter().position(|&byte| byte == 0) {
+                path.truncate(known + end);
                 return Ok(path);
             }
-            path.extend(bytes);
             address = address.wrapping_add(u64::try_from(length).unwrap_or_default());
             most = PAGE;
         }

@@ -50,28 +50,32 @@ pub(crate) struct Draft<'a> {
     pub(crate) refused: BTreeSet<Vec<u8>>,
     /// What was made, moved or removed in the run.
     made: BTreeSet<Vec<u8>>,
+    /// The writable mounts that may be given as a whole.
+    open: Vec<&'a [u8]>,
+    /// Directories that were to be given, and whether they never are.
+    fixed: BTreeMap<Vec<u8>, bool>,
 }
 
 /// The paths whose times matter.
 pub(crate) fn timed(seen: &Seen, mounts: &Mounts, places: &Places) -> BTreeSet<Vec<u8>> {
     let named = seen.paths.iter().map(|(path, used)| (path, used.uses));
     let all = named.chain(seen.missing.iter().map(|(path, uses)| (path, *uses)));
+    let fixed: Vec<_> = mounts.writable().filter(|source| places.is_fixed(source)).collect();
+    // Whether a path lies where COMMAND could write, in a place that is not given as a whole.
+    let may_be_planted = |path: &[u8]| {
+        let host = mounts.of(path).and_then(|mount| mount.on_host(path));
+        host.is_some_and(|host| fixed.iter().any(|source| is_within(&host, source)))
+    };
     let mut wanted = BTreeSet::new();
     for (path, uses) in all {
         if uses.any(Uses::NAMES) {
             wanted.extend([path.clone(), parent(path).to_vec()]);
         }
-        if may_be_planted(mounts, places, path) {
+        if !fixed.is_empty() && may_be_planted(path) {
             wanted.insert(path.clone());
         }
     }
     wanted
-}
-
-/// Whether a path lies where COMMAND could write, in a place that is not given as a whole.
-fn may_be_planted(mounts: &Mounts, places: &Places, path: &[u8]) -> bool {
-    let Some(host) = mounts.of(path).and_then(|mount| mount.on_host(path)) else { return false };
-    mounts.writable().any(|source| is_within(&host, source) && places.is_fixed(source))
 }
 
 impl<'a> Draft<'a> {
@@ -79,7 +83,9 @@ impl<'a> Draft<'a> {
     pub(crate) fn new((seen, mounts, places): (&'a Seen, &'a Mounts, &'a Places)) -> Self {
         let parts = mounts.iter().map(|mount| (mount.index, Part::default())).collect();
         let (refused, made) = (BTreeSet::new(), BTreeSet::new());
-        let mut draft = Self { mounts, places, seen, parts, refused, made };
+        let open = mounts.writable().filter(|source| !places.is_fixed(source)).collect();
+        let fixed = BTreeMap::new();
+        let mut draft = Self { mounts, places, seen, parts, refused, made, open, fixed };
         draft.find_made();
         for (path, used) in &seen.paths {
             draft.take(path, *used);
@@ -261,10 +267,8 @@ impl<'a> Draft<'a> {
     /// have put there: a path of the sandbox.
     fn whole(&self, mount: &Mount, host: &[u8]) -> Option<Vec<u8>> {
         let Kind::Host { source, .. } = &mount.kind else { return None };
-        let around = self.mounts.writable().filter(|around| is_within(host, around));
-        let outermost = around
-            .filter(|around| !self.places.is_fixed(around))
-            .min_by_key(|around| around.len())?;
+        let around = self.open.iter().filter(|around| is_within(host, around));
+        let outermost = around.min_by_key(|around| around.len())?;
         match rest_of(outermost, &source.path) {
             Some(rest) => Some(beneath(&mount.dest, rest)),
             None => Some(mount.dest.clone()),
@@ -288,7 +292,7 @@ impl<'a> Draft<'a> {
                 return;
             }
         }
-        if grant.directory && self.places.is_fixed(&path) {
+        if grant.directory && self.is_fixed(&path) {
             return;
         }
         let known = self.part(mount).grants.entry(path).or_default();
@@ -296,6 +300,16 @@ impl<'a> Draft<'a> {
         known.device |= grant.device;
         known.directory |= grant.directory;
         known.socket |= grant.socket;
+    }
+
+    /// [`Places::is_fixed`] of what is given again and again.
+    fn is_fixed(&mut self, dir: &[u8]) -> bool {
+        if let Some(known) = self.fixed.get(dir) {
+            return *known;
+        }
+        let is_fixed = self.places.is_fixed(dir);
+        self.fixed.insert(dir.to_vec(), is_fixed);
+        is_fixed
     }
 
     /// Takes files together: programs and libraries, and many files of one directory.
