@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -209,6 +210,60 @@ static int fuse(void) {
     return 0;
 }
 
+/* What to say to a request about a file system whose root has one file: a page with a name in it. */
+static size_t about_a_page(const struct fuse_in_header *in, void *body) {
+    const struct fuse_attr root = {.ino = 1, .mode = S_IFDIR | 0755, .nlink = 2}, page = {.ino = 2, .mode = S_IFREG | 0644, .nlink = 1, .size = 4096};
+    switch (in->opcode) {
+    case FUSE_INIT:
+        *(struct fuse_init_out *)body = (struct fuse_init_out){.major = 7, .minor = 31, .max_write = 4096};
+        return sizeof(struct fuse_init_out);
+    case FUSE_LOOKUP:
+        *(struct fuse_entry_out *)body = (struct fuse_entry_out){.nodeid = 2, .entry_valid = 99, .attr_valid = 99, .attr = page};
+        return sizeof(struct fuse_entry_out);
+    case FUSE_GETATTR:
+        *(struct fuse_attr_out *)body = (struct fuse_attr_out){.attr_valid = 99, .attr = in->nodeid == 1 ? root : page};
+        return sizeof(struct fuse_attr_out);
+    case FUSE_OPEN:
+        *(struct fuse_open_out *)body = (struct fuse_open_out){0};
+        return sizeof(struct fuse_open_out);
+    case FUSE_READ:
+        sleep(3);
+        strcpy(body, args[1]);
+        return 4096;
+    }
+    return 0;
+}
+
+/* Opens a file whose name is in memory that takes three seconds to read: it is mapped from a file system of its own. */
+static int late(void) {
+    char options[100], buffer[70000];
+    int fd = open("/dev/fuse", O_RDWR), status = 1;
+    snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=%u,group_id=%u", fd, getuid(), getgid());
+    if (fd < 0 || mount("fuse", args[0], "fuse", 0, options)) { printf("mount: %s\n", strerrorname_np(errno)); return 1; }
+    pid_t child = fork();
+    if (child == 0) {
+        char name[200];
+        snprintf(name, sizeof name, "%s/page", args[0]);
+        const char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, open(name, O_RDONLY), 0);
+        _exit(page != MAP_FAILED && open(page, O_RDONLY) >= 0 ? 0 : 1);
+    }
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        struct timeval soon = {0, 20000};
+        fd_set set;
+        FD_ZERO(&set);
+        FD_SET(fd, &set);
+        if (select(fd + 1, &set, NULL, NULL, &soon) < 1 || read(fd, buffer, sizeof buffer) < 0) continue;
+        struct fuse_in_header *in = (void *)buffer;
+        struct { struct fuse_out_header head; char body[4096]; } out = {0};
+        size_t size = about_a_page(in, out.body);
+        if (in->opcode == FUSE_FORGET || in->opcode == FUSE_INTERRUPT) continue;
+        out.head.unique = in->unique, out.head.error = size ? 0 : -ENOSYS, out.head.len = sizeof out.head + size;
+        if (write(fd, &out, out.head.len) < 0) continue;
+    }
+    printf("opened %d\n", status);
+    return 0;
+}
+
 /* Ends well only if every file can be read, and every socket connected to. */
 static int needs(void) {
     for (int i = 0; args[i]; i++) {
@@ -255,7 +310,7 @@ int main(int argc, char **argv) {
     static const struct { const char *name; int (*act)(void); } acts[] = {
         {"thread-exec", thread_exec}, {"vfork-exec", vfork_exec}, {"execveat-fd", execveat_fd}, {"openat2", openat2_beneath},
         {"timers", timers}, {"listener", listener}, {"io_uring", io_uring}, {"other-entry", other_entry}, {"chroot", into_chroot},
-        {"forgery", forgery}, {"turning", turning}, {"fuse", fuse}, {"needs", needs}, {"flood", flood}, {"exec-late", exec_late},
+        {"forgery", forgery}, {"turning", turning}, {"fuse", fuse}, {"late", late}, {"needs", needs}, {"flood", flood}, {"exec-late", exec_late},
     };
     args = argv + 2;
     for (size_t i = 0; argc > 1 && i < sizeof acts / sizeof *acts; i++)

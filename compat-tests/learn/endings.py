@@ -1,7 +1,10 @@
 """How recordings end, and what becomes of FILE: daemons, kills, full disks, links, two recorders."""
 
+import io
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -161,6 +164,61 @@ def kills(world, rounds):
     report(f"SIGKILL at {rounds} random moments", "\n".join(problems))
 
 
+def lost(world):
+    """An answerer is killed when the kernel has given it a call, and it has not yet said so to anybody: that call is answered all the same."""
+    if not shutil.which("strace"):
+        return left_out("a call that is lost with who has received it", "strace is missing")
+    world.fresh({})
+    world.give()
+    log, profile = world.dir + "/lost.strace", world.profiles + "/lost"
+    # The third call that is received is held back on its way out of the kernel.
+    tracer = ["strace", "-f", "-qq", "-o", log, "-e", "trace=ioctl", "-e", "inject=ioctl:delay_exit=20000000:when=6"]
+    prefix = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"] if world.is_root else []
+    process = subprocess.Popen(
+        [*tracer, *prefix, world.bwrap, *narrow(world), "--learn", profile, "--", *CAT],
+        cwd=world.project, env=world.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True)
+    held, deadline = None, time.monotonic() + 30
+    while held is None and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+        with open(log) if os.path.exists(log) else io.StringIO() as file:
+            held = re.search(r"^(\d+) .*NOTIF_RECV.*DELAYED", file.read(), re.MULTILINE)
+    if held:
+        os.kill(int(held[1]), signal.SIGKILL)
+    try:
+        out, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+    right = held and (process.returncode, out) == (0, READ) and os.path.exists(profile)
+    report("a call that is lost with who has received it", None if right else f"{held}, status {process.returncode}: {out}{err}")
+
+
+def late(world):
+    """Names that take too long to read are answered by somebody else. The ids of calls begin anywhere, so several recordings."""
+    world.fresh({})
+    places = [f"{world.profiles}/late{number}" for number in range(6)]
+    for place in places:
+        os.mkdir(place)
+    world.give(own=True)
+    more = ["--unshare-user", "--cap-add", "CAP_SYS_ADMIN", "--dev-bind", "/dev/fuse", "/dev/fuse", "--dir", "/mnt"]
+    command = ["/acts", "late", "/mnt", "words.txt"]
+    processes = [
+        subprocess.Popen(
+            [world.bwrap, *narrow(world, *more), "--learn", place + "/profile", "--", *command],
+            cwd=world.project, env=world.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True)
+        for place in places]
+    problems = []
+    for number, process in enumerate(processes):
+        try:
+            out, err = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+        if (process.returncode, out) != (0, "opened 0\n") or "could not be read" not in err:
+            problems.append(f"{number}: status {process.returncode}: {out}{err}")
+    report("names that take too long to read", "".join(problems))
+
+
 def alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:
@@ -177,3 +235,5 @@ def run_all(world, everything):
     two_recorders(world)
     daemons(world)
     kills(world, 100 if everything else 20)
+    lost(world)
+    late(world)

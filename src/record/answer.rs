@@ -24,15 +24,11 @@ use crate::confine::seccomp::bpf::AUDIT_ARCH;
 use crate::confine::seccomp::cbpf::Call;
 use crate::confine::seccomp::program::Program;
 use crate::kernel::sys::{self, Notified, Reply, SysResult};
-use crate::record::calls::{self, Kind, Last, Name};
-use crate::record::cwd::Cwds;
-use crate::record::learn::policy::NAMESPACES;
+use crate::record::calls::Kind;
 use crate::record::line::{Line, Message as Told};
-use crate::record::look;
-use crate::record::peers::{self, Address};
+use crate::record::names::{Reader, arg, flag};
 use crate::record::shared::Shared;
-use crate::record::task::{Task, number};
-use crate::record::uses::Uses;
+use crate::record::task::Task;
 use crate::record::wire::Wire;
 
 /// How many different things one answerer tells of. A program may make up names without end.
@@ -68,17 +64,11 @@ pub(crate) struct Answerer<'a> {
 
 /// What it knows.
 struct State<'a> {
-    /// By the numbers of calls.
-    kinds: Vec<Option<Kind>>,
+    reader: Reader<'a>,
     /// What has been told.
     told: HashSet<Told>,
     /// The thread that is to become COMMAND, until it has.
     first: Option<Pid>,
-    cwds: Cwds<'a>,
-    /// The sandbox's mount namespace.
-    home: Option<Vec<u8>>,
-    /// Not 0 once paths may mean something else in some process.
-    has_moved: &'a AtomicU64,
     /// Whether any memory could be read.
     has_read: bool,
     /// Whether nobody is to hear any more.
@@ -87,30 +77,13 @@ struct State<'a> {
     bytes: usize,
 }
 
-impl State<'_> {
-    fn kind(&self, number: u32) -> Option<Kind> {
-        self.kinds.get(usize::try_from(number).ok()?).copied().flatten()
-    }
-
-    fn has_moved(&self) -> bool {
-        self.has_moved.load(Ordering::Acquire) != 0
-    }
-
-    fn moves(&self) {
-        self.has_moved.store(1, Ordering::Release);
-    }
-}
-
 impl Answerer<'_> {
     /// Answers until there is nobody left to answer.
     pub(crate) fn run(&self) {
         let mut state = State {
-            kinds: kinds(),
+            reader: Reader::new(self.proc, self.shared),
             told: HashSet::new(),
             first: None,
-            cwds: Cwds::new(&self.shared.changing),
-            home: None,
-            has_moved: self.shared.has_moved,
             has_read: false,
             is_alone: self.is_alone,
             bytes: 0,
@@ -245,7 +218,7 @@ impl Answerer<'_> {
             Some("32")
         } else if number >= 0x4000_0000 {
             Some("x32")
-        } else if state.kind(number) == Some(Kind::Ring) {
+        } else if state.reader.kind(number) == Some(Kind::Ring) {
             Some("ring")
         } else {
             None
@@ -276,11 +249,11 @@ impl Answerer<'_> {
         if self.every {
             told.push(format!("c\0{number}").into_bytes());
         }
-        state.cwds.begin(task, call.number.into());
+        state.reader.begin(&call);
         if !state.is_alone
-            && let Some(kind) = state.kind(number)
+            && let Some(kind) = state.reader.kind(number)
         {
-            match self.read(state, kind, &call, told) {
+            match state.reader.read(kind, &call, told) {
                 Ok(()) if !state.has_read => {
                     state.has_read = true;
                     told.push(flag("read"));
@@ -299,7 +272,7 @@ impl Answerer<'_> {
             }
         }
         if c_long::from(call.number) == libc::SYS_clone {
-            cloned(state, arg(&call, 0), told);
+            state.reader.cloned(arg(&call, 0), told);
         }
         Reply::Continue
     }
@@ -328,113 +301,6 @@ impl Answerer<'_> {
         self.shared.started.store(1, Ordering::Release);
         false
     }
-
-    /// Reads what a call names.
-    fn read(
-        &self,
-        state: &mut State<'_>,
-        kind: Kind,
-        call: &Notified,
-        told: &mut Vec<Told>,
-    ) -> SysResult<()> {
-        let task = Task { proc: self.proc, thread: call.thread };
-        match kind {
-            Kind::Name(name) => {
-                told.extend(named(state, call, task, name)?);
-                Ok(())
-            }
-            Kind::Names(names) => {
-                for name in names {
-                    told.extend(named(state, call, task, name)?);
-                }
-                Ok(())
-            }
-            Kind::Open(dir, path, flags) => {
-                let created = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
-                let flags = flags.map_or(created.unsigned_abs().into(), |place| arg(call, place));
-                told.extend(opened(state, call, task, (dir, path, flags))?);
-                Ok(())
-            }
-            Kind::OpenHow => {
-                let flags = task.word(arg(call, 2))?;
-                told.extend(opened(state, call, task, (Some(0), 1, flags))?);
-                Ok(())
-            }
-            Kind::Socket(uses, address, length) => {
-                let (place, length) = (arg(call, address), number(arg(call, length)));
-                self.address(state, call, (uses, place, length), told)
-            }
-            Kind::Message => self.message(state, call, arg(call, 1), told),
-            Kind::Messages => {
-                // `struct mmsghdr`
-                const SIZE: u64 = 64;
-                let count = u64::from(number(arg(call, 2)).unsigned_abs()).min(64);
-                (0..count).try_for_each(|index| {
-                    let place = arg(call, 1).wrapping_add(index * SIZE);
-                    self.message(state, call, place, told)
-                })
-            }
-            Kind::Ring | Kind::Turns => Ok(()),
-            Kind::Clone3 => {
-                cloned(state, task.word(arg(call, 0))?, told);
-                Ok(())
-            }
-            Kind::Moves => moves(state, call, task, told),
-        }
-    }
-
-    /// The address in a message, if there is one.
-    fn message(
-        &self,
-        state: &mut State<'_>,
-        call: &Notified,
-        place: u64,
-        told: &mut Vec<Told>,
-    ) -> SysResult<()> {
-        let task = Task { proc: self.proc, thread: call.thread };
-        let address = task.word(place)?;
-        let length = number(task.word(place.wrapping_add(8))?);
-        self.address(state, call, (Uses::SEND, address, length), told)
-    }
-
-    /// The address of a socket.
-    fn address(
-        &self,
-        state: &mut State<'_>,
-        call: &Notified,
-        (uses, place, length): (Uses, u64, i32),
-        told: &mut Vec<Told>,
-    ) -> SysResult<()> {
-        let task = Task { proc: self.proc, thread: call.thread };
-        let (thread, fd) = (call.thread, number(arg(call, 0)));
-        if place == 0 {
-            // What was connected before is really used now.
-            let peer = self.shared.silent.remove(thread, fd);
-            told.extend(peer.map(|(ip, port)| peers::message(Uses::CONNECT, "udp", &ip, port)));
-            return Ok(());
-        }
-        let length = usize::try_from(length).map_err(|_| Errno::EINVAL)?;
-        let bytes = task.bytes(place, length.min(128))?;
-        match peers::read(&bytes) {
-            Some(Address::Path(path)) => {
-                told.extend(message_about(state, task, (None, path, uses, true))?);
-            }
-            Some(Address::Abstract(name)) => told.push(peers::abstract_message(uses, &name)),
-            Some(Address::Net(ip, port)) => {
-                let kind = task.file(arg(call, 0)).map(|file| peers::kind(file.as_fd()));
-                let kind = kind.unwrap_or("a socket");
-                // Resolvers connect datagram sockets only to see which address would be used.
-                let is_silent = kind == "udp"
-                    && uses == Uses::CONNECT
-                    && self.shared.silent.insert(thread, fd, ip, port);
-                if !is_silent {
-                    told.push(peers::message(uses, kind, &ip, port));
-                }
-            }
-            None => {}
-        }
-        Ok(())
-    }
 }
 
 /// Whether waiting in the receiving call ends when nobody is left to answer, as it does since Linux
@@ -445,124 +311,4 @@ fn receiving_ends() -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|text| text.parse().ok());
     let version: [Option<u32>; 2] = [numbers.next().flatten(), numbers.next().flatten()];
     version >= [Some(6), Some(11)]
-}
-
-/// What is known of the calls, by their numbers.
-fn kinds() -> Vec<Option<Kind>> {
-    let mut kinds = Vec::new();
-    for (number, kind) in calls::all() {
-        let number = usize::try_from(number).unwrap_or_default();
-        kinds.resize(kinds.len().max(number + 1), None);
-        if let Some(slot) = kinds.get_mut(number) {
-            *slot = Some(kind);
-        }
-    }
-    kinds
-}
-
-fn flag(name: &str) -> Told {
-    format!("f\0{name}").into_bytes()
-}
-
-fn arg(call: &Notified, index: u8) -> u64 {
-    call.args.get(usize::from(index)).copied().unwrap_or_default()
-}
-
-/// What flags of clone(2) ask for.
-fn cloned(state: &mut State<'_>, flags: u64, told: &mut Vec<Told>) {
-    if flags & u64::from(libc::CLONE_NEWNS.unsigned_abs()) != 0 {
-        state.moves();
-    }
-    if flags & NAMESPACES != 0 {
-        told.push(flag("namespaces"));
-    }
-}
-
-/// A file that is opened.
-fn opened(
-    state: &mut State<'_>,
-    call: &Notified,
-    task: Task<'_>,
-    (dir, path, flags): (Option<u8>, u8, u64),
-) -> SysResult<Option<Told>> {
-    let name = task.path(arg(call, path))?;
-    let dir = dir.map(|dir| arg(call, dir));
-    message_about(state, task, (dir, name, calls::opened(flags), calls::follows(flags)))
-}
-
-/// A path among the arguments.
-fn named(
-    state: &mut State<'_>,
-    call: &Notified,
-    task: Task<'_>,
-    name: Name,
-) -> SysResult<Option<Told>> {
-    let place = arg(call, name.path);
-    if place == 0 {
-        return Ok(None);
-    }
-    let has = |place: u8, flag: i32| number(arg(call, place)) & flag != 0;
-    let follows = match name.last {
-        Last::Follow => true,
-        Last::Stay => false,
-        Last::StayIf(place, flag) => !has(place, flag),
-        Last::FollowIf(place, flag) => has(place, flag),
-    };
-    let path = task.path(place)?;
-    message_about(state, task, (name.dir.map(|dir| arg(call, dir)), path, name.uses, follows))
-}
-
-/// What the monitor is told about a name: as which root and from where it was looked up.
-fn message_about(
-    state: &mut State<'_>,
-    task: Task<'_>,
-    (dir, path, uses, follows): (Option<u64>, Vec<u8>, Uses, bool),
-) -> SysResult<Option<Told>> {
-    let mut top = Vec::new();
-    let has_moved = state.has_moved();
-    if has_moved {
-        let (root, namespace) = task.root()?;
-        if state.home.is_some() && state.home.as_ref() != Some(&namespace) {
-            return Ok(Some(flag("elsewhere")));
-        }
-        top = root;
-    } else if state.home.is_none() {
-        state.home = Some(task.root()?.1);
-    }
-    let base = match dir.map(number) {
-        _ if path.starts_with(b"/") => Vec::new(),
-        None | Some(libc::AT_FDCWD) if !has_moved => state.cwds.of(task)?,
-        _ => task.directory(dir)?,
-    };
-    // What is open already was named before, and an fd without a path is no file of anybody's.
-    let is_executed_fd = path.is_empty() && uses.any(Uses::EXEC);
-    if path.is_empty() && !is_executed_fd
-        || !base.is_empty() && (!base.starts_with(b"/") || base.ends_with(b" (deleted)"))
-    {
-        return Ok(None);
-    }
-    Ok(Some(look::request(uses, follows, [&top, &base, &path])))
-}
-
-/// Calls after which paths mean something else to whoever makes them.
-fn moves(
-    state: &mut State<'_>,
-    call: &Notified,
-    task: Task<'_>,
-    told: &mut Vec<Told>,
-) -> SysResult<()> {
-    let number = c_long::from(call.number);
-    let place = if number == libc::SYS_chroot {
-        Some(0)
-    } else if number == libc::SYS_mount {
-        Some(1)
-    } else {
-        None
-    };
-    let path = place.map(|place| task.path(arg(call, place))).transpose();
-    if let Ok(Some(path)) = path {
-        told.extend(message_about(state, task, (None, path, Uses::LOOK, true))?);
-    }
-    state.moves();
-    Ok(())
 }

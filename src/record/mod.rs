@@ -17,6 +17,7 @@ pub(crate) mod line;
 pub(crate) mod look;
 pub(crate) mod lost;
 pub(crate) mod mounts;
+pub(crate) mod names;
 pub(crate) mod peers;
 pub(crate) mod plan;
 pub(crate) mod recorder;
