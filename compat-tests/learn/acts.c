@@ -264,6 +264,36 @@ static int late(void) {
     return 0;
 }
 
+/* One of many threads: in a working directory of its own, which changes all the time, it opens what only that directory has. */
+static void *in_a_crowd(void *number) {
+    char name[40];
+    if (unshare(CLONE_FS)) return "unshare";
+    for (long i = 0; i < 40; i++) {
+        snprintf(name, sizeof name, "d%ld", ((long)number + i) % 8);
+        if (chdir(name)) return "chdir";
+        snprintf(name, sizeof name, "f%ld.%ld", ((long)number + i) % 8, i);
+        int fd = open(name, O_RDONLY);
+        if (fd < 0) return "open";
+        close(fd);
+        if (chdir("..")) return "chdir";
+    }
+    return NULL;
+}
+
+static int crowd(void) {
+    pthread_t threads[8];
+    const char *problem = NULL;
+    for (long i = 0; i < 8; i++)
+        if (pthread_create(&threads[i], NULL, in_a_crowd, (void *)i)) return 1;
+    for (int i = 0; i < 8; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        if (result) problem = result;
+    }
+    puts(problem ? problem : "all read");
+    return 0;
+}
+
 /* Ends well only if every file can be read, and every socket connected to. */
 static int needs(void) {
     for (int i = 0; args[i]; i++) {
@@ -310,7 +340,7 @@ int main(int argc, char **argv) {
     static const struct { const char *name; int (*act)(void); } acts[] = {
         {"thread-exec", thread_exec}, {"vfork-exec", vfork_exec}, {"execveat-fd", execveat_fd}, {"openat2", openat2_beneath},
         {"timers", timers}, {"listener", listener}, {"io_uring", io_uring}, {"other-entry", other_entry}, {"chroot", into_chroot},
-        {"forgery", forgery}, {"turning", turning}, {"fuse", fuse}, {"late", late}, {"needs", needs}, {"flood", flood}, {"exec-late", exec_late},
+        {"forgery", forgery}, {"turning", turning}, {"fuse", fuse}, {"late", late}, {"crowd", crowd}, {"needs", needs}, {"flood", flood}, {"exec-late", exec_late},
     };
     args = argv + 2;
     for (size_t i = 0; argc > 1 && i < sizeof acts / sizeof *acts; i++)
