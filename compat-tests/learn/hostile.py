@@ -152,19 +152,19 @@ def names(world):
 
 
 def crowd(world):
-    """Threads that make calls at the same time, each in its own working directory: every name is looked up in the right one."""
-    files = [f"d{(thread + turn) % 8}/f{(thread + turn) % 8}.{turn}" for thread in range(8) for turn in range(40)]
+    """Processes that make calls at the same time, each in a working directory that changes: every name is looked up in the right one."""
+    files = [f"d{(process + turn) % 8}/f{(process + turn) % 8}.{turn}" for process in range(8) for turn in range(40)]
     world.fresh(dict.fromkeys(files, "kept\n"))
     world.give()
     profile = world.profiles + "/crowd"
     status, out, err = world.learn(profile, ["/acts", "crowd"], narrow(world), more=("--learn-exact", "--learn"))
     if (status, out) != (0, "all read\n"):
-        report("a crowd of threads", f"status {status}: {out}{err}")
+        report("a crowd of processes", f"status {status}: {out}{err}")
         return
     found = {source_of(entry) for entry in entries(profile, world)}
     wanted = {os.path.join(os.fsencode(world.project), os.fsencode(file)) for file in files}
     beside = {path for path in found if path and path.startswith(os.fsencode(world.project) + b"/d")} - wanted
-    report("a crowd of threads", f"lacking {sorted(wanted - found)[:5]}, too much {sorted(beside)[:5]}" if wanted - found or beside else None)
+    report("a crowd of processes", f"lacking {sorted(wanted - found)[:5]}, too much {sorted(beside)[:5]}" if wanted - found or beside else None)
 
 
 def ambitious(world):
