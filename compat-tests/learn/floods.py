@@ -82,9 +82,33 @@ def successor(world):
     report("a policy holds when another one answers", None if right else f"{helpers}, status {process.returncode}: {first}{out}{err}")
 
 
+def heir(world):
+    """When the recorder has been killed, and the first of those who answer, the second one answers."""
+    world.fresh({})
+    world.give()
+    prefix = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"] if world.is_root else []
+    words = [*prefix, world.bwrap, *narrow(world), "--learn", world.profiles + "/heir", "--", "/acts", "exec-late", "/busybox", "true"]
+    process = subprocess.Popen(
+        words, cwd=world.project, env=world.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = process.stdout.readline()
+    recorders = [pid for pid in children(process.pid) if os.getsid(pid) == pid]
+    # The looker, then those who answer, in the order in which they were started.
+    helpers = sorted(pid for recorder in recorders for pid in children(recorder))
+    for victim in [*recorders, *helpers[1:2]]:
+        os.kill(victim, signal.SIGKILL)
+    try:
+        out, err = process.communicate("\n", timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+    ended = first == "in\n" and len(helpers) == 3 and out == "" and process.returncode >= 0
+    report("the second one answers when nobody else does", None if ended else f"{helpers}, status {process.returncode}: {first}{out}{err}")
+
+
 def run_all(world):
     names(world)
     files(world)
     long_profile(world)
     one_after_another(world)
     successor(world)
+    heir(world)

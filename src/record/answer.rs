@@ -128,7 +128,10 @@ impl Answerer<'_> {
             if ready.last().and_then(PollFd::any).unwrap_or(true) {
                 return Ok(());
             }
-            _ = self.bell.hear();
+            // Who rings has ended, and so has the recorder, which would have replaced it.
+            if self.bell.hear()? {
+                return self.lead(state);
+            }
             self.note(self.shared.last, self.shared.newest.load(Ordering::Acquire));
             while self.waits(PollTimeout::ZERO)? {
                 if !self.receive(state)? {
