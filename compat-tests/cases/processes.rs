@@ -43,7 +43,13 @@ fn deaths() -> Vec<Case> {
         cases.push(staged("dies_with_launcher", dies, &format!("{launcher}{all_gone}")).stdout(gone));
         cases.push(staged("dies_with_monitor", dies, &format!("{monitor}{all_gone}")).stdout(gone));
         let lives = "ready\nalive\ngone\n";
-        cases.push(staged("outlives_launcher", "", &format!("{launcher} sleep 0.1; echo >go; {all_gone}")).stdout(lives));
+        let monitored = "sleep 0.1; kill -0 $monitor && echo monitored; echo >go\n";
+        let both_live = "ready\nmonitored\nalive\ngone\n";
+        cases.push(staged("outlives_launcher", "", &format!("{launcher}{monitored}{all_gone}")).stdout(both_live));
+        // Until COMMAND runs, this option has the sandbox die with the monitor.
+        let forwards = "--forward-signals";
+        let outlives = staged("outlives_forwarding_monitor", forwards, &format!("{monitor} sleep 0.1; echo >go; {all_gone}"));
+        cases.push(outlives.stdout(lives).ours_only());
         cases.push(staged("outlives_monitor", "", &format!("{monitor} sleep 0.1; echo >go; {all_gone}")).stdout(lives));
         // A signal to the monitor alone is not passed on.
         let ended = "kill -15 $monitor; sleep 0.1; echo >go\n";

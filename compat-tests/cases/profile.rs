@@ -266,6 +266,14 @@ fn nested() -> Vec<Case> {
             .file("q", "--profile r\n--profile r\n--profile r\n")
             .setup(|s| s.file("r", "#".repeat(1 << 20)))
             .fails("bwrap: q:2: All profiles together are longer than 8 MiB, with r"),
+        // Eight lines of 12 bytes name eight times the same text.
+        with(
+            "as_much_as_possible",
+            "--profile r\n--profile r\n--profile r\n--profile r\n--profile r\n--profile r\n--profile r\n--profile r\n",
+        )
+        .setup(|s| s.file("r", "#".repeat((1 << 20) - 12)))
+        .run(["true"])
+        .ok(),
         // 100 KB that are named often.
         with("variables_on_a_line", "--setenv A ${V}${V}${V}${V}${V}${V}${V}${V}${V}${V}${V}\n")
             .env("V", "x".repeat(100_000))
