@@ -68,10 +68,22 @@ fn typical(name: &str) -> Case {
 /// What there is another way for.
 fn done_without() -> Vec<Case> {
     let refused = |name: &str, calls, errno| typical(name).tweak(Tweak::Refuse(calls, errno)).ok();
+    // As many as the kernel follows.
+    let links = (1..=40).flat_map(|link| ["--symlink".to_owned(), (link - 1).to_string(), format!("/srv/{link}")]);
     vec![
         typical("nothing").ok(),
         // The reference cannot do without.
         refused("openat2", &["openat2"], libc::ENOSYS).ours_only(),
+        Case::new("openat2_and_forty_links")
+            .ours_only()
+            .tweak(Tweak::Refuse(&["openat2"], libc::ENOSYS))
+            .on_host()
+            .options(["--tmpfs", "/srv", "--dir", "/srv/0"])
+            .options(links)
+            .options(["--dir", "/srv/40/made"])
+            .run(["ls", "/srv/0"])
+            .ok()
+            .stdout("made\n"),
         refused("openat2_and_statx", &["openat2", "statx"], libc::ENOSYS).ours_only(),
         refused("mount_setattr", &["mount_setattr"], libc::ENOSYS),
         refused("openat2_and_mount_setattr", &["openat2", "mount_setattr"], libc::ENOSYS).ours_only(),
