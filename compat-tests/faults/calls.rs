@@ -118,7 +118,7 @@ pub(crate) const CALLS: &[Call] = &[
     call("prctl", libc::SYS_prctl, Number(0), &[EPERM, ENOMEM]),
     call("pread64", libc::SYS_pread64, Nothing, &[EIO, EINTR]),
     call("prlimit64", libc::SYS_prlimit64, Nothing, &[EPERM]),
-    call("read", libc::SYS_read, Nothing, &[EIO, EINTR, EAGAIN, ENOMEM]),
+    call("read", libc::SYS_read, Number(2), &[EIO, EINTR, EAGAIN, ENOMEM]),
     call("readlink", libc::SYS_readlink, Text(0), LOOKS),
     call("readlinkat", libc::SYS_readlinkat, Text(1), LOOKS),
     call("recvfrom", libc::SYS_recvfrom, Nothing, &[EINTR, ENOMEM]),

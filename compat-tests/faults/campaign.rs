@@ -299,11 +299,13 @@ impl Campaign {
         change(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The rows of the table that no point needed.
+    /// The rows of the table that no point needed. C libraries make different calls for the same purpose, so one row of those with the
+    /// same reason is enough.
     fn stale(&self) -> Vec<String> {
         let needed = self.with_found(|found| found.needed.clone());
-        let rows = TOLERATED.iter().enumerate().filter(|(index, _)| !needed.contains(index));
-        rows.map(|(_, row)| format!("{} {} ({})", row.call, row.detail, row.reason)).collect()
+        let reasons: Vec<_> = needed.iter().filter_map(|index| TOLERATED.get(*index)).map(|row| row.reason).collect();
+        let rows = TOLERATED.iter().filter(|row| !reasons.contains(&row.reason));
+        rows.map(|row| format!("{} {} ({})", row.call, row.detail, row.reason)).collect()
     }
 
     /// Prints the counts, and writes them to a file with all that did not hold.

@@ -2,7 +2,7 @@
 //!
 //! A tolerance that is not in this table fails its trial. A row that no point needs fails the long form.
 
-use libc::{EACCES, EINVAL, ELOOP, ENOENT, ENOMEM, ENOSPC, ENOSYS, ENOTDIR, EPERM, EUSERS};
+use libc::{EACCES, EAGAIN, EINVAL, ELOOP, ENOENT, ENOMEM, ENOSPC, ENOSYS, ENOTDIR, EPERM, EUSERS};
 
 use super::points::Point;
 
@@ -20,25 +20,18 @@ pub(crate) struct Tolerated {
     pub(crate) reason: &'static str,
 }
 
-/// What --mask-glob says of directories whose names it may use, but not list.
-pub(crate) const UNLISTED: &str = "bwrap: --mask-glob cannot list ";
-
 /// All rows.
 pub(crate) const TOLERATED: &[Tolerated] = &[
     row("close", "", &[], "the fd is gone, whatever close says"),
     row("close_range", "", &[], "then they are closed one by one"),
     row("brk", "", &[], "then the C library maps memory elsewhere"),
     row("mmap", "", &[ENOMEM], "of the page with which musl guards what it keeps about its memory"),
-    row("ioctl", "21505", &[], "TCGETS: what does not say that it is a terminal is none"),
-    row("ioctl", "21523", &[], "TIOCGWINSZ: the same, as musl asks"),
+    row("ioctl", "21505", &[], TERMINAL),
+    row("ioctl", "21523", &[], TERMINAL),
     row("openat2", "", &[ENOSYS], "then the path is walked component by component"),
     row("mount_setattr", "", &[ENOSYS], "then the mount is remounted"),
     row("mount_setattr", "", &[EINVAL], "of nosymfollow, before Linux 5.14: then that alone is set by a remount"),
     row("open_tree", "", &[], "of one more cover of --mask, which nothing was left to need"),
-    Tolerated {
-        seen: &[UNLISTED, "/tmp/box/deep/"],
-        ..row("openat", ".", &[EACCES], "of --mask-glob, on a directory that must not be listed: a warning counts it")
-    },
     row("setns", "", &[EPERM], "of --netns: then the user namespace that owns it is joined first"),
     row("statx", "", &[ENOSYS, EPERM], "then fdinfo tells the mount"),
     row("unshare", "", &[EPERM, ENOSPC, EUSERS], "--disable-userns: that is the answer it looks for"),
@@ -51,6 +44,10 @@ pub(crate) const TOLERATED: &[Tolerated] = &[
         ..row("read", "", &[], "of a switch that the clone obeys, or of a status that PID 1 exits with as well")
     },
     Tolerated { role: "0", ..row("kill", "", &[], "of the sandbox at COMMAND's end: then the kernel kills it with the monitor") },
+    Tolerated {
+        role: "0.0",
+        ..row("read", "128", &[EAGAIN], "of PID 1's signalfd: then the signal is still there, and is waited for again")
+    },
     row("newfstatat", "/tmp/probe", &[], HEADER),
     row("newfstatat", "/tmp", &[], HINT),
     row("statfs", "/tmp/probe", &[], HINT),
@@ -84,6 +81,9 @@ const CWD: &[&str] = &["PWD", "/", "{dir}"];
 
 /// Why it may be another one.
 const ELSEWHERE: &str = "where the caller's directory cannot be entered, HOME is next, and then /";
+
+/// Why it need not be known what a terminal is like: TCGETS asks with glibc, TIOCGWINSZ with musl.
+const TERMINAL: &str = "what does not say that it is a terminal is none";
 
 /// Why COMMAND's header need not be readable.
 const HEADER: &str = "a 32-bit COMMAND that is not found out beforehand is killed by the policy";
