@@ -7,7 +7,8 @@
 //! long as there is somebody to answer.
 //!
 //! There are two of them. The second one sleeps, and does not even hear of calls, until the first
-//! one finds that calls wait for it: then several threads of COMMAND make them at the same time.
+//! one finds that calls wait for it: then several threads of COMMAND make them at the same time
+//! (Linux 6.11 and later).
 
 use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -36,7 +37,7 @@ const MOST: usize = 200_000;
 /// How long all of it may be.
 const MOST_BYTES: usize = 32 << 20;
 /// How many calls the first one answers before it looks whether others wait.
-const OFTEN: u32 = 16;
+const OFTEN: u64 = 16;
 
 /// What it needs.
 #[derive(Debug)]
@@ -98,13 +99,15 @@ impl Answerer<'_> {
 
     /// Answers all calls, and calls for help.
     fn lead(&self, state: &mut State<'_>) -> SysResult<()> {
-        let must_poll = !receiving_ends();
-        for round in 0_u32.. {
-            if must_poll && !self.waits(PollTimeout::NONE)? {
-                return Ok(());
-            }
+        // Where receiving does not end with the last caller, two who receive what one has seen would
+        // leave the other one waiting for ever.
+        if !receiving_ends() {
+            while self.waits(PollTimeout::NONE)? && self.receive(state)? {}
+            return Ok(());
+        }
+        for round in 0_u64.. {
             if !self.receive(state)? {
-                return Ok(());
+                break;
             }
             let is_helped = || self.shared.is_helped.load(Ordering::Relaxed) != 0;
             if round.is_multiple_of(OFTEN) && !is_helped() && self.waits(PollTimeout::ZERO)? {
