@@ -4,8 +4,9 @@ import json
 import os
 import signal
 import subprocess
+import time
 
-from endings import CAT, READ, children
+from endings import CAT, READ, alive, children
 from hostile import narrow
 from rounds import profile_text
 from world import report
@@ -94,8 +95,12 @@ def heir(world):
     recorders = [pid for pid in children(process.pid) if os.getsid(pid) == pid]
     # The looker, then those who answer, in the order in which they were started.
     helpers = sorted(pid for recorder in recorders for pid in children(recorder))
-    for victim in [*recorders, *helpers[1:2]]:
+    victims = [*recorders, *helpers[1:2]]
+    for victim in victims:
         os.kill(victim, signal.SIGKILL)
+    # What one that is about to die receives is nobody's.
+    while any(alive(victim) for victim in victims):
+        time.sleep(0.01)
     try:
         out, err = process.communicate("\n", timeout=60)
     except subprocess.TimeoutExpired:

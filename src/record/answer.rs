@@ -13,6 +13,7 @@
 use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use libc::c_long;
 use nix::errno::Errno;
@@ -27,6 +28,7 @@ use crate::confine::seccomp::program::Program;
 use crate::kernel::sys::{self, Notified, Reply, SysResult};
 use crate::record::calls::Kind;
 use crate::record::line::{Line, Message as Told};
+use crate::record::lost::Lost;
 use crate::record::names::{Reader, arg, flag};
 use crate::record::shared::Shared;
 use crate::record::task::Task;
@@ -118,22 +120,30 @@ impl Answerer<'_> {
         Ok(())
     }
 
-    /// Answers for as long as calls wait, whenever it is woken up.
+    /// Answers for as long as calls wait, whenever it is woken up, as long as there is a recorder that
+    /// would answer in this process's place. Takes the lead when nobody else answers.
     fn help(&self, state: &mut State<'_>) -> SysResult<()> {
+        let mut is_watched = true;
         loop {
-            self.shared.is_helped.store(0, Ordering::Relaxed);
-            let mut ready = [
-                PollFd::new(self.bell.as_fd(), PollFlags::POLLIN),
-                // Nothing but the end is waited for: no call wakes this process up.
-                PollFd::new(self.listener, PollFlags::empty()),
-            ];
+            self.shared.is_helped.store(u64::from(!is_watched), Ordering::Relaxed);
+            // Of the listener nothing but the end is waited for: no call wakes this process up.
+            let monitor = is_watched.then(|| PollFd::new(self.monitor.as_fd(), PollFlags::empty()));
+            let others =
+                [(self.listener, PollFlags::empty()), (self.bell.as_fd(), PollFlags::POLLIN)];
+            let others = others.into_iter().map(|(fd, events)| PollFd::new(fd, events));
+            let mut ready: Vec<_> = others.chain(monitor).collect();
             sys::uninterrupted(|| poll(&mut ready, PollTimeout::NONE))?;
-            if ready.last().and_then(PollFd::any).unwrap_or(true) {
+            let any = |index: usize| ready.get(index).and_then(PollFd::any).unwrap_or(false);
+            if any(0) {
                 return Ok(());
             }
-            // Who rings has ended, and so has the recorder, which would have replaced it.
+            is_watched &= !any(2);
+            // Who rings has ended, and so has the recorder.
             if self.bell.hear()? {
-                return self.lead(state);
+                return if self.take_place() { self.lead(state) } else { Ok(()) };
+            }
+            if !is_watched {
+                continue;
             }
             self.note(self.shared.last, self.shared.newest.load(Ordering::Acquire));
             while self.waits(PollTimeout::ZERO)? {
@@ -142,6 +152,24 @@ impl Answerer<'_> {
                 }
             }
         }
+    }
+
+    /// Answers what the first one, which has ended, had received. If nobody knows what that is, the
+    /// end is to be that of whoever calls, too.
+    fn take_place(&self) -> bool {
+        let mut lost = Lost::default();
+        lost.look(self.listener, self.shared, 0);
+        let pending = self.shared.pending.first().map_or(0, |call| call.swap(0, Ordering::AcqRel));
+        let Some(mut calls) = lost.found(self.listener, self.shared, Duration::ZERO) else {
+            return false;
+        };
+        calls.push(pending);
+        let refused = Reply::Fail(libc::ENOSYS.unsigned_abs());
+        let reply = if self.policies.is_empty() { Reply::Continue } else { refused };
+        for call in calls {
+            _ = sys::reply_to_call(self.listener, call, reply);
+        }
+        true
     }
 
     /// Whether a call waits. An error is the end.
