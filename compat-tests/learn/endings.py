@@ -172,7 +172,7 @@ def lost(world):
     world.give()
     log, profile = world.dir + "/lost.strace", world.profiles + "/lost"
     # The third call that is received is held back on its way out of the kernel.
-    tracer = ["strace", "-f", "-qq", "-o", log, "-e", "trace=ioctl", "-e", "inject=ioctl:delay_exit=20000000:when=6"]
+    tracer = ["strace", "-f", "-qq", "-o", log, "-e", "trace=ioctl", "-e", "inject=ioctl:delay_exit=4000000:when=6"]
     prefix = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"] if world.is_root else []
     process = subprocess.Popen(
         [*tracer, *prefix, world.bwrap, *narrow(world), "--learn", profile, "--", *CAT],
