@@ -360,5 +360,5 @@ fn possible(scenario: &Scenario) -> Result<()> {
     }
     tracer::permitted()?;
     let case = (scenario.case)((0, 0))?;
-    case.needs.map_or(Ok(()), |needs| needs())
+    case.needs.iter().try_for_each(|needs| needs())
 }

@@ -62,7 +62,7 @@ pub(crate) struct Case {
     pub(crate) timeout: Duration,
     pub(crate) claims: Vec<Claim>,
     pub(crate) blurs: Vec<(Field, Blur)>,
-    pub(crate) needs: Option<fn() -> Result<()>>,
+    pub(crate) needs: Vec<fn() -> Result<()>>,
     pub(crate) unrefused: Option<&'static str>,
     /// A program that is executed instead, with its words; it is given `bwrap`'s path and its words after them.
     pub(crate) tracer: Option<(PathBuf, Vec<String>)>,
@@ -92,7 +92,7 @@ impl Case {
             timeout: Duration::from_mins(1),
             claims: vec![],
             blurs: vec![],
-            needs: None,
+            needs: vec![],
             unrefused: None,
             tracer: None,
         }
@@ -170,9 +170,9 @@ impl Case {
         self
     }
 
-    /// The trial is ignored, with the reason, where this fails.
+    /// The trial is ignored, with the reason, where this, or another one, fails.
     pub(crate) fn needs(mut self, check: fn() -> Result<()>) -> Self {
-        self.needs = Some(check);
+        self.needs.push(check);
         self
     }
 

@@ -33,7 +33,7 @@ pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>], differences: &'stati
             let (lab, case) = (Arc::clone(lab), Arc::clone(case));
             let name = format!("{}::{}", case.name, identity.name());
             trials.push(Trial::ignorable_test(name, move || {
-                if let Some(Err(reason)) = case.needs.map(|needs| needs()) {
+                if let Err(reason) = case.needs.iter().try_for_each(|needs| needs()) {
                     return Ok(left_out(reason));
                 }
                 if let Some(reason) = case.unrefused.filter(|_| std::env::var_os("COMPAT_REFUSE").is_some()) {

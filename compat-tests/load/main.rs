@@ -130,6 +130,6 @@ fn case(row: &Row) -> Case {
         });
     case.timeout = most;
     case.identities = row.identities.to_vec();
-    case.needs = row.needs;
+    case.needs.extend(row.needs);
     case
 }
