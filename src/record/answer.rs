@@ -18,7 +18,6 @@ use std::time::Duration;
 use libc::c_long;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
 use crate::confine::seccomp::asking;
@@ -28,7 +27,7 @@ use crate::confine::seccomp::program::Program;
 use crate::kernel::sys::{self, Notified, Reply, SysResult};
 use crate::record::calls::Kind;
 use crate::record::line::{Line, Message as Told};
-use crate::record::lost::Lost;
+use crate::record::lost::{self, Lost};
 use crate::record::names::{Reader, arg, flag};
 use crate::record::shared::Shared;
 use crate::record::task::Task;
@@ -159,15 +158,13 @@ impl Answerer<'_> {
     fn take_place(&self) -> bool {
         let mut lost = Lost::default();
         lost.look(self.listener, self.shared, 0);
-        let pending = self.shared.pending.first().map_or(0, |call| call.swap(0, Ordering::AcqRel));
+        let (pending, _) = self.shared.take(0);
         let Some(mut calls) = lost.found(self.listener, self.shared, Duration::ZERO) else {
             return false;
         };
         calls.push(pending);
-        let refused = Reply::Fail(libc::ENOSYS.unsigned_abs());
-        let reply = if self.policies.is_empty() { Reply::Continue } else { refused };
         for call in calls {
-            _ = sys::reply_to_call(self.listener, call, reply);
+            lost::answer(self.listener, call, !self.policies.is_empty());
         }
         true
     }
@@ -340,9 +337,7 @@ impl Answerer<'_> {
 /// Whether waiting in the receiving call ends when nobody is left to answer, as it does since Linux
 /// 6.11. Otherwise that has to be polled for.
 fn receiving_ends() -> bool {
-    let release = uname().map(|name| name.release().to_string_lossy().into_owned());
-    let release = release.unwrap_or_default();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|text| text.parse().ok());
-    let version: [Option<u32>; 2] = [numbers.next().flatten(), numbers.next().flatten()];
-    version >= [Some(6), Some(11)]
+    let release = sys::kernel_release();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(11))
 }

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::kernel::sys;
+use crate::kernel::sys::{self, Reply};
 use crate::record::shared::Shared;
 
 /// How many ids there may be between the last call that is known of and one that is not: calls of
@@ -60,6 +60,14 @@ impl Lost {
         let ids = std::mem::take(&mut self.ids).into_iter();
         Some(ids.filter(|id| is_lost(listener, shared, *id)).collect())
     }
+}
+
+/// Answers a call that nobody will look at any more. What a policy may refuse is not done.
+pub(crate) fn answer(listener: BorrowedFd<'_>, call: u64, may_be_refused: bool) {
+    let refused = Reply::Fail(libc::ENOSYS.unsigned_abs());
+    let reply = if may_be_refused { refused } else { Reply::Continue };
+    // Whoever made it may have been killed.
+    _ = sys::reply_to_call(listener, call, reply);
 }
 
 /// Whether a call was received and waits, and no answerer has it.

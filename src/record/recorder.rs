@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -21,13 +21,13 @@ use crate::confine::caps;
 use crate::confine::seccomp::program::Program;
 use crate::error::{Context, Error, Result};
 use crate::fds::close_all_but;
-use crate::kernel::sys::{self, End, Reply};
+use crate::kernel::sys::{self, End};
 use crate::links::Link;
 use crate::record::answer::Answerer;
 use crate::record::handover::HandedOver;
 use crate::record::line::{Line, Message, fields};
 use crate::record::look::{self, Looker};
-use crate::record::lost::Lost;
+use crate::record::lost::{self, Lost};
 use crate::record::seen::Seen;
 use crate::record::shared::{ANSWERERS, Shared};
 use crate::record::uses::Uses;
@@ -399,20 +399,16 @@ impl<'a> Recorder<'a> {
 
     /// Answers the call that an answerer will not answer any more.
     fn take_place(&mut self, place: usize) {
-        let take =
-            |slots: &[AtomicU64]| slots.get(place).map_or(0, |slot| slot.swap(0, Ordering::AcqRel));
-        let (call, undecided) = (take(self.shared.pending), take(self.shared.undecided));
+        let (call, undecided) = self.shared.take(place);
         if call != 0 {
-            self.answer(call, undecided != 0);
+            self.answer(call, undecided);
         }
         self.lost.look(self.handed.listener.as_fd(), &self.shared, place);
     }
 
-    /// Answers a call that nobody has looked at. What a policy may refuse is not done.
-    fn answer(&mut self, call: u64, undecided: bool) {
-        let refused = Reply::Fail(libc::ENOSYS.unsigned_abs());
-        let reply = if undecided { refused } else { Reply::Continue };
-        _ = sys::reply_to_call(self.handed.listener.as_fd(), call, reply);
+    /// Answers a call in somebody's place, and notes that it is not recorded.
+    fn answer(&mut self, call: u64, may_be_refused: bool) {
+        lost::answer(self.handed.listener.as_fd(), call, may_be_refused);
         self.seen.flags.insert("unread".to_owned());
     }
 

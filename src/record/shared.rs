@@ -89,6 +89,14 @@ impl Shared {
             silent: Silent { sockets, peers },
         })
     }
+
+    /// Takes the call that waits for an answerer's answer, 0 if none does, and whether it is not
+    /// known yet if a policy refuses it.
+    pub(crate) fn take(&self, place: usize) -> (u64, bool) {
+        let take =
+            |slots: &[AtomicU64]| slots.get(place).map_or(0, |slot| slot.swap(0, Ordering::AcqRel));
+        (take(self.pending), take(self.undecided) != 0)
+    }
 }
 
 /// A slot's text of a thread: never 0.

@@ -371,8 +371,7 @@ impl<'a> Search<'a> {
         let mut path = self.path.clone();
         path.push(b'/');
         path.extend_from_slice(name.to_bytes());
-        path.truncate(SHOWN);
-        Error::os(join("Can't mask", &CString::new(path).unwrap_or_default()), errno)
+        Error::os(join("Can't mask", &shown(path)), errno)
     }
 
     /// Counts a directory that must not be listed, unless nobody inside may use its names either:
@@ -404,11 +403,14 @@ impl<'a> Search<'a> {
 
     /// The end of the walk: anything not yet examined may need to be hidden.
     fn stopped(&self, errno: Errno) -> Error {
-        let mut path = self.path.clone();
-        path.truncate(SHOWN);
-        let path = CString::new(path).unwrap_or_default();
-        Error::os(join("Can't look for --mask-glob in", &path), errno)
+        Error::os(join("Can't look for --mask-glob in", &shown(self.path.clone())), errno)
     }
+}
+
+/// A path as a diagnostic shows it.
+fn shown(mut path: Vec<u8>) -> CString {
+    path.truncate(SHOWN);
+    CString::new(path).unwrap_or_default()
 }
 
 /// File systems in which the kernel shows itself.
