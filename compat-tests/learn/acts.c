@@ -173,79 +173,18 @@ static int turning(void) {
     return 0;
 }
 
-/* Serves a file system with one directory and answers each request late; a child looks for a file in it. */
-static int fuse(void) {
+/* Serves a file system at args[0] until a child ends that looks for a file in it; that one's status. `answer` fills the body of an answer, and
+   returns its size or an error. */
+static int serve(int (*look)(const char *), int (*answer)(const struct fuse_in_header *, void *)) {
     char options[100], buffer[70000];
-    int fd = open("/dev/fuse", O_RDWR);
+    int fd = open("/dev/fuse", O_RDWR), status = 1;
     snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=%u,group_id=%u", fd, getuid(), getgid());
-    if (fd < 0 || mount("fuse", args[0], "fuse", 0, options)) { printf("mount: %s\n", strerrorname_np(errno)); return 1; }
+    if (fd < 0 || mount("fuse", args[0], "fuse", 0, options)) { printf("mount: %s\n", strerrorname_np(errno)); exit(1); }
     pid_t child = fork();
     if (child == 0) {
         char name[200];
         snprintf(name, sizeof name, "%s/file", args[0]);
-        _exit(open(name, O_RDONLY) < 0 && errno == ENOENT ? 0 : 1);
-    }
-    int status = 1;
-    while (waitpid(child, &status, WNOHANG) == 0) {
-        struct timeval soon = {0, 20000};
-        fd_set set;
-        FD_ZERO(&set);
-        FD_SET(fd, &set);
-        if (select(fd + 1, &set, NULL, NULL, &soon) < 1 || read(fd, buffer, sizeof buffer) < 0) continue;
-        struct fuse_in_header *in = (void *)buffer;
-        struct { struct fuse_out_header head; union { struct fuse_init_out init; struct fuse_attr_out attr; } body; } out = {0};
-        size_t size = 0;
-        if (in->opcode == FUSE_INIT) {
-            out.body.init.major = 7, out.body.init.minor = 31, out.body.init.max_write = 4096, size = sizeof out.body.init;
-        } else if (in->opcode == FUSE_GETATTR) {
-            out.body.attr.attr.mode = S_IFDIR | 0755, out.body.attr.attr.ino = 1, out.body.attr.attr.nlink = 2, size = sizeof out.body.attr;
-        } else {
-            usleep(300000);
-            out.head.error = -ENOENT;
-        }
-        out.head.unique = in->unique, out.head.len = sizeof out.head + size;
-        if (write(fd, &out, out.head.len) < 0) continue;
-    }
-    printf("served %d\n", status);
-    return 0;
-}
-
-/* What to say to a request about a file system whose root has one file: a page with a name in it. */
-static size_t about_a_page(const struct fuse_in_header *in, void *body) {
-    const struct fuse_attr root = {.ino = 1, .mode = S_IFDIR | 0755, .nlink = 2}, page = {.ino = 2, .mode = S_IFREG | 0644, .nlink = 1, .size = 4096};
-    switch (in->opcode) {
-    case FUSE_INIT:
-        *(struct fuse_init_out *)body = (struct fuse_init_out){.major = 7, .minor = 31, .max_write = 4096};
-        return sizeof(struct fuse_init_out);
-    case FUSE_LOOKUP:
-        *(struct fuse_entry_out *)body = (struct fuse_entry_out){.nodeid = 2, .entry_valid = 99, .attr_valid = 99, .attr = page};
-        return sizeof(struct fuse_entry_out);
-    case FUSE_GETATTR:
-        *(struct fuse_attr_out *)body = (struct fuse_attr_out){.attr_valid = 99, .attr = in->nodeid == 1 ? root : page};
-        return sizeof(struct fuse_attr_out);
-    case FUSE_OPEN:
-        *(struct fuse_open_out *)body = (struct fuse_open_out){0};
-        return sizeof(struct fuse_open_out);
-    case FUSE_READ:
-        sleep(3);
-        strcpy(body, args[1]);
-        return 4096;
-    }
-    return 0;
-}
-
-/* Opens a file whose name is in memory that takes three seconds to read: it is mapped from a file system of its own. */
-static int late(void) {
-    char options[100], buffer[70000];
-    int fd = open("/dev/fuse", O_RDWR), status = 1;
-    snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=%u,group_id=%u", fd, getuid(), getgid());
-    if (fd < 0 || mount("fuse", args[0], "fuse", 0, options)) { printf("mount: %s\n", strerrorname_np(errno)); return 1; }
-    pid_t child = fork();
-    if (child == 0) {
-        char name[200];
-        snprintf(name, sizeof name, "%s/page", args[0]);
-        const char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, open(name, O_RDONLY), 0);
-        _exit(page != MAP_FAILED && open(page, O_RDONLY) >= 0 ? 0 : 1);
+        _exit(look(name));
     }
     while (waitpid(child, &status, WNOHANG) == 0) {
         struct timeval soon = {0, 20000};
@@ -255,12 +194,70 @@ static int late(void) {
         if (select(fd + 1, &set, NULL, NULL, &soon) < 1 || read(fd, buffer, sizeof buffer) < 0) continue;
         struct fuse_in_header *in = (void *)buffer;
         struct { struct fuse_out_header head; char body[4096]; } out = {0};
-        size_t size = about_a_page(in, out.body);
-        if (in->opcode == FUSE_FORGET || in->opcode == FUSE_INTERRUPT) continue;
-        out.head.unique = in->unique, out.head.error = size ? 0 : -ENOSYS, out.head.len = sizeof out.head + size;
+        if (in->opcode == FUSE_FORGET || in->opcode == FUSE_INTERRUPT) continue; // which want no answer
+        int size = answer(in, out.body);
+        out.head.unique = in->unique, out.head.error = size < 0 ? size : 0, out.head.len = sizeof out.head + (size < 0 ? 0 : size);
         if (write(fd, &out, out.head.len) < 0) continue;
     }
-    printf("opened %d\n", status);
+    return status;
+}
+
+static const struct fuse_attr root = {.ino = 1, .mode = S_IFDIR | 0755, .nlink = 2};
+
+/* The beginning, which is the same for all file systems here. */
+static int answer_init(void *body) {
+    *(struct fuse_init_out *)body = (struct fuse_init_out){.major = 7, .minor = 31, .max_write = 4096};
+    return sizeof(struct fuse_init_out);
+}
+
+static int answer_with(const struct fuse_attr *attr, unsigned valid, void *body) {
+    *(struct fuse_attr_out *)body = (struct fuse_attr_out){.attr_valid = valid, .attr = *attr};
+    return sizeof(struct fuse_attr_out);
+}
+
+static int no_file(const char *name) { return open(name, O_RDONLY) < 0 && errno == ENOENT ? 0 : 1; }
+
+/* One directory, in which nothing is found, and that late. */
+static int about_nothing(const struct fuse_in_header *in, void *body) {
+    if (in->opcode == FUSE_INIT) return answer_init(body);
+    if (in->opcode == FUSE_GETATTR) return answer_with(&root, 0, body);
+    usleep(300000);
+    return -ENOENT;
+}
+
+static int fuse(void) {
+    printf("served %d\n", serve(no_file, about_nothing));
+    return 0;
+}
+
+/* Opens what a name leads to that is in a file. */
+static int open_named_in(const char *name) {
+    const char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, open(name, O_RDONLY), 0);
+    return page != MAP_FAILED && open(page, O_RDONLY) >= 0 ? 0 : 1;
+}
+
+/* One file, a page with a name in it, that takes three seconds to read. */
+static int about_a_page(const struct fuse_in_header *in, void *body) {
+    const struct fuse_attr page = {.ino = 2, .mode = S_IFREG | 0644, .nlink = 1, .size = 4096};
+    switch (in->opcode) {
+    case FUSE_INIT: return answer_init(body);
+    case FUSE_GETATTR: return answer_with(in->nodeid == 1 ? &root : &page, 99, body);
+    case FUSE_LOOKUP:
+        *(struct fuse_entry_out *)body = (struct fuse_entry_out){.nodeid = 2, .entry_valid = 99, .attr_valid = 99, .attr = page};
+        return sizeof(struct fuse_entry_out);
+    case FUSE_OPEN:
+        *(struct fuse_open_out *)body = (struct fuse_open_out){0};
+        return sizeof(struct fuse_open_out);
+    case FUSE_READ:
+        sleep(3);
+        strcpy(body, args[1]);
+        return 4096;
+    default: return -ENOSYS;
+    }
+}
+
+static int late(void) {
+    printf("opened %d\n", serve(open_named_in, about_a_page));
     return 0;
 }
 

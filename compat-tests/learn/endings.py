@@ -69,8 +69,7 @@ def full_disk(world):
         "$@"; status=$?
         cat {world.profiles}/p; exit $status"""
     words = ["unshare", "-rm" if not world.is_root else "-m", "sh", "-c", script, "sh"]
-    user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"] if world.is_root else []
-    status, out, err = world.run([*words, *user, world.bwrap, *narrow(world), "--learn", world.profiles + "/p", "--", *CAT], own=True)
+    status, out, err = world.run([*words, *world.user, world.bwrap, *narrow(world), "--learn", world.profiles + "/p", "--", *CAT], own=True)
     said = [line for line in err.split("\n") if "No space left" in line]
     report("a full disk", None if said and out.endswith("--unshare-all\n") and READ in out + READ else f"status {status}: {out}{err}")
 
@@ -80,12 +79,11 @@ def two_recorders(world):
     world.fresh({"first.txt": "1\n", "second.txt": "2\n"})
     world.give()
     profile = world.profiles + "/shared"
-    prefix = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"] if world.is_root else []
     both = []
     for name in ("first.txt", "second.txt"):
-        words = [*prefix, world.bwrap, *narrow(world), "--learn", profile, "--", "/busybox", "sh", "-c", f"/busybox cat {name}; /busybox sleep 1"]
-        both.append(subprocess.Popen(words, cwd=world.project, env=world.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-    said = [process.communicate(timeout=60) for process in both]
+        words = [world.bwrap, *narrow(world), "--learn", profile, "--", "/busybox", "sh", "-c", f"/busybox cat {name}; /busybox sleep 1"]
+        both.append(world.start(words))
+    said = [world.end(process, 60)[1:] for process in both]
     found = {os.path.basename(source_of(entry) or b"") for entry in entries(profile, world)}
     problem = None
     for process, (out, err), name in zip(both, said, (b"first.txt", b"second.txt")):
@@ -127,16 +125,13 @@ def children(pid):
 def kills(world, rounds):
     """SIGKILL of one of the processes at a random moment: an end, and FILE as it was or whole."""
     script = "i=0; while [ $i -lt 60 ]; do /busybox cat words.txt > out/copy; i=$((i + 1)); done; echo end"
-    prefix = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"] if world.is_root else []
     problems = []
     chance = random.Random(int(os.environ.get("LEARN_SEED", "14")))
     for number in range(rounds):
         world.fresh({})
         world.give()
         profile = f"{world.profiles}/killed{number}"
-        process = subprocess.Popen(
-            [*prefix, world.bwrap, *narrow(world), "--learn", profile, "--", "/busybox", "sh", "-c", script],
-            cwd=world.project, env=world.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        process = world.start([world.bwrap, *narrow(world), "--learn", profile, "--", "/busybox", "sh", "-c", script])
         time.sleep(chance.uniform(0, 0.4))
         family = [process.pid, *children(process.pid)]
         victim = chance.choice(family)
@@ -144,12 +139,8 @@ def kills(world, rounds):
             os.kill(victim, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        try:
-            process.communicate(timeout=20)
-        except subprocess.TimeoutExpired:
+        if world.end(process, 20)[0] == -99:
             problems.append(f"round {number}: still there after the death of number {family.index(victim)} of {len(family)}")
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
         deadline = time.monotonic() + 8
         while (left := [pid for pid in family if alive(pid)]) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -173,10 +164,7 @@ def lost(world):
     log, profile = world.dir + "/lost.strace", world.profiles + "/lost"
     # The third call that is received is held back on its way out of the kernel.
     tracer = ["strace", "-f", "-qq", "-o", log, "-e", "trace=ioctl", "-e", "inject=ioctl:delay_exit=4000000:when=6"]
-    prefix = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"] if world.is_root else []
-    process = subprocess.Popen(
-        [*tracer, *prefix, world.bwrap, *narrow(world), "--learn", profile, "--", *CAT],
-        cwd=world.project, env=world.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True)
+    process = world.start([*tracer, *world.user, world.bwrap, *narrow(world), "--learn", profile, "--", *CAT], own=True)
     held, deadline = None, time.monotonic() + 30
     while held is None and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -184,13 +172,9 @@ def lost(world):
             held = re.search(r"^(\d+) .*NOTIF_RECV.*DELAYED", file.read(), re.MULTILINE)
     if held:
         os.kill(int(held[1]), signal.SIGKILL)
-    try:
-        out, err = process.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        out, err = process.communicate()
-    right = held and (process.returncode, out) == (0, READ) and os.path.exists(profile)
-    report("a call that is lost with who has received it", None if right else f"{held}, status {process.returncode}: {out}{err}")
+    status, out, err = world.end(process, 60)
+    right = held and (status, out) == (0, READ) and os.path.exists(profile)
+    report("a call that is lost with who has received it", None if right else f"{held}, status {status}: {out}{err}")
 
 
 def late(world):
@@ -202,20 +186,13 @@ def late(world):
     world.give(own=True)
     more = ["--unshare-user", "--cap-add", "CAP_SYS_ADMIN", "--dev-bind", "/dev/fuse", "/dev/fuse", "--dir", "/mnt"]
     command = ["/acts", "late", "/mnt", "words.txt"]
-    processes = [
-        subprocess.Popen(
-            [world.bwrap, *narrow(world, *more), "--learn", place + "/profile", "--", *command],
-            cwd=world.project, env=world.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True)
-        for place in places]
+    words = [[world.bwrap, *narrow(world, *more), "--learn", place + "/profile", "--", *command] for place in places]
+    processes = [world.start(one, own=True) for one in words]
     problems = []
     for number, process in enumerate(processes):
-        try:
-            out, err = process.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            out, err = process.communicate()
-        if (process.returncode, out) != (0, "opened 0\n") or "could not be read" not in err:
-            problems.append(f"{number}: status {process.returncode}: {out}{err}")
+        status, out, err = world.end(process, 60)
+        if (status, out) != (0, "opened 0\n") or "could not be read" not in err:
+            problems.append(f"{number}: status {status}: {out}{err}")
     report("names that take too long to read", "".join(problems))
 
 

@@ -38,7 +38,7 @@ class Case:
     def run(self, world):
         """The first try and the second; what went wrong."""
         how = {"own": bool(self.before)}
-        user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"] if world.is_root and self.before else []
+        user = world.user if self.before else []
         start = [*self.before, *user, world.bwrap]
         first = world.run([*start, *self.options, "--explain", "--", *self.command], **how)
         words, lines = suggested(first[2], world)
@@ -140,14 +140,13 @@ def abandoned(world):
     script = ("import os, time\nfor i in range(40):\n    time.sleep(0.05)\n    try: os.mkdir(f'/tmp/{i}'); print('made')\n"
               "    except OSError as e: print(e.errno)\n    if i == 10: print('go', flush=True)\n")
     words = [world.bwrap, *small("--dev", "/dev", "--tmpfs", "/tmp", "--seccomp-policy", policy), "--explain", "--", "python3", "-c", script]
-    prefix = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"] if world.is_root else []
-    process = subprocess.Popen([*prefix, *words], cwd=world.project, env=world.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = world.start(words)
     said = ""
     while "go" not in said:
-        said += process.stdout.readline()
+        said += process.stdout.readline().decode()
     for pid in [pid for pid in children(process.pid) if outside(pid)]:
         os.kill(pid, 9)
-    out, err = process.communicate(timeout=60)
+    _, out, err = world.end(process, 60)
     answers = set((said + out).split()) - {"go"}
     report("explain: refusals without those who answer", None if "95" in answers and answers <= {"95", "38"} else f"{answers} {err}")
 

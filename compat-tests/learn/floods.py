@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 
 from endings import CAT, READ, alive, children
@@ -63,51 +62,44 @@ def one_after_another(world):
     report("one recording after another", "".join(problems))
 
 
+def begin(world, words):
+    """Starts `acts exec-late`; what it says first, the recorder, and its helpers in the order of their start: the looker, then who answers."""
+    process = world.start(words)
+    first = process.stdout.readline().decode()
+    recorders = [pid for pid in children(process.pid) if os.getsid(pid) == pid]
+    return process, first, recorders, sorted(pid for recorder in recorders for pid in children(recorder))
+
+
 def successor(world):
     """What a policy refuses is refused by whoever answers: the first one is killed before COMMAND's first attempt."""
     world.fresh({})
     rule = {"names": ["execve"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13, "args": [{"index": 3, "value": 7, "op": "SCMP_CMP_EQ"}]}
     policy = world.write("policy.json", json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}))
     world.give()
-    prefix = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"] if world.is_root else []
-    words = [*prefix, world.bwrap, *narrow(world), "--seccomp-policy", policy, "--explain", "--", "/acts", "exec-late", "/busybox", "true"]
-    process = subprocess.Popen(
-        words, cwd=world.project, env=world.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    first = process.stdout.readline()
-    recorders = [pid for pid in children(process.pid) if os.getsid(pid) == pid]
-    helpers = [pid for recorder in recorders for pid in children(recorder)]
+    words = [world.bwrap, *narrow(world), "--seccomp-policy", policy, "--explain", "--", "/acts", "exec-late", "/busybox", "true"]
+    process, first, _, helpers = begin(world, words)
     for helper in helpers:
         os.kill(helper, signal.SIGKILL)
-    out, err = process.communicate("\n", timeout=60)
-    right = first == "in\n" and len(helpers) == 3 and (process.returncode, out) == (3, "EACCES\n") and "execve" in err
-    report("a policy holds when another one answers", None if right else f"{helpers}, status {process.returncode}: {first}{out}{err}")
+    status, out, err = world.end(process, 60, "\n")
+    right = first == "in\n" and len(helpers) == 3 and (status, out) == (3, "EACCES\n") and "execve" in err
+    report("a policy holds when another one answers", None if right else f"{helpers}, status {status}: {first}{out}{err}")
 
 
 def heir(world):
     """When the recorder has been killed, and the first of those who answer, the second one answers."""
     world.fresh({})
     world.give()
-    prefix = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"] if world.is_root else []
-    words = [*prefix, world.bwrap, *narrow(world), "--learn", world.profiles + "/heir", "--", "/acts", "exec-late", "/busybox", "true"]
-    process = subprocess.Popen(
-        words, cwd=world.project, env=world.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    first = process.stdout.readline()
-    recorders = [pid for pid in children(process.pid) if os.getsid(pid) == pid]
-    # The looker, then those who answer, in the order in which they were started.
-    helpers = sorted(pid for recorder in recorders for pid in children(recorder))
+    words = [world.bwrap, *narrow(world), "--learn", world.profiles + "/heir", "--", "/acts", "exec-late", "/busybox", "true"]
+    process, first, recorders, helpers = begin(world, words)
     victims = [*recorders, *helpers[1:2]]
     for victim in victims:
         os.kill(victim, signal.SIGKILL)
     # What one that is about to die receives is nobody's.
     while any(alive(victim) for victim in victims):
         time.sleep(0.01)
-    try:
-        out, err = process.communicate("\n", timeout=60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = process.communicate()
-    ended = first == "in\n" and len(helpers) == 3 and out == "" and process.returncode >= 0
-    report("the second one answers when nobody else does", None if ended else f"{helpers}, status {process.returncode}: {first}{out}{err}")
+    status, out, err = world.end(process, 60, "\n")
+    ended = first == "in\n" and len(helpers) == 3 and out == "" and status >= 0
+    report("the second one answers when nobody else does", None if ended else f"{helpers}, status {status}: {first}{out}{err}")
 
 
 def run_all(world):

@@ -63,6 +63,7 @@ class World:
         self.write("home/.ssh/id_ed25519", "sesame: a key\n")
         self.write("home/secret.txt", "sesame: in the home\n")
         self.is_root = os.getuid() == 0
+        self.user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if self.is_root else []
         self.listen()
         self.serve()
         self.fresh({})
@@ -118,11 +119,17 @@ class World:
 
     def run(self, words, own=False, env=None, limit=LIMIT, stdin=""):
         """Runs a command in the project; its status, stdout and stderr. As root everything runs as a user."""
-        if self.is_root and not own:
-            words = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *words]
-        process = subprocess.Popen(
-            words, cwd=self.project, env=self.environment(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, start_new_session=True)
+        return self.end(self.start(words, own, env), limit, stdin)
+
+    def start(self, words, own=False, env=None):
+        """Starts a command in the project. As root everything runs as a user."""
+        return subprocess.Popen(
+            words if own else [*self.user, *words], cwd=self.project, env=self.environment(env), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+    @staticmethod
+    def end(process, limit=LIMIT, stdin=""):
+        """Waits for the end of a command, or makes one after so many seconds; its status, stdout and stderr."""
         try:
             out, err = process.communicate(stdin.encode(), timeout=limit)
         except subprocess.TimeoutExpired:
