@@ -19,6 +19,11 @@ fail() {
     shift
     [ $# = 0 ] || printf '%s\n' "$*" | sed 's|^|    |' # not to be taken for a line of a check
 }
+# scratch NAME: a new directory with bin, home and work, for everybody, and not below /tmp, which many sandboxes cover.
+scratch() {
+    local dir
+    dir=$(mktemp -d "/var/tmp/$1.XXXXXX") && chmod 755 "$dir" && mkdir "$dir/bin" "$dir/home" "$dir/work" && echo "$dir"
+}
 skip() { if [ "${REQUIRED-}" = 1 ]; then fail "$1" "$2"; else unavailable "$1" "$2"; fi; }
 unavailable() { echo "test $area::$1 ... ignored ($2)"; }
 # command_with TEXT: the line of the README that holds it, for the caller to run.
