@@ -6,22 +6,16 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::AtomicU64;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Context, Result};
 use crate::kernel::sys::{self, SharedWords, SysResult};
+use crate::record::ring::{self, Message, Ring, SIZE};
 use crate::record::wire::Wire;
 
-/// A message: fields with a NUL byte between them, which no path has.
-pub(crate) type Message = Vec<u8>;
-
-/// How many words of eight bytes each direction has, a power of two: many of the longest messages.
-const WORDS: usize = 1 << 16;
-/// What comes before them: how many have been written, how many read, and whether the reader sleeps.
-const HEAD: usize = 8;
 /// How long who writes waits for room, in milliseconds.
 const ROOM: u16 = 1;
 
@@ -29,9 +23,8 @@ const ROOM: u16 = 1;
 #[derive(Debug)]
 pub(crate) struct Line {
     memory: Rc<SharedWords>,
-    /// Where the words begin that are read here, and those that are written.
-    read: usize,
-    write: usize,
+    /// Which half is read here; the other one is written.
+    reads: usize,
     bell: Wire,
 }
 
@@ -43,21 +36,19 @@ pub(crate) fn fields(message: &[u8]) -> Vec<&[u8]> {
 impl Line {
     /// Both ends, one of them for a process that is about to be forked.
     pub(crate) fn pair() -> Result<(Self, Self)> {
-        let half = HEAD + WORDS;
-        let memory = Rc::new(SharedWords::new(2 * half).context("Can't share memory")?);
+        let memory = Rc::new(SharedWords::new(2 * SIZE + 2).context("Can't share memory")?);
         let (ours, theirs) = Wire::pair()?;
-        let other = Self { memory: memory.clone(), read: half, write: 0, bell: theirs };
-        Ok((Self { memory, read: 0, write: half, bell: ours }, other))
+        let other = Self { memory: memory.clone(), reads: 1, bell: theirs };
+        Ok((Self { memory, reads: 0, bell: ours }, other))
     }
 
-    fn word(&self, index: usize) -> SysResult<&AtomicU64> {
-        self.memory.words().get(index).ok_or(Errno::EIO)
+    fn ring(&self, half: usize) -> SysResult<Ring<'_>> {
+        Ring::at(self.memory.words(), half * SIZE)
     }
 
-    /// A word of the messages that begin somewhere.
-    fn cell(&self, start: usize, position: u64) -> SysResult<&AtomicU64> {
-        let offset = usize::try_from(position).map_err(|_| Errno::EIO)? % WORDS;
-        self.word(start + HEAD + offset)
+    /// Whether who reads a half sleeps.
+    fn sleeps(&self, half: usize) -> SysResult<&AtomicU64> {
+        self.memory.words().get(2 * SIZE + half).ok_or(Errno::EIO)
     }
 
     /// Sends a message, and waits for room if it has to. EPIPE if nobody reads any more.
@@ -76,54 +67,20 @@ impl Line {
 
     /// Sends a message if there is room: EAGAIN.
     pub(crate) fn try_send(&self, message: &[u8]) -> SysResult<()> {
-        let written = self.word(self.write)?.load(Ordering::Relaxed);
-        let read = self.word(self.write + 1)?.load(Ordering::Acquire);
-        let needed = 1 + message.len().div_ceil(8);
-        let used = usize::try_from(written.wrapping_sub(read)).map_err(|_| Errno::EIO)?;
-        if needed > WORDS {
-            return Err(Errno::EMSGSIZE);
-        }
-        if needed > WORDS.saturating_sub(used) {
-            return Err(Errno::EAGAIN);
-        }
-        let length = u64::try_from(message.len()).map_err(|_| Errno::EMSGSIZE)?;
-        let mut position = written;
-        for word in std::iter::once(length).chain(message.chunks(8).map(packed)) {
-            self.cell(self.write, position)?.store(word, Ordering::Relaxed);
-            position = position.wrapping_add(1);
-        }
-        self.word(self.write)?.store(position, Ordering::Release);
-        fence(Ordering::SeqCst);
-        let sleeps = self.word(self.write + 2)?;
-        if sleeps.load(Ordering::Relaxed) != 0 && sleeps.swap(0, Ordering::Relaxed) != 0 {
-            // Who has ended is not woken up; that is found out by reading.
-            _ = self.bell.ring();
-        }
+        let half = 1 - self.reads;
+        self.ring(half)?.push(message)?;
+        ring::wake_up(self.sleeps(half)?, &self.bell);
         Ok(())
     }
 
     /// Takes a message that is there.
     fn take(&self) -> SysResult<Option<Message>> {
-        let read = self.word(self.read + 1)?.load(Ordering::Relaxed);
-        let written = self.word(self.read)?.load(Ordering::Acquire);
-        if read == written {
-            return Ok(None);
+        let ring = self.ring(self.reads)?;
+        let mut message = Message::new();
+        match ring.copy(ring.done()?, &mut message)? {
+            Some(next) => ring.set_done(next).map(|()| Some(message)),
+            None => Ok(None),
         }
-        let length = self.cell(self.read, read)?.load(Ordering::Relaxed);
-        let length = usize::try_from(length).map_err(|_| Errno::EIO)?;
-        let words = u64::try_from(length.div_ceil(8)).map_err(|_| Errno::EIO)?;
-        let end = read.wrapping_add(1).wrapping_add(words);
-        if words >= written.wrapping_sub(read) {
-            return Err(Errno::EIO);
-        }
-        let mut message = Vec::with_capacity(length.next_multiple_of(8));
-        for position in read.wrapping_add(1)..end {
-            let word = self.cell(self.read, position)?.load(Ordering::Relaxed);
-            message.extend_from_slice(&word.to_ne_bytes());
-        }
-        message.truncate(length);
-        self.word(self.read + 1)?.store(end, Ordering::Release);
-        Ok(Some(message))
     }
 
     /// A message that is there already: EAGAIN if none is, nothing at the end.
@@ -139,12 +96,7 @@ impl Line {
         }
     }
 
-    /// Waits for a message; none is the end.
-    pub(crate) fn receive(&self) -> Option<Message> {
-        self.receive_within(PollTimeout::NONE).ok().flatten()
-    }
-
-    /// The same for so long at most: EAGAIN.
+    /// Waits for a message, for so long at most: EAGAIN. None is the end.
     pub(crate) fn receive_within(&self, limit: PollTimeout) -> SysResult<Option<Message>> {
         loop {
             match self.try_receive() {
@@ -162,18 +114,9 @@ impl Line {
 
     /// Asks to be woken up by the next message; no if there is one already.
     pub(crate) fn may_sleep(&self) -> SysResult<bool> {
-        self.word(self.read + 2)?.store(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        let read = self.word(self.read + 1)?.load(Ordering::Relaxed);
-        Ok(self.word(self.read)?.load(Ordering::Acquire) == read)
+        ring::lie_down(self.sleeps(self.reads)?);
+        self.ring(self.reads)?.is_done()
     }
-}
-
-/// Up to eight bytes in a word.
-fn packed(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    u64::from_ne_bytes(word)
 }
 
 impl AsFd for Line {
@@ -185,6 +128,11 @@ impl AsFd for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::ring::WORDS;
+
+    fn received(line: &Line) -> Option<Message> {
+        line.receive_within(PollTimeout::NONE).ok().flatten()
+    }
 
     #[test]
     fn messages_come_as_they_were_sent() {
@@ -199,17 +147,17 @@ mod tests {
                 count += 1;
                 if length % 3 == 2 {
                     for _ in 0..count {
-                        assert!(theirs.receive().is_some());
+                        assert!(received(&theirs).is_some());
                     }
                     count = 0;
                 }
             }
             assert_eq!(ours.try_send(b"last"), Ok(()));
-            while theirs.receive().as_deref() != Some(b"last") {}
+            while received(&theirs).as_deref() != Some(b"last") {}
             count = 0;
         }
         assert_eq!(theirs.try_send(b"a\0b"), Ok(()));
-        assert_eq!(ours.receive().as_deref().map(fields), Some(vec![&b"a"[..], b"b"]));
+        assert_eq!(received(&ours).as_deref().map(fields), Some(vec![&b"a"[..], b"b"]));
     }
 
     #[test]
@@ -221,7 +169,7 @@ mod tests {
         }
         assert_eq!(ours.try_send(b""), Err(Errno::EAGAIN));
         assert_eq!(ours.try_send(&vec![0; 8 * WORDS]), Err(Errno::EMSGSIZE));
-        assert_eq!(theirs.receive().as_deref(), Some(&message[..]));
+        assert_eq!(received(&theirs).as_deref(), Some(&message[..]));
         assert_eq!(ours.try_send(b"x"), Ok(()));
         drop(theirs);
         // What nobody reads any more fills up.

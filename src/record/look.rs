@@ -11,8 +11,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
@@ -20,32 +21,50 @@ use crate::kernel::files::file_type;
 use crate::kernel::program;
 use crate::kernel::sys::{self, SysResult};
 use crate::kernel::way;
-use crate::record::line::{Line, Message, fields};
+use crate::record::inbox::{Inbox, OURS, SOURCES};
+use crate::record::line::{Line, fields};
+use crate::record::near::Near;
+use crate::record::ring::Message;
 use crate::record::uses::Uses;
-use crate::record::wire::number;
 
 /// How many interpreters may follow each other, as in the kernel.
 const MAX_INTERPRETERS: usize = 5;
 
-/// How many directories are kept open.
-const NEAR: usize = 64;
+/// How long more questions are waited for before they are looked at, in milliseconds: nobody has to
+/// wake up this process for each call.
+const NAP: u16 = 1;
+/// How many questions of one process are looked at before the recorder is told: what it is told at
+/// once has a limit.
+const MANY: usize = 256;
 
 /// A name, and how it is looked up.
 #[derive(Debug, Clone)]
-struct Wanted {
-    uses: Uses,
+pub(crate) struct Wanted {
+    pub(crate) uses: Uses,
     /// Whether a link at the end is followed.
     follows: bool,
     /// The root of whoever looks it up, in the sandbox's.
-    top: Vec<u8>,
+    pub(crate) top: Vec<u8>,
     /// What it is relative to.
     base: Vec<u8>,
     name: Vec<u8>,
 }
 
 impl Wanted {
+    /// What a question asks for.
+    pub(crate) fn of(question: &[&[u8]]) -> Option<Self> {
+        let [b"n", uses, follows, top, base, name] = question else { return None };
+        Some(Self {
+            uses: Uses::of(uses),
+            follows: *follows == b"1",
+            top: top.to_vec(),
+            base: base.to_vec(),
+            name: name.to_vec(),
+        })
+    }
+
     /// The path without superfluous parts; none where only looking can tell.
-    fn path(&self) -> Option<Vec<u8>> {
+    pub(crate) fn path(&self) -> Option<Vec<u8>> {
         let base = if self.name.starts_with(b"/") { &[][..] } else { &self.base };
         let mut path = Vec::with_capacity(base.len() + self.name.len() + 2);
         for name in way::names(base).chain(way::names(&self.name)) {
@@ -59,8 +78,8 @@ impl Wanted {
     }
 }
 
-/// Directories that were looked into, by their paths.
-type Near = HashMap<Vec<u8>, OwnedFd>;
+/// Whether what is on a device is a procfs.
+pub(crate) type Devices = HashMap<u64, bool>;
 
 /// Where a name leads to.
 enum Place {
@@ -81,6 +100,7 @@ pub(crate) struct Looker<'a> {
     pub(crate) root: BorrowedFd<'a>,
     /// The host's /proc.
     pub(crate) proc: BorrowedFd<'a>,
+    pub(crate) inbox: &'a Inbox,
     pub(crate) recorder: &'a Line,
 }
 
@@ -89,7 +109,7 @@ pub(crate) const NAME: &[u8] = b"n\0";
 
 /// What a looker is asked: where a name leads, and whether the link that it may be is followed. It
 /// is relative to `base`, for somebody whose root is `top`.
-pub(crate) fn request(uses: Uses, follows: bool, [top, base, name]: [&[u8]; 3]) -> Message {
+pub(crate) fn question(uses: Uses, follows: bool, [top, base, name]: [&[u8]; 3]) -> Message {
     let mut message = format!("n\0{}\0{}\0", uses.0, u8::from(follows)).into_bytes();
     for part in [top, b"\0", base, b"\0", name] {
         message.extend_from_slice(part);
@@ -98,81 +118,76 @@ pub(crate) fn request(uses: Uses, follows: bool, [top, base, name]: [&[u8]; 3]) 
 }
 
 impl Looker<'_> {
-    /// Looks up what is asked for until nobody asks any more.
+    /// Looks up what is asked for until the recorder is gone.
     pub(crate) fn run(&self) {
-        let mut devices = HashMap::new();
-        let mut near = HashMap::new();
-        while let Some(request) = self.recorder.receive() {
-            let told = match fields(&request).as_slice() {
-                [b"n", uses, follows, top, base, name] => {
-                    let uses = number(uses).and_then(|uses| u16::try_from(uses).ok());
-                    let wanted = Wanted {
-                        uses: Uses(uses.unwrap_or_default()),
-                        follows: *follows == b"1",
-                        top: top.to_vec(),
-                        base: base.to_vec(),
-                        name: name.to_vec(),
-                    };
-                    if let Some(told) = self.look_near(&devices, &mut near, &wanted) {
-                        match self.recorder.send(&told) {
-                            Ok(()) => continue,
-                            Err(_) => return,
-                        }
-                    }
-                    self.look_up(&mut devices, wanted, 0)
-                }
-                [b"s", path] => self.times(path),
-                _ => Ok(()),
-            };
-            if told.and_then(|()| self.tell(&[b"d"])).is_err() {
+        let (mut devices, mut near) = (Devices::new(), Near::new(self.recorder));
+        while let Ok(is_busy) = self.work(&mut devices, &mut near) {
+            if self.wait(is_busy) != Ok(true) {
                 return;
             }
         }
     }
 
-    /// Looks at what most names are: something in a directory that was looked into before. The
-    /// result is what to tell, the end of it included; none if it takes more than this.
-    fn look_near(
-        &self,
-        devices: &HashMap<u64, bool>,
-        near: &mut Near,
-        wanted: &Wanted,
-    ) -> Option<Message> {
-        // Directories may be about to get other names.
-        if near.len() == NEAR || wanted.uses.any(Uses::CHANGES) {
-            near.clear();
-        }
-        if !wanted.top.is_empty() || wanted.uses.any(Uses::CHANGES.with(Uses::EXEC)) {
-            return None;
-        }
-        let path = wanted.path()?;
-        let slash = path.iter().rposition(|&byte| byte == b'/')?;
-        let (parent, last) = (path.get(..slash)?, path.get(slash + 1..)?);
-        if !near.contains_key(parent) {
-            let dir = self.open_at(parent, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
-            near.insert(parent.to_vec(), dir.ok()?);
-        }
-        let dir = near.get(parent)?;
-        let status = fstatat(dir, OsStr::from_bytes(last), AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
-        let node = match (devices.get(&status.st_dev)?, letter(&status)) {
-            (_, b"l") => return None,
-            (true, _) => b"P",
-            (false, node) => node,
+    /// Waits for questions. The result is whether the recorder is still there.
+    fn wait(&self, is_busy: bool) -> SysResult<bool> {
+        let limit = match is_busy {
+            true => PollTimeout::from(NAP),
+            false if self.inbox.may_sleep()? => PollTimeout::NONE,
+            false => PollTimeout::ZERO,
         };
-        let uses = wanted.uses.0.to_string();
-        Some([b"do\0", uses.as_bytes(), b"\0", &path, b"\0", node, b"\x000"].concat())
+        // The recorder says nothing here: all that can come is its end.
+        let fds = [self.inbox.bell().as_fd(), self.recorder.as_fd()];
+        let mut ready = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        sys::uninterrupted(|| poll(&mut ready, limit))?;
+        let any = |index: usize| ready.get(index).and_then(PollFd::any).unwrap_or(false);
+        if any(0) {
+            _ = self.inbox.bell().hear()?;
+        }
+        Ok(!any(1))
+    }
+
+    /// Looks at what has come. The result is whether COMMAND's calls are behind it.
+    fn work(&self, devices: &mut Devices, near: &mut Near<'_>) -> SysResult<bool> {
+        let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut is_busy = false;
+        let mut question = Message::new();
+        for source in 0..SOURCES {
+            for _ in 0..MANY {
+                let Some(next) = self.inbox.take(source, &mut question)? else { break };
+                let open = |path: &[u8]| self.open_at(path, directory);
+                // The recorder's own questions are answered one by one.
+                if source == OURS || !near.look(devices, &question, open)? {
+                    self.answer(devices, near, &question)?;
+                }
+                self.inbox.go_on(source, next)?;
+                is_busy |= source != OURS;
+            }
+        }
+        near.tell()?;
+        self.inbox.answered()?;
+        Ok(is_busy)
+    }
+
+    fn answer(&self, devices: &mut Devices, near: &mut Near<'_>, question: &[u8]) -> SysResult<()> {
+        match fields(question).as_slice() {
+            [b"s", path] => self.times(path),
+            // Who asks this waits for all answers.
+            [b"d"] => self.tell(&[b"d"]),
+            other => {
+                let Some(wanted) = Wanted::of(other) else { return Ok(()) };
+                if wanted.uses.any(Uses::CHANGES) {
+                    near.forget()?;
+                }
+                self.look_up(devices, wanted, 0)
+            }
+        }
     }
 
     fn tell(&self, fields: &[&[u8]]) -> SysResult<()> {
         self.recorder.send(&fields.join(&0))
     }
 
-    fn look_up(
-        &self,
-        devices: &mut HashMap<u64, bool>,
-        wanted: Wanted,
-        depth: usize,
-    ) -> SysResult<()> {
+    fn look_up(&self, devices: &mut Devices, wanted: Wanted, depth: usize) -> SysResult<()> {
         let uses = wanted.uses.0.to_string().into_bytes();
         let (path, place) = self.follow(devices, &wanted)?;
         let (file, status) = match place {
@@ -204,11 +219,7 @@ impl Looker<'_> {
 
     /// Follows a name, and tells of the links that it leads through. The path is where it ends,
     /// with what is missing behind what is there.
-    fn follow(
-        &self,
-        devices: &mut HashMap<u64, bool>,
-        wanted: &Wanted,
-    ) -> SysResult<(Vec<u8>, Place)> {
+    fn follow(&self, devices: &mut Devices, wanted: &Wanted) -> SysResult<(Vec<u8>, Place)> {
         let mut here = names(&wanted.top);
         let top = here.len();
         let mut todo = names(&wanted.name);
@@ -281,7 +292,7 @@ impl Looker<'_> {
     /// The same in one call, for a path that leads through no link. The kernel says if it does.
     fn at_once(
         &self,
-        devices: &mut HashMap<u64, bool>,
+        devices: &mut Devices,
         wanted: &Wanted,
         todo: &[Vec<u8>],
     ) -> Option<(Vec<u8>, Place)> {
@@ -375,14 +386,14 @@ fn joined(here: &[Vec<u8>], todo: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Whether something is on a procfs. Devices are looked at once each.
-fn is_proc(devices: &mut HashMap<u64, bool>, file: &OwnedFd, status: &FileStat) -> bool {
+fn is_proc(devices: &mut Devices, file: &OwnedFd, status: &FileStat) -> bool {
     *devices.entry(status.st_dev).or_insert_with(|| {
         fstatfs(file.as_fd()).is_ok_and(|found| found.filesystem_type() == PROC_SUPER_MAGIC)
     })
 }
 
 /// The kind of a file, as a letter for a message.
-fn letter(status: &FileStat) -> &'static [u8] {
+pub(crate) fn letter(status: &FileStat) -> &'static [u8] {
     match file_type(status) {
         SFlag::S_IFREG => b"f",
         SFlag::S_IFDIR => b"d",
@@ -401,25 +412,28 @@ mod tests {
 
     /// What is told about a name on this machine.
     fn told(name: &str, uses: Uses) -> Vec<Vec<String>> {
-        let Ok((ours, theirs)) = Line::pair() else { return Vec::new() };
+        let (Ok((ours, theirs)), Ok(inbox)) = (Line::pair(), Inbox::new()) else {
+            return Vec::new();
+        };
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
         let open = |path| open(path, flags, Mode::empty());
         let (Ok(root), Ok(proc)) = (open("/"), open("/proc")) else { return Vec::new() };
-        let uses = uses.0.to_string();
-        let request: [&[u8]; 6] = [b"n", uses.as_bytes(), b"1", b"", b"/", name.as_bytes()];
-        assert_eq!(ours.send(&request.join(&0)), Ok(()));
+        for question in [question(uses, true, [b"", b"/", name.as_bytes()]), b"d".to_vec()] {
+            assert_eq!(inbox.ask(OURS, &question), Ok(()));
+        }
         // The looker stops at the end, which is to come.
         assert_eq!(
             nix::sys::socket::shutdown(ours.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Write),
             Ok(())
         );
-        Looker { root: root.as_fd(), proc: proc.as_fd(), recorder: &theirs }.run();
+        Looker { root: root.as_fd(), proc: proc.as_fd(), inbox: &inbox, recorder: &theirs }.run();
+        assert_eq!(inbox.is_done(), Ok(true));
         drop(theirs);
         let text = |message: Vec<u8>| {
             let fields = fields(&message).into_iter();
             fields.map(|field| String::from_utf8_lossy(field).into_owned()).collect()
         };
-        std::iter::from_fn(|| ours.receive()).map(text).collect()
+        std::iter::from_fn(|| ours.try_receive().ok().flatten()).map(text).collect()
     }
 
     /// An emulator of programs may know no openat2(2), without which nothing is recorded.

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 
-use crate::record::line::Message;
+use crate::record::ring::Message;
 use crate::record::uses::Uses;
 
 /// What an address says.

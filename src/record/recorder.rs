@@ -5,35 +5,33 @@
 //! whichever takes longer than a second is killed and replaced. It lasts until nobody is left who
 //! could make a call, or for five seconds after COMMAND has ended.
 
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::{Pid, read};
+use nix::unistd::read;
 
-use crate::confine::caps;
 use crate::confine::seccomp::program::Program;
-use crate::error::{Context, Error, Result};
-use crate::fds::close_all_but;
-use crate::kernel::sys::{self, End};
+use crate::error::{Context, Error, Result, errno};
+use crate::kernel::sys;
 use crate::links::Link;
 use crate::record::answer::Answerer;
 use crate::record::handover::HandedOver;
-use crate::record::line::{Line, Message, fields};
-use crate::record::look::{self, Looker};
+use crate::record::helper::{Helper, Killed};
+use crate::record::line::fields;
+use crate::record::look;
+use crate::record::lookups::{Heard, Lookups};
 use crate::record::lost::{self, Lost};
+use crate::record::ring::Message;
 use crate::record::seen::Seen;
 use crate::record::shared::{ANSWERERS, Shared};
 use crate::record::uses::Uses;
 use crate::record::wire::{Wire, number};
 
-/// How long the answerer and the looker may take for one thing.
+/// How long an answerer may take for one thing.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long what outlives COMMAND is still recorded.
 const AFTERLIFE: Duration = Duration::from_secs(5);
@@ -44,22 +42,8 @@ const TICK: u16 = 250;
 /// How long more is waited for before what has come is looked at again, in milliseconds: nobody has
 /// to wake up this process for each call.
 const NAP: u16 = 1;
-/// How many names the looker may have before it.
-const AHEAD: usize = 256;
-/// How many bytes of names are kept, whoever has told of them: COMMAND makes them up.
-const MOST: usize = 64 << 20;
-/// How many processes that hang may be left behind: each waits for COMMAND in the kernel.
-const HANGING: usize = 16;
-
 /// How many helpers in a row may end without having done anything.
 const FAILING: usize = 16;
-
-/// A process that works for this one.
-#[derive(Debug)]
-struct Helper {
-    pid: Pid,
-    line: Line,
-}
 
 /// How a recording is watched.
 #[derive(Debug)]
@@ -91,12 +75,7 @@ pub(crate) struct Recorder<'a> {
     /// Where the first answerer rings, and where the second one hears it.
     bells: (Wire, Wire),
     answerers: [Option<Helper>; ANSWERERS],
-    looker: Helper,
-    /// What is to be looked up, and what the looker has.
-    queue: VecDeque<Message>,
-    ahead: VecDeque<Message>,
-    /// When the looker last was done with something.
-    progress: Instant,
+    lookups: Lookups<'a>,
     /// For each answerer which call was waiting when that was last looked at, and since when.
     waiting: [(u64, Instant); ANSWERERS],
     lost: Lost,
@@ -105,39 +84,11 @@ pub(crate) struct Recorder<'a> {
     is_watched: bool,
     /// Whether something has come lately, so that more is likely to come.
     is_busy: bool,
-    /// Bytes of names that were taken.
-    taken: usize,
-    /// Helpers that were killed, until they have ended.
-    killed: Vec<Pid>,
+    killed: Killed,
     /// How many helpers in a row have ended without having done anything, why the last one says
     /// it has, and how many calls had been received by then.
     failures: (usize, Errno, u64),
     pub(crate) seen: Seen,
-}
-
-/// Starts a process that only has a few fds.
-fn fork(keep: &[BorrowedFd<'_>], work: impl FnOnce()) -> Result<Pid> {
-    let forked = sys::clone_process(0, End::Usual).context("Can't fork for recording")?;
-    if let Some(pid) = forked {
-        return Ok(pid);
-    }
-    // Whoever reads what COMMAND writes sees the end of it when COMMAND has ended.
-    (0..=2)
-        .filter(|fd| keep.iter().all(|kept| std::os::fd::AsRawFd::as_raw_fd(kept) != *fd))
-        .for_each(sys::close);
-    close_all_but(keep.iter().copied(), || None);
-    _ = caps::drop_all_but(0, true);
-    work();
-    sys::exit_now(0)
-}
-
-fn fork_looker(watch: &Watch<'_>, handed: &HandedOver) -> Result<Helper> {
-    let (line, theirs) = Line::pair()?;
-    let (root, proc) = (handed.root.as_fd(), watch.proc);
-    let pid = fork(&[root, proc, theirs.as_fd()], || {
-        Looker { root, proc, recorder: &theirs }.run();
-    })?;
-    Ok(Helper { pid, line })
 }
 
 impl<'a> Recorder<'a> {
@@ -145,7 +96,8 @@ impl<'a> Recorder<'a> {
     pub(crate) fn new(watch: Watch<'a>, handed: HandedOver) -> Result<Self> {
         let shared = Shared::new().context("Can't share memory")?;
         let bells = Wire::pair()?;
-        let looker = fork_looker(&watch, &handed)?;
+        let root = handed.root.try_clone().map_err(|error| errno(&error));
+        let lookups = Lookups::new(watch.proc, root.context("dup")?)?;
         let now = Instant::now();
         Ok(Self {
             watch,
@@ -153,17 +105,13 @@ impl<'a> Recorder<'a> {
             shared,
             bells,
             answerers: [const { None }; ANSWERERS],
-            looker,
-            queue: VecDeque::new(),
-            ahead: VecDeque::new(),
-            progress: now,
+            lookups,
             waiting: [(0, now); ANSWERERS],
             lost: Lost::default(),
             ended: None,
             is_watched: true,
             is_busy: false,
-            taken: 0,
-            killed: Vec::new(),
+            killed: Killed::default(),
             failures: (0, Errno::ESRCH, 0),
             seen: Seen::default(),
         })
@@ -181,25 +129,7 @@ impl<'a> Recorder<'a> {
 
     /// What the looker says of a path, while nobody else has asked anything.
     fn look_now(&mut self, uses: Uses, base: &[u8], path: &[u8]) -> Option<Vec<Message>> {
-        self.looker.line.send(&request(uses, base, path)).ok()?;
-        let limit = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
-        let mut told = Vec::new();
-        loop {
-            match self.looker.line.receive_within(limit) {
-                Ok(Some(message)) => match message.strip_prefix(b"d") {
-                    Some(last) => {
-                        told.push(last.to_vec());
-                        return Some(told);
-                    }
-                    None => told.push(message),
-                },
-                Err(Errno::EAGAIN) => {
-                    self.replace_looker().ok()?;
-                    return None;
-                }
-                Ok(None) | Err(_) => return None,
-            }
-        }
+        self.lookups.ask_now(&mut self.killed, &question(uses, base, path))
     }
 
     /// Takes a path of the sandbox for used.
@@ -231,7 +161,7 @@ impl<'a> Recorder<'a> {
             self.fork_answerer(place)?;
         }
         if !self.handed.found.is_empty() {
-            self.queue.push_back(request(Uses::EXEC, &self.handed.cwd, &self.handed.found));
+            _ = self.lookups.ask(question(Uses::EXEC, &self.handed.cwd, &self.handed.found));
         }
         if self.watch.explains && self.handed.found.is_empty() {
             self.look_for_command();
@@ -274,22 +204,21 @@ impl<'a> Recorder<'a> {
     /// Looks up what is still to be looked up.
     fn finish(&mut self) -> Result<()> {
         let deadline = Instant::now() + REST;
-        while !self.queue.is_empty() || !self.ahead.is_empty() {
+        while !self.lookups.are_done()? {
             if Instant::now() > deadline {
-                let rest = self.ahead.drain(..).chain(self.queue.drain(..)).collect::<Vec<_>>();
-                for request in &rest {
-                    self.give_up(request);
-                }
-                return Ok(());
+                return self.lookups.give_up_all(&mut self.seen);
             }
             self.tick()?;
         }
-        Ok(())
+        // The looker is done with a question once it has answered.
+        self.hear_looker()
     }
 
     /// Finds out when things were made and changed. COMMAND has ended.
     pub(crate) fn ask_times(&mut self, paths: impl Iterator<Item = Vec<u8>>) -> Result<()> {
-        self.queue.extend(paths.map(|path| [b"s\0", path.as_slice()].concat()));
+        for path in paths {
+            _ = self.lookups.ask([b"s\0", path.as_slice()].concat());
+        }
         self.finish()
     }
 
@@ -297,11 +226,10 @@ impl<'a> Recorder<'a> {
     fn tick(&mut self) -> Result<bool> {
         let time = if self.is_busy || !self.may_sleep()? { NAP } else { TICK };
         let watched = if self.is_watched { Some(self.watch.monitor.as_fd()) } else { None };
-        let answers = self.answerers.iter().flatten().map(|helper| Some(helper.line.as_fd()));
-        let inputs = [Some(self.looker.line.as_fd()), watched].into_iter().chain(answers);
+        let inputs = self.helpers().map(|helper| helper.line.as_fd()).chain(watched);
         let mut ready: Vec<_> = [PollFd::new(self.handed.listener.as_fd(), PollFlags::empty())]
             .into_iter()
-            .chain(inputs.flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)))
+            .chain(inputs.map(|fd| PollFd::new(fd, PollFlags::POLLIN)))
             .collect();
         sys::uninterrupted(|| poll(&mut ready, PollTimeout::from(time))).context("poll")?;
         let is_over = ready.first().and_then(PollFd::any).unwrap_or(true);
@@ -313,18 +241,18 @@ impl<'a> Recorder<'a> {
         }
         self.answer_lost()?;
         self.hear_looker()?;
-        self.feed();
-        self.killed.retain(|&pid| {
-            sys::uninterrupted(|| waitpid(pid, Some(WaitPidFlag::WNOHANG)))
-                == Ok(WaitStatus::StillAlive)
-        });
+        self.lookups.feed();
+        self.killed.reap();
         Ok(is_over)
+    }
+
+    fn helpers(&self) -> impl Iterator<Item = &Helper> {
+        self.lookups.looker().into_iter().chain(self.answerers.iter().flatten())
     }
 
     /// Whether nothing has come yet. What comes from now on wakes this process up.
     fn may_sleep(&self) -> Result<bool> {
-        let lines = std::iter::once(&self.looker).chain(self.answerers.iter().flatten());
-        let mut all = lines.map(|helper| helper.line.may_sleep());
+        let mut all = self.helpers().map(|helper| helper.line.may_sleep());
         all.try_fold(true, |all, one| Ok(all && one?)).context("Can't share memory")
     }
 
@@ -355,14 +283,13 @@ impl<'a> Recorder<'a> {
             match helper.line.try_receive() {
                 Ok(Some(message)) => {
                     self.is_busy = true;
-                    self.taken += message.len();
                     if let Some(errno) = message.strip_prefix(b"e\0") {
                         let errno = number(errno).and_then(|errno| i32::try_from(errno).ok());
                         self.failures.1 = Errno::from_raw(errno.unwrap_or_default());
-                    } else if self.taken > MOST {
-                        self.seen.flags.insert("many".to_owned());
                     } else if message.starts_with(look::NAME) {
-                        self.queue.push_back(message);
+                        if !self.lookups.ask(message) {
+                            self.seen.cut();
+                        }
                     } else {
                         self.seen.hear(&message);
                     }
@@ -371,14 +298,14 @@ impl<'a> Recorder<'a> {
                 Ok(None) | Err(_) => break true,
             }
         };
-        let pid = helper.pid;
         if has_ended && is_over {
             self.answerers.get_mut(place).and_then(Option::take);
             return Ok(());
         }
         if has_ended || self.is_stuck(place) {
-            _ = kill(pid, Signal::SIGKILL);
-            self.killed.push(pid);
+            self.answerers.get_mut(place).and_then(Option::take).iter().for_each(|helper| {
+                self.killed.add(helper);
+            });
             self.take_place(place);
             self.count_failure(has_ended)?;
             self.fork_answerer(place)?;
@@ -442,49 +369,27 @@ impl<'a> Recorder<'a> {
         Err(errno).context("Can't go on recording: the processes that do it cannot work")
     }
 
-    /// Takes what the looker says, and has another one go on if it is stuck.
+    /// Takes what the looker says.
     fn hear_looker(&mut self) -> Result<()> {
-        let has_ended = loop {
-            match self.looker.line.try_receive() {
-                Ok(Some(message)) => match message.strip_prefix(b"d") {
-                    Some(last) => {
-                        self.is_busy = true;
-                        self.ahead.pop_front();
-                        self.progress = Instant::now();
-                        self.seen.see(last);
-                    }
-                    None => self.seen.see(&message),
-                },
-                Err(Errno::EAGAIN) => break false,
-                Ok(None) | Err(_) => break true,
-            }
-        };
-        let is_stuck = !self.ahead.is_empty() && self.progress.elapsed() > PATIENCE;
-        if has_ended || is_stuck {
-            if let Some(request) = self.ahead.pop_front() {
-                self.give_up(&request);
-            }
-            while let Some(request) = self.ahead.pop_back() {
-                self.queue.push_front(request);
-            }
-            self.count_failure(has_ended)?;
-            self.replace_looker()?;
-        }
-        Ok(())
+        let heard = self.lookups.hear(&mut self.killed, &mut self.seen)?;
+        self.is_busy |= heard == Heard::Something;
+        self.count_failure(heard == Heard::End)
     }
 
     fn fork_answerer(&mut self, place: usize) -> Result<()> {
         let Watch { proc, every, policies, executed, .. } = self.watch;
         let (listener, own) = (self.handed.listener.as_fd(), self.handed.tried.as_slice());
-        let is_alone = self.killed.len() > HANGING;
+        let is_alone = self.killed.are_too_many();
+        let names = &self.lookups.inbox;
         let bell = if place == 0 { &self.bells.0 } else { &self.bells.1 };
-        let (line, theirs) = Line::pair()?;
-        let pid = fork(&[listener, proc, bell.as_fd(), theirs.as_fd()], || {
-            let (monitor, shared) = (&theirs, &self.shared);
+        let keep = [listener, proc, bell.as_fd(), names.asking()];
+        let helper = Helper::start(&keep, |monitor| {
+            let shared = &self.shared;
             Answerer {
                 listener,
                 proc,
                 monitor,
+                names,
                 shared,
                 place,
                 bell,
@@ -497,52 +402,9 @@ impl<'a> Recorder<'a> {
             .run();
         })?;
         if let Some(answerer) = self.answerers.get_mut(place) {
-            *answerer = Some(Helper { pid, line });
+            *answerer = Some(helper);
         }
         Ok(())
-    }
-
-    /// Has another one look.
-    fn replace_looker(&mut self) -> Result<()> {
-        _ = kill(self.looker.pid, Signal::SIGKILL);
-        self.killed.push(self.looker.pid);
-        self.progress = Instant::now();
-        self.looker = fork_looker(&self.watch, &self.handed)?;
-        Ok(())
-    }
-
-    /// Gives the looker as much as it may have.
-    fn feed(&mut self) {
-        if self.killed.len() > HANGING {
-            let rest = std::mem::take(&mut self.queue);
-            for request in &rest {
-                self.give_up(request);
-            }
-            return;
-        }
-        while self.ahead.len() < AHEAD
-            && let Some(request) = self.queue.pop_front()
-        {
-            if self.looker.line.try_send(&request).is_err() {
-                self.queue.push_front(request);
-                return;
-            }
-            if self.ahead.is_empty() {
-                self.progress = Instant::now();
-            }
-            self.ahead.push_back(request);
-        }
-    }
-
-    /// Records that nobody knows what is there.
-    fn give_up(&mut self, request: &[u8]) {
-        if let [b"n", uses, _, _, base, name] = fields(request).as_slice() {
-            let uses = number(uses).and_then(|uses| u16::try_from(uses).ok());
-            let path =
-                if name.starts_with(b"/") { name.to_vec() } else { [*base, *name].join(&b'/') };
-            let known = self.seen.unresolved.entry(path).or_default();
-            *known = known.with(Uses(uses.unwrap_or_default()));
-        }
     }
 
     /// What is said of a failure. As long as no call was ever received, it is to execute COMMAND that
@@ -558,14 +420,14 @@ impl<'a> Recorder<'a> {
 
     /// Ends both helpers. The answerer goes on if somebody is left to answer.
     pub(crate) fn close(self) -> Seen {
-        _ = kill(self.looker.pid, Signal::SIGKILL);
+        self.lookups.close();
         self.seen
     }
 }
 
 /// Asks where a name leads, for somebody whose root is the sandbox's.
-fn request(uses: Uses, base: &[u8], name: &[u8]) -> Message {
-    look::request(uses, true, [b"", base, name])
+fn question(uses: Uses, base: &[u8], name: &[u8]) -> Message {
+    look::question(uses, true, [b"", base, name])
 }
 
 /// A clock, in nanoseconds.

@@ -6,6 +6,9 @@ use crate::record::line::fields;
 use crate::record::uses::Uses;
 use crate::record::wire::number;
 
+/// How many bytes of what helpers say are kept: COMMAND makes names up.
+const MOST: usize = 64 << 20;
+
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Node {
@@ -66,11 +69,30 @@ pub(crate) struct Seen {
     pub(crate) cwd: Vec<u8>,
     /// How many processes live on.
     pub(crate) left: usize,
+    /// How many bytes helpers have said.
+    heard: usize,
 }
 
 impl Seen {
+    /// Whether what a helper says is still kept.
+    fn keeps(&mut self, message: &[u8]) -> bool {
+        self.heard += message.len();
+        if self.heard > MOST {
+            self.cut();
+        }
+        self.heard <= MOST
+    }
+
+    /// Not all is kept.
+    pub(crate) fn cut(&mut self) {
+        self.flags.insert("many".to_owned());
+    }
+
     /// Takes a message of the answerer's that needs no looking up.
     pub(crate) fn hear(&mut self, message: &[u8]) {
+        if !self.keeps(message) {
+            return;
+        }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match fields(message).as_slice() {
             [b"p", peer] => _ = self.network.insert(text(peer)),
@@ -89,21 +111,27 @@ impl Seen {
 
     /// Takes an answer of the looker's.
     pub(crate) fn see(&mut self, message: &[u8]) {
-        let of = |field: &[u8]| {
-            Uses(number(field).and_then(|uses| u16::try_from(uses).ok()).unwrap_or_default())
-        };
+        if !self.keeps(message) {
+            return;
+        }
         match fields(message).as_slice() {
             [b"l", path, text] => _ = self.links.insert(path.to_vec(), text.to_vec()),
             [b"o", more, path, node, read_only] => {
                 let Some(node) = node_of(node) else { return };
-                let used = Used { uses: Uses::default(), node, read_only: *read_only == b"1" };
-                let used = self.paths.entry(path.to_vec()).or_insert(used);
-                used.uses = used.uses.with(of(more));
-                used.node = node;
-                used.read_only |= *read_only == b"1";
+                self.found(
+                    path.to_vec(),
+                    Used { uses: Uses::of(more), node, read_only: *read_only == b"1" },
+                );
             }
-            [b"m", more, path] => add(&mut self.missing, path, of(more)),
-            [b"u", more, path] => add(&mut self.unresolved, path, of(more)),
+            [b"b", more, dir, found @ ..] => {
+                for (node, name) in found.iter().filter_map(|found| found.split_at_checked(1)) {
+                    let Some(node) = node_of(node) else { continue };
+                    let path = [dir, name].join(&b'/');
+                    self.found(path, Used { uses: Uses::of(more), node, read_only: false });
+                }
+            }
+            [b"m", more, path] => add(&mut self.missing, path, Uses::of(more)),
+            [b"u", more, path] => add(&mut self.unresolved, path, Uses::of(more)),
             [b"t", path, exists, born, changed, node] => {
                 let times = (*exists == b"1" && *node != b"l").then(|| Times {
                     born: number(born),
@@ -112,6 +140,22 @@ impl Seen {
                 self.times.insert(path.to_vec(), times);
             }
             _ => {}
+        }
+    }
+
+    fn found(&mut self, path: Vec<u8>, now: Used) {
+        let used = self.paths.entry(path).or_insert(now);
+        used.uses = used.uses.with(now.uses);
+        used.node = now.node;
+        used.read_only |= now.read_only;
+    }
+
+    /// Nobody knows what a question asks for.
+    pub(crate) fn give_up(&mut self, question: &[u8]) {
+        if let [b"n", uses, _, _, base, name] = fields(question).as_slice() {
+            let path =
+                if name.starts_with(b"/") { name.to_vec() } else { [*base, *name].join(&b'/') };
+            add(&mut self.unresolved, &path, Uses::of(uses));
         }
     }
 }

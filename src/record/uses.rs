@@ -1,5 +1,7 @@
 //! What a file is used for, as far as it matters for what it needs.
 
+use crate::record::wire::number;
+
 /// Several uses of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
 pub(crate) struct Uses(pub(crate) u16);
@@ -34,6 +36,11 @@ impl Uses {
 
     /// All that a read-only mount refuses.
     pub(crate) const CHANGES: Self = Self(Self::NAMES.0 | Self::WRITE.0 | Self::INSIDE.0);
+
+    /// Those in a field of a message.
+    pub(crate) fn of(field: &[u8]) -> Self {
+        Self(number(field).and_then(|uses| u16::try_from(uses).ok()).unwrap_or_default())
+    }
 
     /// These and others.
     pub(crate) const fn with(self, other: Self) -> Self {
