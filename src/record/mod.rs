@@ -161,6 +161,8 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
     if let Some(explain) = subject.explain {
         explain(config, plan, &seen, &mounts);
     }
+    // There may be much of it, and the process ends.
+    std::mem::forget(seen);
     Ok(())
 }
 

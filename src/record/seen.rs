@@ -48,6 +48,8 @@ pub(crate) struct Seen {
     pub(crate) links: BTreeMap<Vec<u8>, Vec<u8>>,
     /// What was looked for and is not there; canonical as far as it is.
     pub(crate) missing: BTreeMap<Vec<u8>, Uses>,
+    /// Those of both that were to be made, moved or removed.
+    pub(crate) named: BTreeMap<Vec<u8>, Uses>,
     /// What could not be looked up, or not in time.
     pub(crate) unresolved: BTreeMap<Vec<u8>, Uses>,
     /// Whom COMMAND talks to, as text.
@@ -130,7 +132,10 @@ impl Seen {
                     self.found(path, Used { uses: Uses::of(more), node, read_only: false });
                 }
             }
-            [b"m", more, path] => add(&mut self.missing, path, Uses::of(more)),
+            [b"m", more, path] => {
+                add(&mut self.missing, path, Uses::of(more));
+                self.name(path, Uses::of(more));
+            }
             [b"u", more, path] => add(&mut self.unresolved, path, Uses::of(more)),
             [b"t", path, exists, born, changed, node] => {
                 let times = (*exists == b"1" && *node != b"l").then(|| Times {
@@ -143,7 +148,14 @@ impl Seen {
         }
     }
 
+    fn name(&mut self, path: &[u8], uses: Uses) {
+        if uses.any(Uses::NAMES) {
+            add(&mut self.named, path, uses);
+        }
+    }
+
     fn found(&mut self, path: Vec<u8>, now: Used) {
+        self.name(&path, now.uses);
         let used = self.paths.entry(path).or_insert(now);
         used.uses = used.uses.with(now.uses);
         used.node = now.node;

@@ -54,26 +54,23 @@ pub(crate) struct Draft<'a> {
     open: Vec<&'a [u8]>,
     /// Directories that were to be given, and whether they never are.
     fixed: BTreeMap<Vec<u8>, bool>,
+    /// The directory of the last file that was given with something around it, and its uses.
+    last: Option<(&'a [u8], Used)>,
 }
 
 /// The paths whose times matter.
 pub(crate) fn timed(seen: &Seen, mounts: &Mounts, places: &Places) -> BTreeSet<Vec<u8>> {
-    let named = seen.paths.iter().map(|(path, used)| (path, used.uses));
-    let all = named.chain(seen.missing.iter().map(|(path, uses)| (path, *uses)));
+    let named = seen.named.keys().flat_map(|path| [path.clone(), parent(path).to_vec()]);
+    let mut wanted: BTreeSet<_> = named.collect();
     let fixed: Vec<_> = mounts.writable().filter(|source| places.is_fixed(source)).collect();
     // Whether a path lies where COMMAND could write, in a place that is not given as a whole.
     let may_be_planted = |path: &[u8]| {
         let host = mounts.of(path).and_then(|mount| mount.on_host(path));
         host.is_some_and(|host| fixed.iter().any(|source| is_within(&host, source)))
     };
-    let mut wanted = BTreeSet::new();
-    for (path, uses) in all {
-        if uses.any(Uses::NAMES) {
-            wanted.extend([path.clone(), parent(path).to_vec()]);
-        }
-        if !fixed.is_empty() && may_be_planted(path) {
-            wanted.insert(path.clone());
-        }
+    if !fixed.is_empty() {
+        let all = seen.paths.keys().chain(seen.missing.keys());
+        wanted.extend(all.filter(|path| may_be_planted(path)).cloned());
     }
     wanted
 }
@@ -84,11 +81,13 @@ impl<'a> Draft<'a> {
         let parts = mounts.iter().map(|mount| (mount.index, Part::default())).collect();
         let (refused, made) = (BTreeSet::new(), BTreeSet::new());
         let open = mounts.writable().filter(|source| !places.is_fixed(source)).collect();
-        let fixed = BTreeMap::new();
-        let mut draft = Self { mounts, places, seen, parts, refused, made, open, fixed };
+        let (fixed, last) = (BTreeMap::new(), None);
+        let mut draft = Self { mounts, places, seen, parts, refused, made, open, fixed, last };
         draft.find_made();
         for (path, used) in &seen.paths {
-            draft.take(path, *used);
+            if !draft.is_alike(path, *used) {
+                draft.take(path, *used);
+            }
         }
         for (path, text) in &seen.links {
             draft.take_link(path, text);
@@ -120,9 +119,7 @@ impl<'a> Draft<'a> {
 
     /// Finds out what was made, moved or removed: attempts may have failed.
     fn find_made(&mut self) {
-        let named = self.seen.paths.iter().map(|(path, used)| (path, used.uses));
-        let all = named.chain(self.seen.missing.iter().map(|(path, uses)| (path, *uses)));
-        let made = all.filter(|(path, uses)| uses.any(Uses::NAMES) && self.is_made(path, *uses));
+        let made = self.seen.named.iter().filter(|(path, uses)| self.is_made(path, **uses));
         self.made = made.map(|(path, _)| path.clone()).collect();
     }
 
@@ -149,9 +146,15 @@ impl<'a> Draft<'a> {
         self.made.contains(path) || parents(path).any(|above| self.made.contains(above))
     }
 
+    /// Whether a file comes with what was given for the last one, which lies beside it.
+    fn is_alike(&self, path: &[u8], used: Used) -> bool {
+        self.last == Some((parent(path), used)) && !self.made.contains(path)
+    }
+
     /// A path that was used.
-    fn take(&mut self, path: &[u8], used: Used) {
+    fn take(&mut self, path: &'a [u8], used: Used) {
         let mounts = self.mounts;
+        self.last = None;
         let Some(mount) = mounts.of(path).filter(|_| !self.is_new(path)) else { return };
         if mount.kind == Kind::Mask {
             return self.take_masked(path, used.node);
@@ -190,7 +193,17 @@ impl<'a> Draft<'a> {
             Node::Socket => {
                 self.give(mount, path, grant(Grant { socket: true, ..Grant::default() }));
             }
-            Node::File | Node::Fifo => self.give(mount, path, grant(Grant::default())),
+            Node::File | Node::Fifo => {
+                let dir = parent(path);
+                let host = mount.on_host(path).filter(|_| !self.open.is_empty());
+                let whole = host.and_then(|host| self.whole(mount, &host));
+                self.give(mount, path, grant(Grant::default()));
+                // Nothing else is mounted in there.
+                let is_around = whole.is_some_and(|whole| is_within(dir, &whole));
+                if is_around && !mounts.iter().any(|other| parent(&other.dest) == dir) {
+                    self.last = Some((dir, used));
+                }
+            }
         }
     }
 
