@@ -144,7 +144,8 @@ impl Explained<'_> {
     /// Whether a library was found nowhere, which may be where only the loader's cache says.
     fn lacks_libraries(&self) -> bool {
         let name = |path: &Vec<u8>| mounts::names(path).next_back().map(<[u8]>::to_vec);
-        let found: BTreeSet<_> = self.seen.paths.keys().filter_map(name).collect();
+        let found = self.seen.paths.keys().filter_map(|path| name(path));
+        let found: BTreeSet<_> = found.collect();
         let is_library = |name: &Vec<u8>| {
             !name.starts_with(b"ld.so.") && name.windows(3).any(|part| part == b".so")
         };

@@ -67,6 +67,11 @@ impl Inbox {
         Ok(())
     }
 
+    /// Wakes up the looker: nothing more will come soon.
+    pub(crate) fn hurry(&self) {
+        _ = self.bells.0.ring();
+    }
+
     /// Whether all is answered.
     pub(crate) fn is_done(&self) -> SysResult<bool> {
         self.rings().try_fold(true, |all, ring| Ok(all && ring?.is_done()?))

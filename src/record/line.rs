@@ -53,9 +53,15 @@ impl Line {
 
     /// Sends a message, and waits for room if it has to. EPIPE if nobody reads any more.
     pub(crate) fn send(&self, message: &[u8]) -> SysResult<()> {
+        self.post(message)?;
+        self.wake()
+    }
+
+    /// The same without waking up the other side.
+    pub(crate) fn post(&self, message: &[u8]) -> SysResult<()> {
         loop {
-            match self.try_send(message) {
-                Err(Errno::EAGAIN) => {}
+            match self.ring(1 - self.reads)?.push(message) {
+                Err(Errno::EAGAIN) => self.wake()?,
                 other => return other,
             }
             let mut ready = [PollFd::new(self.bell.as_fd(), PollFlags::empty())];
@@ -65,11 +71,9 @@ impl Line {
         }
     }
 
-    /// Sends a message if there is room: EAGAIN.
-    pub(crate) fn try_send(&self, message: &[u8]) -> SysResult<()> {
-        let half = 1 - self.reads;
-        self.ring(half)?.push(message)?;
-        ring::wake_up(self.sleeps(half)?, &self.bell);
+    /// Wakes up the other side, for what was sent.
+    pub(crate) fn wake(&self) -> SysResult<()> {
+        ring::wake_up(self.sleeps(1 - self.reads)?, &self.bell);
         Ok(())
     }
 
@@ -130,6 +134,12 @@ mod tests {
     use super::*;
     use crate::record::ring::WORDS;
 
+    /// Sends if there is room.
+    fn try_send(line: &Line, message: &[u8]) -> SysResult<()> {
+        line.ring(1 - line.reads)?.push(message)?;
+        line.wake()
+    }
+
     fn received(line: &Line) -> Option<Message> {
         line.receive_within(PollTimeout::NONE).ok().flatten()
     }
@@ -143,7 +153,7 @@ mod tests {
         for round in 0..40_usize {
             for length in 0..200 {
                 let message = vec![u8::try_from((round + length) % 251).unwrap_or(0); length * 7];
-                assert_eq!(ours.try_send(&message), Ok(()));
+                assert_eq!(try_send(&ours, &message), Ok(()));
                 count += 1;
                 if length % 3 == 2 {
                     for _ in 0..count {
@@ -152,11 +162,11 @@ mod tests {
                     count = 0;
                 }
             }
-            assert_eq!(ours.try_send(b"last"), Ok(()));
+            assert_eq!(try_send(&ours, b"last"), Ok(()));
             while received(&theirs).as_deref() != Some(b"last") {}
             count = 0;
         }
-        assert_eq!(theirs.try_send(b"a\0b"), Ok(()));
+        assert_eq!(try_send(&theirs, b"a\0b"), Ok(()));
         assert_eq!(received(&ours).as_deref().map(fields), Some(vec![&b"a"[..], b"b"]));
     }
 
@@ -165,12 +175,12 @@ mod tests {
         let Ok((ours, theirs)) = Line::pair() else { return };
         let message = vec![7; 8 * 1023];
         for _ in 0..WORDS / 1024 {
-            assert_eq!(ours.try_send(&message), Ok(()));
+            assert_eq!(try_send(&ours, &message), Ok(()));
         }
-        assert_eq!(ours.try_send(b""), Err(Errno::EAGAIN));
-        assert_eq!(ours.try_send(&vec![0; 8 * WORDS]), Err(Errno::EMSGSIZE));
+        assert_eq!(try_send(&ours, b""), Err(Errno::EAGAIN));
+        assert_eq!(try_send(&ours, &vec![0; 8 * WORDS]), Err(Errno::EMSGSIZE));
         assert_eq!(received(&theirs).as_deref(), Some(&message[..]));
-        assert_eq!(ours.try_send(b"x"), Ok(()));
+        assert_eq!(try_send(&ours, b"x"), Ok(()));
         drop(theirs);
         // What nobody reads any more fills up.
         let sent: Vec<_> = (0..3).map(|_| ours.send(&message)).collect();
@@ -184,16 +194,16 @@ mod tests {
             let mut ready = [PollFd::new(theirs.as_fd(), PollFlags::POLLIN)];
             poll(&mut ready, PollTimeout::ZERO)
         };
-        assert_eq!(ours.try_send(b"x"), Ok(()));
+        assert_eq!(try_send(&ours, b"x"), Ok(()));
         assert_eq!(bells(), Ok(0));
         assert_eq!(theirs.may_sleep(), Ok(false));
         assert_eq!(theirs.try_receive(), Ok(Some(b"x".to_vec())));
         assert_eq!(theirs.may_sleep(), Ok(true));
-        assert_eq!(ours.try_send(b"y"), Ok(()));
+        assert_eq!(try_send(&ours, b"y"), Ok(()));
         assert_eq!(bells(), Ok(1));
         assert_eq!(theirs.try_receive(), Ok(Some(b"y".to_vec())));
         assert_eq!(theirs.try_receive(), Err(Errno::EAGAIN));
-        assert_eq!((ours.try_send(b"z"), bells()), (Ok(()), Ok(0)));
+        assert_eq!((try_send(&ours, b"z"), bells()), (Ok(()), Ok(0)));
         drop(ours);
         assert_eq!(theirs.try_receive(), Ok(Some(b"z".to_vec())));
         assert_eq!(theirs.try_receive(), Ok(None));

@@ -173,6 +173,8 @@ impl Looker<'_> {
         }
         near.tell()?;
         self.inbox.answered()?;
+        // Who is woken up finds that all is done.
+        self.recorder.wake()?;
         Ok(is_busy)
     }
 
@@ -180,7 +182,10 @@ impl Looker<'_> {
         match fields(question).as_slice() {
             [b"s", path] => self.times(path),
             // Who asks this waits for all answers.
-            [b"d"] => self.tell(&[b"d"]),
+            [b"d"] => {
+                self.tell(&[b"d"])?;
+                self.recorder.wake()
+            }
             other => {
                 let Some(wanted) = Wanted::of(other) else { return Ok(()) };
                 if wanted.uses.any(Uses::CHANGES) {
@@ -192,7 +197,7 @@ impl Looker<'_> {
     }
 
     fn tell(&self, fields: &[&[u8]]) -> SysResult<()> {
-        self.recorder.send(&fields.join(&0))
+        self.recorder.post(&fields.join(&0))
     }
 
     fn look_up(&self, devices: &mut Devices, wanted: Wanted, depth: usize) -> SysResult<()> {

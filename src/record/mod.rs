@@ -22,6 +22,7 @@ pub(crate) mod lost;
 pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod near;
+pub(crate) mod path;
 pub(crate) mod peers;
 pub(crate) mod plan;
 pub(crate) mod recorder;

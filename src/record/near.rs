@@ -86,7 +86,7 @@ impl<'a> Near<'a> {
         for dir in self.dirs.iter_mut().filter(|dir| !dir.found.is_empty()) {
             let uses = dir.uses.0.to_string();
             dir.found.pop();
-            self.recorder.send(&[b"b", uses.as_bytes(), &dir.path, &dir.found].join(&0))?;
+            self.recorder.post(&[b"b", uses.as_bytes(), &dir.path, &dir.found].join(&0))?;
             dir.found.clear();
         }
         Ok(())

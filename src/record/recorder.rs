@@ -98,6 +98,7 @@ impl<'a> Recorder<'a> {
         let bells = Wire::pair()?;
         let root = handed.root.try_clone().map_err(|error| errno(&error));
         let lookups = Lookups::new(watch.proc, root.context("dup")?)?;
+        let seen = Seen::since(now(ClockId::CLOCK_REALTIME)?);
         let now = Instant::now();
         Ok(Self {
             watch,
@@ -113,7 +114,7 @@ impl<'a> Recorder<'a> {
             is_busy: false,
             killed: Killed::default(),
             failures: (0, Errno::ESRCH, 0),
-            seen: Seen::default(),
+            seen,
         })
     }
 
@@ -149,13 +150,6 @@ impl<'a> Recorder<'a> {
 
     /// Lets COMMAND begin.
     pub(crate) fn start(&mut self, wire: &Wire) -> Result<()> {
-        // The time of a file's change is that of the last tick: what COMMAND changes is to be later
-        // than all that was there.
-        let start = now(ClockId::CLOCK_REALTIME)?;
-        while now(ClockId::CLOCK_REALTIME_COARSE)? <= start {
-            _ = sys::uninterrupted(|| poll(&mut [], PollTimeout::from(NAP)));
-        }
-        self.seen.start = start;
         self.seen.cwd.clone_from(&self.handed.cwd);
         for place in 0..ANSWERERS {
             self.fork_answerer(place)?;
@@ -165,6 +159,11 @@ impl<'a> Recorder<'a> {
         }
         if self.watch.explains && self.handed.found.is_empty() {
             self.look_for_command();
+        }
+        // The time of a file's change is that of the last tick: what COMMAND changes is to be later
+        // than all that was there.
+        while now(ClockId::CLOCK_REALTIME_COARSE)? <= self.seen.start {
+            _ = sys::uninterrupted(|| poll(&mut [], PollTimeout::from(NAP)));
         }
         match wire.send(&[super::handover::GO]) {
             // Who is gone has said why.
@@ -204,6 +203,8 @@ impl<'a> Recorder<'a> {
     /// Looks up what is still to be looked up.
     fn finish(&mut self) -> Result<()> {
         let deadline = Instant::now() + REST;
+        self.lookups.feed();
+        self.lookups.inbox.hurry();
         while !self.lookups.are_done()? {
             if Instant::now() > deadline {
                 return self.lookups.give_up_all(&mut self.seen);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::record::line::fields;
+use crate::record::path::Path;
 use crate::record::uses::Uses;
 use crate::record::wire::number;
 
@@ -43,7 +44,7 @@ pub(crate) struct Times {
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// What is there.
-    pub(crate) paths: BTreeMap<Vec<u8>, Used>,
+    pub(crate) paths: BTreeMap<Path, Used>,
     /// Links that names lead through, and their texts.
     pub(crate) links: BTreeMap<Vec<u8>, Vec<u8>>,
     /// What was looked for and is not there; canonical as far as it is.
@@ -76,6 +77,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Nothing yet, of a COMMAND that is started after this time.
+    pub(crate) fn since(start: u64) -> Self {
+        Self { start, ..Self::default() }
+    }
+
     /// Whether what a helper says is still kept.
     fn keeps(&mut self, message: &[u8]) -> bool {
         self.heard += message.len();
@@ -156,7 +162,7 @@ impl Seen {
 
     fn found(&mut self, path: Vec<u8>, now: Used) {
         self.name(&path, now.uses);
-        let used = self.paths.entry(path).or_insert(now);
+        let used = self.paths.entry(path.into()).or_insert(now);
         used.uses = used.uses.with(now.uses);
         used.node = now.node;
         used.read_only |= now.read_only;

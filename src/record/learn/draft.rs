@@ -69,7 +69,7 @@ pub(crate) fn timed(seen: &Seen, mounts: &Mounts, places: &Places) -> BTreeSet<V
         host.is_some_and(|host| fixed.iter().any(|source| is_within(&host, source)))
     };
     if !fixed.is_empty() {
-        let all = seen.paths.keys().chain(seen.missing.keys());
+        let all = seen.paths.keys().map(|path| &**path).chain(seen.missing.keys());
         wanted.extend(all.filter(|path| may_be_planted(path)).cloned());
     }
     wanted
