@@ -9,6 +9,7 @@
 //! cargo bench -- typical binds                          the scenarios and tables whose names contain one of the words
 //! cargo bench -- peers                                 what else makes sandboxes, as far as it is installed
 //! BENCH_RUNS=1000 cargo bench                           more rounds than 200; slow scenarios take a share of them
+//! BENCH_TREE=/src/linux cargo bench -- learn            recording of `git status` there, too
 //! ```
 //!
 //! `target/binds.svg` is the time against the number of binds, as README.md here shows it.

@@ -1,5 +1,5 @@
 //! The answerer: a process that hears of each call that names something, reads what it names,
-//! answers that the kernel shall do it, and tells the monitor what is new.
+//! answers that the kernel shall do it, and tells the looker, or the monitor, what is new.
 //!
 //! It decides nothing, so what it reads may change afterwards: that is missed, and no more. Reading
 //! may block, where the memory is a file of a FUSE or a userfaultfd's; then the monitor answers in

@@ -1,8 +1,9 @@
 //! What COMMAND uses, recorded from outside while it runs: for `--learn` and its relatives.
 //!
 //! COMMAND's system calls that name a file or a socket wait, by a seccomp filter with a listener,
-//! until the [`answer`]er has read what they name. The [`look`]er finds out where names lead in the
-//! sandbox. The [`recorder`] collects it, and [`learn`] writes down what a tighter sandbox needs.
+//! until the [`answer`]er has read what they name. The [`look`]er, which the answerer asks, finds out
+//! where names lead in the sandbox. The [`recorder`] collects it, and [`learn`] writes down what a
+//! tighter sandbox needs.
 //! None of it runs without an option that asks for it, and none of it decides what COMMAND may do.
 
 pub(crate) mod answer;
