@@ -55,7 +55,7 @@ fn private() -> Vec<Case> {
             .ok()
             .stdout("700\nx\n")
             .claim(|o| o.expect_tree("home/f", None)),
-        closed("private_session", "[ $(ps -o sid= -p $$) -gt 0 ] && echo own").ok().stdout("own\n"),
+        closed("private_session", "[ $(cut -d ' ' -f 6 /proc/self/stat) -gt 0 ] && echo own").ok().stdout("own\n"),
         closed("private_capabilities", "grep -E '^Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status | cut -f 2 | sort -u")
             .ok()
             .stdout("0000000000000000\n"),
@@ -101,7 +101,7 @@ fn system() -> Vec<Case> {
         closed("system_tmp", "stat -c %a /tmp; ls -A /tmp; echo x > /tmp/f")
             .ok()
             .claim(|o| o.expect(o.stdout.starts_with("1777\n"), "it is not open to all")),
-        closed("system_names", "getent passwd 0").ok().stdout("root:x:0:0:root:/root:/bin/bash\n"),
+        closed("system_names", "getent passwd 0").tools(&["getent"]).ok().stdout("root:x:0:0:root:/root:/bin/bash\n"),
         closed("system_sockets", "find / -xdev -type s 2> /dev/null").ok().stdout(""),
     ]
 }
@@ -143,6 +143,7 @@ fn net() -> Vec<Case> {
             &["@private", "@system", "@net"],
             "for f in /etc/ssl/certs/*; do [ -r $f ] || echo $f; done; ls /etc/ssl | grep private; true",
         )
+        .needs(has_certificates)
         .ok()
         .stdout(""),
         shell(
@@ -150,6 +151,7 @@ fn net() -> Vec<Case> {
             &["@private", "@system", "@net"],
             "cmp /etc/resolv.conf - && getent hosts localhost > /dev/null && echo found",
         )
+        .tools(&["cmp", "getent"])
         .fd(0, Fd::path("/etc/resolv.conf"))
         .ok()
         .stdout("found\n"),
@@ -197,6 +199,7 @@ fn here() -> Vec<Case> {
             .ok()
             .stdout("{dir}/l\n{dir}/work\n"),
         shell("build", &["@build"], "make -s; ls; cat /proc/net/route | wc -l; touch /usr/x")
+            .tools(&["make"])
             .cwd("{dir}/work")
             .file("work/Makefile", "all:\n\techo built > result\n")
             .status(1)
@@ -247,6 +250,11 @@ fn displays() -> Vec<Case> {
             .ok()
             .stdout("at home\n"),
     ]
+}
+
+fn has_certificates() -> Result<()> {
+    let any = std::fs::read_dir("/etc/ssl/certs").is_ok_and(|mut entries| entries.next().is_some());
+    if any { Ok(()) } else { Err("no certificates are installed".to_owned()) }
 }
 
 fn has_x11() -> Result<()> {

@@ -56,7 +56,7 @@ fn starting() -> Vec<Case> {
         usr("starts_below_a_link", "--dir /a/b --symlink a/b /c --bind {dir} /c/work --chdir /a/b/work true"),
         usr("starts_in_dev", "--dev /dev --tmpfs /dev/shm/x --ro-bind {dir}/file /dev/shm/x/y --chdir /dev/shm/x true"),
         usr("starts_with_what_may_be_missing", "--ro-bind-try /none /x --ro-same-try /none true"),
-        usr("starts_with_the_same", "--ro-same /etc/alternatives true"),
+        usr("starts_with_the_same", "--ro-same /etc/passwd true"),
         usr("starts_over_a_file", "--bind {dir} /work --ro-bind {dir}/file /work/file true"),
         usr("starts_and_makes", "--bind {dir} /work --dir /work/new/dir true"),
         usr("starts_with_the_same_link", "--symlink usr/bin /bin true"),

@@ -135,6 +135,7 @@ fn real() -> Vec<Case> {
             .claim(|o| o.expect_tree("run/resolve/stub.conf", Some("file 644 own \"nameserver 127.0.0.53\\n\""))),
         // An image that is unpacked.
         merged("link_of_an_archive")
+            .tools(&["tar"])
             .setup(|s| {
                 s.dir("a/d")?;
                 s.symlink("d", "a/l")?;

@@ -63,6 +63,8 @@ pub(crate) struct Case {
     pub(crate) claims: Vec<Claim>,
     pub(crate) blurs: Vec<(Field, Blur)>,
     pub(crate) needs: Vec<fn() -> Result<()>>,
+    /// Programs that the trial needs.
+    pub(crate) tools: Vec<&'static str>,
     pub(crate) unrefused: Option<&'static str>,
     /// A program that is executed instead, with its words; it is given `bwrap`'s path and its words after them.
     pub(crate) tracer: Option<(PathBuf, Vec<String>)>,
@@ -93,6 +95,7 @@ impl Case {
             claims: vec![],
             blurs: vec![],
             needs: vec![],
+            tools: vec![],
             unrefused: None,
             tracer: None,
         }
@@ -173,6 +176,12 @@ impl Case {
     /// The trial is ignored, with the reason, where this, or another one, fails.
     pub(crate) fn needs(mut self, check: fn() -> Result<()>) -> Self {
         self.needs.push(check);
+        self
+    }
+
+    /// The trial is ignored where one of these programs is not installed.
+    pub(crate) fn tools(mut self, programs: &'static [&'static str]) -> Self {
+        self.tools.extend(programs);
         self
     }
 

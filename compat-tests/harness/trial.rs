@@ -36,6 +36,9 @@ pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>], differences: &'stati
                 if let Err(reason) = case.needs.iter().try_for_each(|needs| needs()) {
                     return Ok(left_out(reason));
                 }
+                if let Some(tool) = case.tools.iter().find(|tool| !is_installed(tool)) {
+                    return Ok(left_out(format!("{tool} is not installed")));
+                }
                 if let Some(reason) = case.unrefused.filter(|_| std::env::var_os("COMPAT_REFUSE").is_some()) {
                     return Ok(left_out(reason));
                 }
@@ -49,6 +52,12 @@ pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>], differences: &'stati
         }
     }
     trials
+}
+
+/// Whether the shell finds a program.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
 
 fn run(lab: &Lab, case: &Case, identity: Identity, differences: &[Difference]) -> std::result::Result<(), Failed> {

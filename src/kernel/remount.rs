@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::MsFlags;
+use nix::sched::sched_yield;
 use nix::sys::stat::Mode;
 
 use crate::kernel::files::read_file;
@@ -119,6 +120,8 @@ pub(crate) fn remount_below(
         if left.is_empty() && unreachable.is_decided() {
             return Ok(());
         }
+        // Whoever moves them may be waiting for this processor.
+        _ = sched_yield();
     }
     let undecided = unreachable.undecided().map(|point| (point, Errno::EAGAIN));
     left.into_iter().chain(undecided).try_for_each(|(point, errno)| on_failure(&point, errno))

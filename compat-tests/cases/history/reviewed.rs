@@ -144,9 +144,9 @@ fn racing_hosts() -> Vec<Case> {
          for (1 .. 20000) {{ syscall({mount}, $name, $root, $kind, 0, 0); syscall({umount}, $root, 2) }}"
     );
     let host = "mount --make-rshared /
-        dev=$(while read -r a b dev d point rest; do [ \"$point\" = / ] && echo $dev; done < /proc/self/mountinfo | head -n 1)
+        top=$(while read -r a b dev root point rest; do [ \"$point\" = / ] && echo \"$dev $root\"; done < /proc/self/mountinfo | head -n 1)
         perl race.pl &
-        while kill -0 $! 2>&-; do $1 --ro-bind / / grep -c \" $dev / / \" /proc/self/mountinfo 2>&-; done | sort -u";
+        while kill -0 $! 2>&-; do $1 --ro-bind / / grep -c \" $top / \" /proc/self/mountinfo 2>&-; done | sort -u";
     let script = "unshare --mount --propagation private sh host.sh {bwrap}";
     let case = Case::new("host_mounts_on_its_root").root_only().ours_only().needs(has_perl);
     vec![
