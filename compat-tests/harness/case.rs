@@ -179,7 +179,7 @@ impl Case {
         self
     }
 
-    /// The trial is ignored where one of these programs is not installed.
+    /// The trial is ignored where one of these programs is not installed; with `REQUIRED=1` it fails.
     pub(crate) fn tools(mut self, programs: &'static [&'static str]) -> Self {
         self.tools.extend(programs);
         self

@@ -37,7 +37,9 @@ pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>], differences: &'stati
                     return Ok(left_out(reason));
                 }
                 if let Some(tool) = case.tools.iter().find(|tool| !is_installed(tool)) {
-                    return Ok(left_out(format!("{tool} is not installed")));
+                    let reason = format!("{tool} is not installed");
+                    let is_required = std::env::var("REQUIRED").is_ok_and(|required| required == "1");
+                    return if is_required { Err(Failed::from(reason)) } else { Ok(left_out(reason)) };
                 }
                 if let Some(reason) = case.unrefused.filter(|_| std::env::var_os("COMPAT_REFUSE").is_some()) {
                     return Ok(left_out(reason));
