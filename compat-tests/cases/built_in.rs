@@ -101,7 +101,10 @@ fn system() -> Vec<Case> {
         closed("system_tmp", "stat -c %a /tmp; ls -A /tmp; echo x > /tmp/f")
             .ok()
             .claim(|o| o.expect(o.stdout.starts_with("1777\n"), "it is not open to all")),
-        closed("system_names", "getent passwd 0").tools(&["getent"]).ok().stdout("root:x:0:0:root:/root:/bin/bash\n"),
+        closed("system_names", "getent passwd 0")
+            .tools(&["getent"])
+            .ok()
+            .claim(|o| o.expect(o.stdout.starts_with("root:x:0:0:root:/root:/"), "root has no name")),
         closed("system_sockets", "find / -xdev -type s 2> /dev/null").ok().stdout(""),
     ]
 }
