@@ -161,6 +161,7 @@ pub(crate) const CALLS: &[Call] = &[
     call("timer_create", libc::SYS_timer_create, Nothing, &[EAGAIN, ENOMEM, EPERM]),
     call("timer_delete", libc::SYS_timer_delete, Nothing, &[]),
     call("timer_settime", libc::SYS_timer_settime, Nothing, &[EINVAL]),
+    call("sched_yield", libc::SYS_sched_yield, Nothing, &[]),
     call("umask", libc::SYS_umask, Nothing, &[]),
     call("umount2", libc::SYS_umount2, Text(0), &[EPERM, EBUSY, ENOMEM]),
     call("uname", libc::SYS_uname, Nothing, &[]),

@@ -29,12 +29,12 @@ use crate::kernel::sys::{self, Notified, Reply, SysResult};
 use crate::record::calls::Kind;
 use crate::record::inbox::Inbox;
 use crate::record::line::Line;
-use crate::record::look;
 use crate::record::lost::{self, Lost};
 use crate::record::names::{Reader, arg, flag};
 use crate::record::ring::Message as Told;
 use crate::record::shared::Shared;
 use crate::record::task::Task;
+use crate::record::wanted::NAME;
 use crate::record::wire::Wire;
 
 /// How many different things one answerer tells of. A program may make up names without end.
@@ -249,7 +249,7 @@ impl Answerer<'_> {
             }
             let message = if state.is_alone { flag("many") } else { message };
             // Where there is no room, the monitor finds some.
-            if message.starts_with(look::NAME) && self.names.ask(self.place, &message).is_ok() {
+            if message.starts_with(NAME) && self.names.ask(self.place, &message).is_ok() {
                 continue;
             }
             if self.monitor.send(&message).is_err() {

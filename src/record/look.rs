@@ -5,7 +5,6 @@
 //! `O_PATH`, except for the first bytes of programs, regular files, whose interpreter counts as
 //! executed too. Links are read one by one, for the sandbox to come needs each of them.
 
-use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,11 +12,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::sys::stat::{FileStat, Mode, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
-use crate::kernel::files::file_type;
 use crate::kernel::program;
 use crate::kernel::sys::{self, SysResult};
 use crate::kernel::way;
@@ -26,6 +24,7 @@ use crate::record::line::{Line, fields};
 use crate::record::near::Near;
 use crate::record::ring::Message;
 use crate::record::uses::Uses;
+use crate::record::wanted::{Devices, Wanted, letter};
 
 /// How many interpreters may follow each other, as in the kernel.
 const MAX_INTERPRETERS: usize = 5;
@@ -36,50 +35,6 @@ const NAP: u16 = 1;
 /// How many questions of one process are looked at before the recorder is told: what it is told at
 /// once has a limit.
 const MANY: usize = 256;
-
-/// A name, and how it is looked up.
-#[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    pub(crate) uses: Uses,
-    /// Whether a link at the end is followed.
-    follows: bool,
-    /// The root of whoever looks it up, in the sandbox's.
-    pub(crate) top: Vec<u8>,
-    /// What it is relative to.
-    base: Vec<u8>,
-    name: Vec<u8>,
-}
-
-impl Wanted {
-    /// What a question asks for.
-    pub(crate) fn of(question: &[&[u8]]) -> Option<Self> {
-        let [b"n", uses, follows, top, base, name] = question else { return None };
-        Some(Self {
-            uses: Uses::of(uses),
-            follows: *follows == b"1",
-            top: top.to_vec(),
-            base: base.to_vec(),
-            name: name.to_vec(),
-        })
-    }
-
-    /// The path without superfluous parts; none where only looking can tell.
-    pub(crate) fn path(&self) -> Option<Vec<u8>> {
-        let base = if self.name.starts_with(b"/") { &[][..] } else { &self.base };
-        let mut path = Vec::with_capacity(base.len() + self.name.len() + 2);
-        for name in way::names(base).chain(way::names(&self.name)) {
-            if name == b".." {
-                return None;
-            }
-            path.push(b'/');
-            path.extend_from_slice(name);
-        }
-        Some(path)
-    }
-}
-
-/// Whether what is on a device is a procfs.
-pub(crate) type Devices = HashMap<u64, bool>;
 
 /// Where a name leads to.
 enum Place {
@@ -102,27 +57,6 @@ pub(crate) struct Looker<'a> {
     pub(crate) proc: BorrowedFd<'a>,
     pub(crate) inbox: &'a Inbox,
     pub(crate) recorder: &'a Line,
-}
-
-/// How a question about a name begins.
-pub(crate) const NAME: &[u8] = b"n\0";
-
-/// What a looker is asked: where a name leads, and whether the link that it may be is followed. It
-/// is relative to `base`, for somebody whose root is `top`.
-pub(crate) fn question(uses: Uses, follows: bool, [top, base, name]: [&[u8]; 3]) -> Message {
-    let mut digits = [0; 5];
-    let mut rest = uses.0;
-    let mut start = digits.len();
-    while rest > 0 || start == digits.len() {
-        start -= 1;
-        if let (Some(digit), Ok(last)) = (digits.get_mut(start), u8::try_from(rest % 10)) {
-            *digit = b'0' + last;
-        }
-        rest /= 10;
-    }
-    let uses = digits.get(start..).unwrap_or_default();
-    let follows: &[u8] = if follows { b"1" } else { b"0" };
-    [b"n", uses, follows, top, base, name].join(&0)
 }
 
 impl Looker<'_> {
@@ -405,22 +339,10 @@ fn is_proc(devices: &mut Devices, file: &OwnedFd, status: &FileStat) -> bool {
     })
 }
 
-/// The kind of a file, as a letter for a message.
-pub(crate) fn letter(status: &FileStat) -> &'static [u8] {
-    match file_type(status) {
-        SFlag::S_IFREG => b"f",
-        SFlag::S_IFDIR => b"d",
-        SFlag::S_IFLNK => b"l",
-        SFlag::S_IFSOCK => b"s",
-        SFlag::S_IFCHR => b"c",
-        SFlag::S_IFBLK => b"b",
-        _ => b"p",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::wanted::question;
     use nix::fcntl::open;
 
     /// What is told about a name on this machine.

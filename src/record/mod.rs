@@ -33,6 +33,7 @@ pub(crate) mod seen;
 pub(crate) mod shared;
 pub(crate) mod task;
 pub(crate) mod uses;
+pub(crate) mod wanted;
 pub(crate) mod wire;
 
 use std::ffi::CString;

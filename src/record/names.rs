@@ -11,12 +11,12 @@ use crate::kernel::sys::{Notified, SysResult};
 use crate::record::calls::{self, Kind, Last, Name};
 use crate::record::cwd::Cwds;
 use crate::record::learn::policy::NAMESPACES;
-use crate::record::look;
 use crate::record::peers::{self, Address};
 use crate::record::ring::Message as Told;
 use crate::record::shared::Shared;
 use crate::record::task::{Task, number};
 use crate::record::uses::Uses;
+use crate::record::wanted::question;
 
 /// What is known of those who make calls.
 pub(crate) struct Reader<'a> {
@@ -223,7 +223,7 @@ impl<'a> Reader<'a> {
         {
             return Ok(None);
         }
-        Ok(Some(look::question(uses, follows, [&top, &base, &path])))
+        Ok(Some(question(uses, follows, [&top, &base, &path])))
     }
 
     /// Calls after which paths mean something else to whoever makes them.

@@ -11,8 +11,8 @@ use nix::sys::stat::fstatat;
 
 use crate::kernel::sys::SysResult;
 use crate::record::line::{Line, fields};
-use crate::record::look::{Devices, Wanted, letter};
 use crate::record::uses::Uses;
+use crate::record::wanted::{Devices, Wanted, letter};
 
 /// How many directories are kept open.
 const MOST: usize = 64;

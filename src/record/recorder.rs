@@ -22,13 +22,13 @@ use crate::record::answer::Answerer;
 use crate::record::handover::HandedOver;
 use crate::record::helper::{Helper, Killed};
 use crate::record::line::fields;
-use crate::record::look;
 use crate::record::lookups::{Heard, Lookups};
 use crate::record::lost::{self, Lost};
 use crate::record::ring::Message;
 use crate::record::seen::Seen;
 use crate::record::shared::{ANSWERERS, Shared};
 use crate::record::uses::Uses;
+use crate::record::wanted::{self, NAME};
 use crate::record::wire::{Wire, number};
 
 /// How long an answerer may take for one thing.
@@ -287,7 +287,7 @@ impl<'a> Recorder<'a> {
                     if let Some(errno) = message.strip_prefix(b"e\0") {
                         let errno = number(errno).and_then(|errno| i32::try_from(errno).ok());
                         self.failures.1 = Errno::from_raw(errno.unwrap_or_default());
-                    } else if message.starts_with(look::NAME) {
+                    } else if message.starts_with(NAME) {
                         if !self.lookups.ask(message) {
                             self.seen.cut();
                         }
@@ -428,7 +428,7 @@ impl<'a> Recorder<'a> {
 
 /// Asks where a name leads, for somebody whose root is the sandbox's.
 fn question(uses: Uses, base: &[u8], name: &[u8]) -> Message {
-    look::question(uses, true, [b"", base, name])
+    wanted::question(uses, true, [b"", base, name])
 }
 
 /// A clock, in nanoseconds.
