@@ -155,6 +155,31 @@ def kills(world, rounds):
     report(f"SIGKILL at {rounds} random moments", "\n".join(problems))
 
 
+def replaced(world):
+    """Processes that record are killed one after the other, more of them than may fail; each has done something, so recording goes on."""
+    world.fresh({})
+    world.give()
+    profile, rounds = world.profiles + "/replaced", 18
+    script = f"i=0; while [ $i -lt {rounds} ]; do /busybox touch out/$i; /busybox sleep 0.4; i=$((i + 1)); done; echo end"
+    process = world.start([world.bwrap, *narrow(world), "--learn", profile, "--", "/busybox", "sh", "-c", script])
+    recorder, killed, deadline = None, 0, time.monotonic() + 60
+    while killed < rounds and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+        if not os.path.exists(f"{world.out}/{killed}"):
+            continue
+        # Its children are the looker and those who answer.
+        recorder = recorder or next((child for child in children(process.pid) if len(children(child)) == 3), None)
+        time.sleep(0.1)
+        workers = children(recorder)[1:] if recorder else []
+        if not workers:
+            break
+        os.kill(min(workers), signal.SIGKILL)
+        killed += 1
+    status, out, err = world.end(process, 60)
+    right = killed == rounds and (status, out) == (0, "end\n") and os.path.exists(profile)
+    report("the processes that record are replaced again and again", None if right else f"{killed} killed, status {status}: {out}{err}")
+
+
 def lost(world):
     """An answerer is killed when the kernel has given it a call, and it has not yet said so to anybody: that call is answered all the same."""
     if not shutil.which("strace"):
@@ -212,5 +237,6 @@ def run_all(world, everything):
     two_recorders(world)
     daemons(world)
     kills(world, 100 if everything else 20)
+    replaced(world)
     lost(world)
     late(world)

@@ -43,8 +43,6 @@ const MOST: usize = 200_000;
 const MOST_BYTES: usize = 32 << 20;
 /// How many calls the first one answers before it looks whether others wait.
 const OFTEN: u64 = 16;
-/// How many calls the second one answers before it looks whether others wait.
-const FEW: usize = 8;
 
 /// What it needs.
 #[derive(Debug)]
@@ -156,11 +154,8 @@ impl Answerer<'_> {
             }
             self.note(self.shared.last, self.shared.newest.load(Ordering::Acquire));
             while self.waits(PollTimeout::ZERO)? {
-                // Whoever makes calls at this rate makes some more.
-                for _ in 0..FEW {
-                    if !self.receive(state)? {
-                        return Ok(());
-                    }
+                if !self.receive(state)? {
+                    return Ok(());
                 }
             }
         }

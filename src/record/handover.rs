@@ -103,8 +103,6 @@ pub(crate) fn flags_of_kernel() -> Result<libc::c_ulong> {
 #[derive(Debug)]
 pub(crate) struct HandedOver {
     pub(crate) listener: OwnedFd,
-    /// The sandbox's root.
-    pub(crate) root: OwnedFd,
     /// Its mount namespace: without anybody who holds it the mounts would be gone with COMMAND.
     _mounts: OwnedFd,
     /// COMMAND's working directory.
@@ -115,14 +113,14 @@ pub(crate) struct HandedOver {
     pub(crate) tried: Vec<Vec<u8>>,
 }
 
-/// Waits for the listener; nothing if the set-up has failed.
-pub(crate) fn receive(wire: &Wire) -> Result<Option<HandedOver>> {
+/// Waits for the listener, and the sandbox's root; nothing if the set-up has failed.
+pub(crate) fn receive(wire: &Wire) -> Result<Option<(HandedOver, OwnedFd)>> {
     let (bytes, fds) = message(wire).context("Can't receive the listener")?;
     let Ok([listener, root, mounts]) = <[OwnedFd; 3]>::try_from(fds) else { return Ok(None) };
     let mut fields = bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec);
     let (Some(cwd), Some(found)) = (fields.next(), fields.next()) else { return Ok(None) };
     let tried = fields.collect();
-    Ok(Some(HandedOver { listener, root, _mounts: mounts, cwd, found, tried }))
+    Ok(Some((HandedOver { listener, _mounts: mounts, cwd, found, tried }, root)))
 }
 
 /// A message with the fds that it brings; neither of them at the end.

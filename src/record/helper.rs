@@ -2,7 +2,8 @@
 //!
 //! Whatever they may have to wait for is COMMAND's, so the recorder ends those that take too long.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -14,6 +15,8 @@ use crate::fds::close_all_but;
 use crate::kernel::sys::{self, End};
 use crate::record::line::Line;
 
+/// How long one of them may take for one thing.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 /// How many processes that hang may be left behind: each waits for COMMAND in the kernel.
 const HANGING: usize = 16;
 
@@ -34,8 +37,7 @@ impl Helper {
         }
         // The other end is to be noticed to be gone.
         drop(line);
-        let end = std::os::fd::AsFd::as_fd(&theirs);
-        let keep = || keep.iter().copied().chain([end]);
+        let keep = || keep.iter().copied().chain([theirs.as_fd()]);
         // Whoever reads what COMMAND writes sees the end of it when COMMAND has ended.
         (0..=2).filter(|fd| keep().all(|kept| kept.as_raw_fd() != *fd)).for_each(sys::close);
         close_all_but(keep(), || None);

@@ -147,6 +147,7 @@ impl Inbox {
     /// Takes away all questions: there is no looker.
     pub(crate) fn take_all(&self) -> SysResult<Vec<Message>> {
         let mut all = Vec::new();
+        self.current()?.store(0, Ordering::Release);
         for ring in self.rings() {
             let ring = ring?;
             let mut question = Message::new();

@@ -16,6 +16,9 @@ use crate::kernel::sys::{self, SharedWords, SysResult};
 use crate::record::ring::{self, Message, Ring, SIZE};
 use crate::record::wire::Wire;
 
+/// How long who is busy waits for more before it looks at what has come, in milliseconds: nobody has
+/// to wake it up for each message.
+pub(crate) const NAP: u16 = 1;
 /// How long who writes waits for room, in milliseconds.
 const ROOM: u16 = 1;
 

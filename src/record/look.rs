@@ -20,7 +20,7 @@ use crate::kernel::program;
 use crate::kernel::sys::{self, SysResult};
 use crate::kernel::way;
 use crate::record::inbox::{Inbox, OURS, SOURCES};
-use crate::record::line::{Line, fields};
+use crate::record::line::{Line, NAP, fields};
 use crate::record::near::Near;
 use crate::record::ring::Message;
 use crate::record::uses::Uses;
@@ -29,9 +29,6 @@ use crate::record::wanted::{Devices, Wanted, letter};
 /// How many interpreters may follow each other, as in the kernel.
 const MAX_INTERPRETERS: usize = 5;
 
-/// How long more questions are waited for before they are looked at, in milliseconds: nobody has to
-/// wake up this process for each call.
-const NAP: u16 = 1;
 /// How many questions of one process are looked at before the recorder is told: what it is told at
 /// once has a limit.
 const MANY: usize = 256;

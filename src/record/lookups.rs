@@ -6,20 +6,18 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
 
 use crate::error::{Context, Result};
-use crate::record::helper::{Helper, Killed};
+use crate::record::helper::{Helper, Killed, PATIENCE};
 use crate::record::inbox::{Inbox, OURS};
 use crate::record::look::Looker;
 use crate::record::ring::Message;
 use crate::record::seen::Seen;
 
-/// How long the looker may take for one thing.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// How many bytes of questions wait here at the most: COMMAND makes them up.
 const MOST: usize = 64 << 20;
 
@@ -94,7 +92,7 @@ impl<'a> Lookups<'a> {
                 Ok(Some(end)) if end == b"d" => return Some(told),
                 Ok(Some(message)) => told.push(message),
                 Err(Errno::EAGAIN) => {
-                    self.retire(killed, &mut Seen::default()).ok()?;
+                    self.looker.take().iter().for_each(|looker| killed.add(looker));
                     self.inbox.take_all().ok()?;
                     self.renew(killed).ok()?;
                     return None;

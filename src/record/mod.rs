@@ -130,7 +130,7 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
     close_all_but(keep, || None);
     [0, 1].into_iter().filter(|fd| proc.as_raw_fd() != *fd).for_each(sys::close);
     caps::drop_all_but(0, config.host.caller.uid == 0)?;
-    let Some(handed) = handover::receive(wire)? else { return Ok(()) };
+    let Some((handed, root)) = handover::receive(wire)? else { return Ok(()) };
     plan.targets().try_for_each(learn::target::Target::check)?;
     let watch = Watch {
         proc,
@@ -142,7 +142,7 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
         explains: subject.explain.is_some(),
         policies: &config.explained,
     };
-    let mut recorder = Recorder::new(watch, handed)?;
+    let mut recorder = Recorder::new(watch, handed, root)?;
     let covers = covers(subject)?;
     let mounts = Mounts::new(&config.ops, &plan.sources, &covers, |path| recorder.canonical(path));
     // What the profile repeats by name has to be there.

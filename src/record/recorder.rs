@@ -15,13 +15,13 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::read;
 
 use crate::confine::seccomp::program::Program;
-use crate::error::{Context, Error, Result, errno};
+use crate::error::{Context, Error, Result};
 use crate::kernel::sys;
 use crate::links::Link;
 use crate::record::answer::Answerer;
 use crate::record::handover::HandedOver;
-use crate::record::helper::{Helper, Killed};
-use crate::record::line::fields;
+use crate::record::helper::{Helper, Killed, PATIENCE};
+use crate::record::line::{NAP, fields};
 use crate::record::lookups::{Heard, Lookups};
 use crate::record::lost::{self, Lost};
 use crate::record::ring::Message;
@@ -31,17 +31,12 @@ use crate::record::uses::Uses;
 use crate::record::wanted::{self, NAME};
 use crate::record::wire::{Wire, number};
 
-/// How long an answerer may take for one thing.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// How long what outlives COMMAND is still recorded.
 const AFTERLIFE: Duration = Duration::from_secs(5);
 /// How long it may take to look up what is left at the end.
 const REST: Duration = Duration::from_secs(10);
 /// How often it is seen to it that nobody is stuck.
 const TICK: u16 = 250;
-/// How long more is waited for before what has come is looked at again, in milliseconds: nobody has
-/// to wake up this process for each call.
-const NAP: u16 = 1;
 /// How many helpers in a row may end without having done anything.
 const FAILING: usize = 16;
 
@@ -93,11 +88,10 @@ pub(crate) struct Recorder<'a> {
 
 impl<'a> Recorder<'a> {
     /// Begins; nobody answers yet.
-    pub(crate) fn new(watch: Watch<'a>, handed: HandedOver) -> Result<Self> {
+    pub(crate) fn new(watch: Watch<'a>, handed: HandedOver, root: OwnedFd) -> Result<Self> {
         let shared = Shared::new().context("Can't share memory")?;
         let bells = Wire::pair()?;
-        let root = handed.root.try_clone().map_err(|error| errno(&error));
-        let lookups = Lookups::new(watch.proc, root.context("dup")?)?;
+        let lookups = Lookups::new(watch.proc, root)?;
         let seen = Seen::since(now(ClockId::CLOCK_REALTIME)?);
         let now = Instant::now();
         Ok(Self {
@@ -304,9 +298,9 @@ impl<'a> Recorder<'a> {
             return Ok(());
         }
         if has_ended || self.is_stuck(place) {
-            self.answerers.get_mut(place).and_then(Option::take).iter().for_each(|helper| {
+            if let Some(Some(helper)) = self.answerers.get(place) {
                 self.killed.add(helper);
-            });
+            }
             self.take_place(place);
             self.count_failure(has_ended)?;
             self.fork_answerer(place)?;
@@ -374,7 +368,7 @@ impl<'a> Recorder<'a> {
     fn hear_looker(&mut self) -> Result<()> {
         let heard = self.lookups.hear(&mut self.killed, &mut self.seen)?;
         self.is_busy |= heard == Heard::Something;
-        self.count_failure(heard == Heard::End)
+        if heard == Heard::End { self.count_failure(true) } else { Ok(()) }
     }
 
     fn fork_answerer(&mut self, place: usize) -> Result<()> {

@@ -59,19 +59,9 @@ pub(crate) const NAME: &[u8] = b"n\0";
 /// What a looker is asked: where a name leads, and whether the link that it may be is followed. It
 /// is relative to `base`, for somebody whose root is `top`.
 pub(crate) fn question(uses: Uses, follows: bool, [top, base, name]: [&[u8]; 3]) -> Message {
-    let mut digits = [0; 5];
-    let mut rest = uses.0;
-    let mut start = digits.len();
-    while rest > 0 || start == digits.len() {
-        start -= 1;
-        if let (Some(digit), Ok(last)) = (digits.get_mut(start), u8::try_from(rest % 10)) {
-            *digit = b'0' + last;
-        }
-        rest /= 10;
-    }
-    let uses = digits.get(start..).unwrap_or_default();
+    let uses = uses.0.to_string();
     let follows: &[u8] = if follows { b"1" } else { b"0" };
-    [b"n", uses, follows, top, base, name].join(&0)
+    [b"n", uses.as_bytes(), follows, top, base, name].join(&0)
 }
 
 /// The kind of a file, as a letter for a message.
