@@ -54,6 +54,11 @@ fn prepare(work: &Path) -> Result<()> {
     if status.is_ok_and(|status| status.success()) { Ok(()) } else { Err("git could not make a tree".to_owned()) }
 }
 
+/// A work tree of git's to be measured, too.
+fn tree() -> Option<String> {
+    std::env::var("BENCH_TREE").ok()
+}
+
 /// The time of one run in milliseconds, with a recorder's options or in a supervisor's hands.
 fn time(dir: &Path, script: &str, more: &[&str], floor: &[&str]) -> Result<f64> {
     for file in ["learned", "policy.json"] {
@@ -63,9 +68,7 @@ fn time(dir: &Path, script: &str, more: &[&str], floor: &[&str]) -> Result<f64> 
     let mut command = Command::new(dir.join("bwrap"));
     command.args(["--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind"]);
     command.args([&work, &work]).arg("--chdir").arg(&work);
-    if let Ok(tree) = std::env::var("BENCH_TREE") {
-        command.args(["--bind", &tree, &tree]);
-    }
+    command.args(tree().iter().flat_map(|tree| ["--bind", tree, tree]));
     command.args(more.iter().map(|word| word.replace("{dir}", &dir.to_string_lossy())));
     let supervisor = work.join("answers");
     command.args(floor.first().map(|_| supervisor)).args(floor).args(["sh", "-c", script]);
@@ -87,8 +90,7 @@ pub(crate) fn table(dir: &Path, runs: Runs) -> Result<()> {
     let columns = [FLOORS[0].0, FLOORS[1].0, RECORDERS[0].0, RECORDERS[1].0];
     print!("{:<26}{:>27}", "", "without");
     println!("{}", columns.map(|name| format!("{name:>27}{:>8}", "ratio")).concat());
-    let tree = std::env::var("BENCH_TREE").ok();
-    let script = tree.as_ref().map(|tree| format!("git -c safe.directory=* -C '{tree}' status --short"));
+    let script = tree().map(|tree| format!("git -c safe.directory=* -C '{tree}' status --short"));
     let more = script.as_deref().map(|script| ("git status, BENCH_TREE", script, 8));
     for (name, script, share) in WORK.into_iter().chain(more) {
         let mut times = [vec![], vec![], vec![], vec![], vec![]];

@@ -1,8 +1,6 @@
 //! `--check-host`: what a machine lets a sandbox have. What a whole machine refuses is tried in virtual machines; here it is what a
 //! filter, a sandbox around it, a chroot or a container refuses.
 
-use std::path::Path;
-
 use crate::harness::{Case, Fd, Outcome, Result, Tweak};
 
 /// The cases of this file, ours alone.
@@ -94,7 +92,7 @@ fn refused() -> Vec<Case> {
 /// changes to it, in Python.
 fn in_crun(name: &str, changes: &str, words: &str) -> Case {
     let filter = concat!(env!("CARGO_MANIFEST_DIR"), "/compat-tests/profiles/container.json");
-    Case::new(name).root_only().needs(has_crun).unrefused("a container would refuse these calls of crun's too").script(&format!(
+    Case::new(name).root_only().tools(&["crun"]).unrefused("a container would refuse these calls of crun's too").script(&format!(
         "set -e; umask 022; mkdir -p bundle/rootfs/etc; cd bundle; chmod 755 . rootfs; cp {{bwrap}} rootfs/bwrap; crun spec
         python3 - {words} <<'CHANGES'
 import json, sys
@@ -159,8 +157,4 @@ fn containers() -> Vec<Case> {
         sandbox("crun_sandbox_with_a_new_proc", "--proc /proc")
             .fails("bwrap: Can't mount proc on /proc: Operation not permitted"),
     ]
-}
-
-fn has_crun() -> Result<()> {
-    if Path::new("/usr/bin/crun").exists() { Ok(()) } else { Err("there is no crun".to_owned()) }
 }

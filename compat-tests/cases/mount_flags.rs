@@ -3,7 +3,6 @@
 
 use super::fails;
 use super::overlays::kernel_has_overlays;
-use super::promises::has_python;
 use crate::harness::{Case, Fd, Outcome, Result, Tweak};
 
 /// The cases of this file, ours alone.
@@ -219,7 +218,7 @@ fn boundaries() -> Vec<Case> {
              os.execve(file, [\"x\"], {})' && echo memory; \
              unshare -Urm sh -c 'mount -t overlay -o lowerdir=/mnt:/etc x /srv && /srv/true' && echo overlay",
         )
-        .needs(has_python)
+        .tools(&["python3"])
         .needs(kernel_has_overlays)
         .ok()
         .stdout("refused\ncopy\nmemory\noverlay\n"),

@@ -1,6 +1,5 @@
 //! `--die-with-parent` where the parent is more than one thread, becomes another program, or cannot be watched; and where bwrap is stopped.
 
-use super::promises::has_python;
 use crate::harness::{Case, Fd, Tweak, filter};
 
 /// The cases of this file.
@@ -60,7 +59,7 @@ thread.join()
                 .ours_only(),
         );
     }
-    cases.into_iter().map(|case| case.needs(has_python)).collect()
+    cases.into_iter().map(|case| case.tools(&["python3"])).collect()
 }
 
 /// A launcher, and a monitor that is stopped when the launcher dies. COMMAND alone has the fifo, until it ends.

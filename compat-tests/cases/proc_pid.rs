@@ -1,7 +1,6 @@
 //! `--proc-pid`: a procfs of processes alone, also below one that is partly hidden where the kernel allows that.
 
 use super::fails;
-use super::promises::has_python;
 use crate::harness::{Case, Result};
 
 /// The cases of this file, ours alone.
@@ -55,7 +54,7 @@ os.wait()'";
         let script = format!(
             "{{bwrap}} --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 --dir /mnt --unshare-pid {option} /proc {options} {MOUNT}"
         );
-        Case::new(&format!("whole_procfs_of_root_{name}")).needs(has_python).root_only().script(&script)
+        Case::new(&format!("whole_procfs_of_root_{name}")).tools(&["python3"]).root_only().script(&script)
     };
     // An ordinary user's can do so as well, and may not write to what is root's there.
     let user = |name: &str, options: &[&str]| {

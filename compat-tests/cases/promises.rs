@@ -42,7 +42,7 @@ ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
 os.write(1, b\"ready\\n\")
 open(\"{dir}/go\").readline()
 os.write(1, b\"alive\\n\")' >out & exec 5<out 6<>go; read word <&5; echo $word; kill -9 $!; wait 2>/dev/null; ";
-    Case::new(name).needs(has_python).script(&(script.replace("OPTIONS", options) + rest)).status(0)
+    Case::new(name).tools(&["python3"]).script(&(script.replace("OPTIONS", options) + rest)).status(0)
 }
 
 /// The host's root needs no capability to write to control groups, whose file system it can mount in namespaces of its own.
@@ -55,7 +55,7 @@ elif libc.mount(b\"cgroup2\", b\"/mnt\", b\"cgroup2\", 0, None): print(os.strerr
 else: print(os.access(\"/mnt/cgroup.procs\", os.W_OK))'";
     let case = |name: &str, options: &str, line: &str| {
         let script = format!("{{bwrap}} --ro-bind / / {options} {MOUNT}");
-        Case::new(name).needs(has_python).root_only().ours_only().script(&script).stdout(line)
+        Case::new(name).tools(&["python3"]).root_only().ours_only().script(&script).stdout(line)
     };
     vec![
         case("known_control_groups_of_root", "--cap-drop ALL", "True\n"),
@@ -84,9 +84,9 @@ for option in [\"--unshare-ipc\", \"--unshare-net\", \"--unshare-all\"]:
     vec![
         Case::new("group_outside_is_signalled").script(&group.replace("OPTION", "")).stdout("outside\n"),
         Case::new("group_of_a_new_session").script(&group.replace("OPTION", "--new-session")).stdout(""),
-        Case::new("ipc").needs(has_ipcmk).script(ipc).status(0).stdout("2\n0\n"),
+        Case::new("ipc").tools(&["ipcmk"]).script(ipc).status(0).stdout("2\n0\n"),
         Case::new("network")
-            .needs(has_python)
+            .tools(&["python3"])
             .script(&format!("/usr/bin/python3 -c '{listen}' {{bwrap}}"))
             .status(0)
             .stdout(&format!("reached\n{refused}{refused}")),
@@ -127,13 +127,13 @@ print(\"called\" if ctypes.CFUNCTYPE(ctypes.c_int)(place)() > 0 else \"refused\"
     Case::new("calls_of_32_bits")
         .ours_only()
         .needs(can_call_as_32_bits)
+        .tools(&["python3"])
         .unrefused("a filter around it refuses these calls too")
         .script(&script)
         .stdout("called\nrefused\n")
 }
 
 fn can_call_as_32_bits() -> crate::harness::Result<()> {
-    has_python()?;
     let emulated = std::fs::exists("/proc/sys/abi/vsyscall32").unwrap_or(false);
     if cfg!(target_arch = "x86_64") && emulated { Ok(()) } else { Err("needs x86-64 that runs 32-bit programs".to_owned()) }
 }
@@ -142,14 +142,6 @@ fn has_strace() -> crate::harness::Result<()> {
     let works =
         std::process::Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
     if works { Ok(()) } else { Err("needs strace".to_owned()) }
-}
-
-fn has_ipcmk() -> crate::harness::Result<()> {
-    std::process::Command::new("ipcmk").arg("--version").output().map(drop).map_err(|e| format!("ipcmk: {e}"))
-}
-
-pub(super) fn has_python() -> crate::harness::Result<()> {
-    if std::path::Path::new("/usr/bin/python3").exists() { Ok(()) } else { Err("needs /usr/bin/python3".to_owned()) }
 }
 
 /// Sections of the page, and how each thing that they say begins.

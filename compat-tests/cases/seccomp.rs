@@ -79,10 +79,6 @@ fn old(first: u32, end: u32) -> Value {
 fn newer_calls() -> Vec<Case> {
     const THREADS: &str = "import threading; t = threading.Thread(target=print, args=['hi']); t.start(); t.join()";
     let case = |name: &str, first, end| policy_case(name, &old(first, end).to_string());
-    let has_python = || match std::process::Command::new("python3").arg("--version").output() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("python3: {error}")),
-    };
     let ran = |o: &Outcome| o.expect_line("it ran");
     // The one and only errno that has programs take their way around.
     let tried = "for (@ARGV) { $! = 0; syscall($_ + 0, -1, 0, 0, 0); print $!+0, ' ' }";
@@ -90,7 +86,7 @@ fn newer_calls() -> Vec<Case> {
         case("old_profile_threads", 424, 500).probe(&["thread"]).ok().claim(ran),
         // One of the end of 2020: faccessat2 (439) is named, clone3 is not.
         case("old_profile_threads_newer", 435, 436).probe(&["thread"]).ok().claim(ran),
-        case("old_profile_python", 424, 500).needs(has_python).on_host().run(["python3", "-c", THREADS]).ok().stdout("hi\n"),
+        case("old_profile_python", 424, 500).tools(&["python3"]).on_host().run(["python3", "-c", THREADS]).ok().stdout("hi\n"),
         case("old_profile_errnos", 424, 500)
             .on_host()
             .options(["--dev", "/dev"])

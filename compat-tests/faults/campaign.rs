@@ -20,6 +20,7 @@ use super::tracer::{self, Fault, Place, REPORT};
 use crate::harness::apart::{self, Watch};
 use crate::harness::identity::Side;
 use crate::harness::lab::{Lab, target_directory};
+use crate::harness::left_out::lacking;
 use crate::harness::report::say;
 use crate::harness::{Case, Fd, Identity, Outcome, Result, left_out, page, select, side};
 
@@ -120,7 +121,7 @@ impl Campaign {
             return Ok(left_out(reason));
         }
         if let Err(reason) = possible(scenario) {
-            return if is_set("REQUIRED", "1") { Err(reason.into()) } else { Ok(left_out(reason)) };
+            return lacking(reason);
         }
         if self.side == Side::Reference && !self.lab.has_reference() {
             return Ok(left_out("needs the reference: run compat-tests/reference first"));

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use nix::unistd::{Gid, Uid};
 
 use super::identity::{Identity, Side};
+use super::left_out::is_required;
 use super::record::Record;
 use super::{Result, filter, places};
 use crate::sys;
@@ -162,7 +163,7 @@ fn find_reference() -> Result<Option<PathBuf>> {
     if path.is_file() {
         return path.canonicalize().map(Some).map_err(|e| format!("{}: {e}", path.display()));
     }
-    if std::env::var("REQUIRED").is_ok_and(|v| v == "1") {
+    if is_required() {
         return Err(format!("no reference at {} (run compat-tests/reference)", path.display()));
     }
     Ok(None)

@@ -13,7 +13,7 @@ use super::apart::{self, Watch};
 use super::compare::differing;
 use super::identity::Side;
 use super::lab::Lab;
-use super::left_out::left_out;
+use super::left_out::{lacking, left_out};
 use super::record::{Record, Verdict};
 use super::report::say;
 use super::{Case, Difference, Field, Identity, Outcome, Result, normal, select, side};
@@ -37,9 +37,7 @@ pub(crate) fn of_cases(lab: &Arc<Lab>, cases: &[Arc<Case>], differences: &'stati
                     return Ok(left_out(reason));
                 }
                 if let Some(tool) = case.tools.iter().find(|tool| !is_installed(tool)) {
-                    let reason = format!("{tool} is not installed");
-                    let is_required = std::env::var("REQUIRED").is_ok_and(|required| required == "1");
-                    return if is_required { Err(Failed::from(reason)) } else { Ok(left_out(reason)) };
+                    return lacking(format!("{tool} is not installed"));
                 }
                 if let Some(reason) = case.unrefused.filter(|_| std::env::var_os("COMPAT_REFUSE").is_some()) {
                     return Ok(left_out(reason));

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use crate::cases::plain;
-use crate::harness::{Case, Fd, Result, Setup, filter};
+use crate::harness::{Case, Fd, Setup, filter};
 
 /// A program of the caller's that refuses one call with EPERM.
 fn refusing(call: &str) -> Fd {
@@ -148,18 +148,13 @@ fn racing_hosts() -> Vec<Case> {
         perl race.pl &
         while kill -0 $! 2>&-; do $1 --ro-bind / / grep -c \" $top / \" /proc/self/mountinfo 2>&-; done | sort -u";
     let script = "unshare --mount --propagation private sh host.sh {bwrap}";
-    let case = Case::new("host_mounts_on_its_root").root_only().ours_only().needs(has_perl);
+    let case = Case::new("host_mounts_on_its_root").root_only().ours_only().tools(&["perl"]);
     vec![
         case.setup(move |s| s.file("race.pl", &racer))
             .file("host.sh", host)
             .script(script)
             .claim(|o| if o.stdout == "1\n" { Ok(()) } else { Err(format!("roots seen: {:?}", o.stdout)) }),
     ]
-}
-
-fn has_perl() -> Result<()> {
-    let works = std::process::Command::new("perl").args(["-e", "1"]).status().is_ok_and(|status| status.success());
-    if works { Ok(()) } else { Err("needs perl".to_owned()) }
 }
 
 /// A failed process inside says so, however fast the monitor hears of it.
