@@ -15,8 +15,15 @@ use nix::errno::Errno;
 use crate::report::{self, Failure};
 
 /// A failed step: what could not be done and, where a system call is behind it, why.
+///
+/// It is one pointer, because every step's result has room for it: results that are copied around
+/// take a good part of the time of a sandbox with many binds.
 #[derive(Debug)]
-pub(crate) struct Error {
+pub(crate) struct Error(Box<Details>);
+
+/// What is known about a failure.
+#[derive(Debug)]
+struct Details {
     what: Vec<u8>,
     cause: Option<Cause>,
     hint: Option<String>,
@@ -72,33 +79,34 @@ impl Error {
     }
 
     fn caused(what: impl Into<Vec<u8>>, cause: Option<Cause>) -> Self {
-        Self { what: what.into(), cause, hint: None, option: None, path: None }
+        let what = what.into();
+        Self(Box::new(Details { what, cause, hint: None, option: None, path: None }))
     }
 
     /// Says which option it is about, unless that is known.
     pub(crate) fn of(mut self, option: &'static str) -> Self {
-        self.option = self.option.or(Some(option));
+        self.0.option = self.0.option.or(Some(option));
         self
     }
 
     /// Says which path it is about, unless that is known.
     pub(crate) fn with_path(mut self, path: &CStr) -> Self {
-        self.path.get_or_insert_with(|| path.to_bytes().to_vec());
+        self.0.path.get_or_insert_with(|| path.to_bytes().to_vec());
         self
     }
 
     /// Adds what is probably behind it, if somebody is there to read that and nobody has said more
     /// already.
     pub(crate) fn hinted(mut self, find: impl FnOnce(Option<Errno>) -> Option<String>) -> Self {
-        if !matches!(self.cause, Some(Cause::Silent)) && self.hint.is_none() && wants_hints() {
-            self.hint = find(self.errno());
+        if !matches!(self.0.cause, Some(Cause::Silent)) && self.0.hint.is_none() && wants_hints() {
+            self.0.hint = find(self.errno());
         }
         self
     }
 
     /// The errno behind it.
-    const fn errno(&self) -> Option<Errno> {
-        match self.cause {
+    fn errno(&self) -> Option<Errno> {
+        match self.0.cause {
             Some(Cause::Os(errno) | Cause::Mount(errno)) => Some(errno),
             Some(Cause::Usage | Cause::Silent) | None => None,
         }
@@ -106,36 +114,36 @@ impl Error {
 
     /// Adds a hint that was found before, without a further question to the system.
     pub(crate) fn with_hint(mut self, hint: Option<String>) -> Self {
-        self.hint = hint;
+        self.0.hint = hint;
         self
     }
 
     /// Says which line of a file it is about.
     pub(crate) fn at_line(mut self, file: &CStr, line: u32) -> Self {
         let place = format!(":{line}: ");
-        self.what = [file.to_bytes(), place.as_bytes(), &self.what].concat();
+        self.0.what = [file.to_bytes(), place.as_bytes(), &self.0.what].concat();
         self
     }
 
     /// Whether another process has reported it, or is about to.
-    pub(crate) const fn is_reported(&self) -> bool {
-        matches!(self.cause, Some(Cause::Silent))
+    pub(crate) fn is_reported(&self) -> bool {
+        matches!(self.0.cause, Some(Cause::Silent))
     }
 
     /// Whether the usage should be shown.
-    pub(crate) const fn wants_usage(&self) -> bool {
-        matches!(self.cause, Some(Cause::Usage))
+    pub(crate) fn wants_usage(&self) -> bool {
+        matches!(self.0.cause, Some(Cause::Usage))
     }
 
     /// The option that it is about.
-    pub(crate) const fn option(&self) -> Option<&'static str> {
-        self.option
+    pub(crate) fn option(&self) -> Option<&'static str> {
+        self.0.option
     }
 
     /// The line on stderr, without what it begins with.
     pub(crate) fn line(&self) -> Vec<u8> {
-        let mut text = as_one_line(&self.what);
-        match self.cause {
+        let mut text = as_one_line(&self.0.what);
+        match self.0.cause {
             Some(Cause::Mount(Errno::ENOSPC)) => text.extend_from_slice(MOUNT_LIMIT),
             Some(Cause::Os(errno) | Cause::Mount(errno)) => {
                 text.extend_from_slice(b": ");
@@ -154,16 +162,16 @@ impl Error {
         let text = self.line();
         // First, because stderr may be a pipe that nobody reads.
         report::tell(&Failure {
-            option: self.option,
-            path: self.path.as_deref(),
+            option: self.0.option,
+            path: self.0.path.as_deref(),
             errno: self.errno(),
             message: &text,
-            hint: self.hint.as_deref(),
+            hint: self.0.hint.as_deref(),
         });
         if !self.wants_usage() {
             say(3, &text);
         }
-        if let Some(hint) = self.hint.as_ref().filter(|_| shows_hints()) {
+        if let Some(hint) = self.0.hint.as_ref().filter(|_| shows_hints()) {
             say(6, format!("hint: {}", on_one_line(hint)).as_bytes());
         }
     }
@@ -325,7 +333,7 @@ pub(crate) fn say_out_of_memory() {
 
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.what))
+        f.write_str(&String::from_utf8_lossy(&self.0.what))
     }
 }
 
