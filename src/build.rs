@@ -11,5 +11,7 @@ fn main() {
         println!("cargo::rustc-link-arg-bins=-T{root}/src/layout.ld");
         // 24 bytes for each pointer in a table become one bit.
         println!("cargo::rustc-link-arg-bins=-zpack-relative-relocs");
+        // Code and constants in one mapping: each mapping is one more to make, clone and undo.
+        println!("cargo::rustc-link-arg-bins=-znoseparate-code");
     }
 }
