@@ -4,7 +4,7 @@ use crate::harness::{Case, Fd, Tweak};
 
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
-    [binds(), destinations(), remounts(), submounts(), kernel(), table()].into_iter().flatten().collect()
+    [binds(), runs(), destinations(), remounts(), submounts(), kernel(), table()].into_iter().flatten().collect()
 }
 
 /// An empty root with a /proc, shown from inside with its mounts.
@@ -93,6 +93,43 @@ fn binds() -> Vec<Case> {
             .options(["--tmpfs", "/mnt", "--dev-bind", "/dev/null", "/mnt/yes", "--bind", "/dev/null", "/mnt/no"])
             .run(["sh", "-c", "echo > /mnt/yes && ! (echo > /mnt/no) 2>&-"])
             .ok(),
+    ]
+}
+
+/// Binds that follow each other into one directory, and what can interrupt them.
+fn runs() -> Vec<Case> {
+    let run = |name: &str, between: &[&str]| {
+        let case = shown(name, &["--bind", "{dir}/a", "/x/a", "--ro-bind", "{dir}/b", "/x/b"]);
+        let case = case.options(between).options(["--dev-bind", "{dir}/c", "/x/c", "--bind", "{dir}/a", "/x/d"]);
+        case.file("a/in-a", "").file("b/in-b", "").file("c/in-c", "").file("f", "")
+    };
+    let refused = |name: &str, between: &[&str], words: &str| run(name, between).run(["true"]).fails(&format!("bwrap: {words}"));
+    vec![
+        run("run", &[]).ok(),
+        run("run_with_a_file", &["--ro-bind", "{dir}/f", "/x/f"]).ok(),
+        run("run_with_a_tmpfs", &["--perms", "0700", "--tmpfs", "/x/t", "--size", "65536", "--tmpfs", "/x/u"]).ok(),
+        run("run_with_a_missing_source", &["--bind-try", "{dir}/none", "/x/none"]).ok(),
+        run("run_that_repeats_a_destination", &["--bind", "{dir}/c", "/x/a", "--bind", "{dir}/b", "/x/a"]).ok(),
+        run("run_with_a_destination_below", &["--bind", "{dir}/b", "/x/a/below"]).ok(),
+        run("run_in_what_is_covered", &["--tmpfs", "/x"]).ok(),
+        run("run_in_what_is_bound", &["--bind", "{dir}/c", "/x", "--bind", "{dir}/b", "/x/in-a"]).ok(),
+        run("run_with_dots", &["--bind", "{dir}/c", "/x/./e", "--bind", "{dir}/c", "/x/g/", "--bind", "{dir}/c", "/x//h"]).ok(),
+        run("run_that_goes_up", &["--bind", "{dir}/c", "/x/..", "--bind", "{dir}/c", "/y"]),
+        run("run_onto_the_directory", &["--bind", "{dir}/c", "/x/."]),
+        run("run_with_a_link", &["--symlink", "a", "/x/l"]).ok(),
+        run("run_of_flags", &["--dev-bind", "{dir}/b", "/x/1", "--ro-bind", "{dir}/b", "/x/2", "--bind", "{dir}/b", "/x/3"]).ok(),
+        refused("run_onto_a_file", &["--file", "8", "/x/8", "--bind", "{dir}/b", "/x/8"], "Destination is not a directory /x/8")
+            .fd(8, Fd::memfd("")),
+        refused(
+            "run_onto_a_link",
+            &["--symlink", "a", "/x/l", "--bind", "{dir}/b", "/x/l"],
+            "Can't mount on symlink destination /x/l",
+        ),
+        refused(
+            "run_without_its_source",
+            &["--bind", "{dir}/none", "/x/n"],
+            "Can't find source path {dir}/none: No such file or directory",
+        ),
     ]
 }
 

@@ -4,6 +4,7 @@
 //! are set before that. The one exception is a kernel (before 5.12) or filter without
 //! mount_setattr(2); then [`remount_below`](crate::kernel::remount::remount_below) sets the flags
 //! right after attaching. See open_tree(2), mount_setattr(2), fsopen(2), move_mount(2).
+#![expect(clippy::inline_always, reason = "see `sys::direct`")]
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -181,6 +182,7 @@ const FSCONFIG_SET_STRING: u32 = 1;
 const FSCONFIG_CMD_CREATE: u32 = 6;
 
 /// A detached copy of the mounts at a path, with those below it or without.
+#[inline(always)]
 pub(crate) fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, depth: Depth) -> MountResult<OwnedFd> {
     let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | depth.flag().cast_unsigned();
     sys::open_tree(dir, path, flags).map_err(Call::OpenTree.failed())
@@ -228,6 +230,7 @@ pub(crate) fn attach(mount: BorrowedFd<'_>, point: BorrowedFd<'_>) -> MountResul
 }
 
 /// Attaches a detached mount at a path, relative to an fd or to the working directory.
+#[inline(always)]
 pub(crate) fn attach_at(
     mount: BorrowedFd<'_>,
     dir: Option<BorrowedFd<'_>>,
@@ -237,7 +240,17 @@ pub(crate) fn attach_at(
         .map_err(Call::MoveMount.failed())
 }
 
+/// Makes a directory to mount on, if there is nothing yet; the result is whether it was made.
+#[inline(always)]
+pub(crate) fn make_point(dir: BorrowedFd<'_>, name: &CStr) -> SysResult<bool> {
+    match sys::mkdirat(dir, name, 0o755) {
+        Err(Errno::EEXIST) => Ok(false),
+        made => made.map(|()| true),
+    }
+}
+
 /// Adds attributes to a mount.
+#[inline(always)]
 pub(crate) fn add_attributes(
     mount: BorrowedFd<'_>,
     attributes: Attributes,

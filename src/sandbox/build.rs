@@ -9,7 +9,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, mkdirat, mknodat};
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 
-use crate::config::op::{Access, Devices, Op};
+use crate::config::op::{Access, Devices, Extra, Op};
 use crate::error::{Context, Error, Result, describe, join, warn};
 use crate::fds::{close_all, open_numbers};
 use crate::kernel::idmap::Maps;
@@ -19,6 +19,7 @@ use crate::kernel::way::Stop;
 use crate::sandbox::follow::{self, Follow};
 use crate::sandbox::mask::{self, Covers};
 use crate::sandbox::root::{self, Root};
+use crate::sandbox::runs;
 use crate::sandbox::search::Search;
 use crate::sandbox::shelf::Shelf;
 use crate::sandbox::tar::{self, Job};
@@ -166,6 +167,21 @@ impl Builder<'_> {
             Step::Mask(path) => self.mask(path),
             Step::MaskGlob(patterns) => {
                 Search::new(&patterns, &mut |found, path| self.hide(found, path)).run()
+            }
+        }
+    }
+
+    /// Does what is left of the operations that come next, as far as they are a run of mounts in one
+    /// directory, and takes them out. Where links are followed, each is looked at by itself.
+    pub(crate) fn build_run(&mut self, steps: &mut [Option<Step>]) {
+        if steps.is_empty() || self.follow.is_wanted() {
+            return;
+        }
+        let Some((parent, dir)) = self.root.known_parent() else { return };
+        let done = runs::attach(steps, parent, dir);
+        for step in steps.iter_mut().take(done) {
+            if let Some(Step::Attach { mount: Mount::Open(tree), .. }) = step.take() {
+                self.keep(tree.fd);
             }
         }
     }
@@ -338,7 +354,7 @@ impl Builder<'_> {
             None => self.root.existing_mount_point(dest)?,
         };
         // As with --ro-bind, device nodes and set-uid bits lose their effect, even on a --dev-bind.
-        let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused);
+        let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused, Extra::NONE);
         match mount::add_attributes(mount.as_fd(), attributes, Depth::One) {
             Err(failure) if failure.errno == Errno::ENOSYS => remount::remount_below(
                 self.proc,

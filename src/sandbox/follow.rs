@@ -58,6 +58,11 @@ impl Follow {
         self.is_new = op.mounts_own();
     }
 
+    /// Whether any operation follows links.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        self.is_wanted
+    }
+
     /// Whether the operation at hand follows links.
     pub(crate) const fn is_on(&self) -> bool {
         self.is_on

@@ -25,10 +25,11 @@ use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Nod
 use crate::kernel::sys::SysResult;
 use crate::kernel::way::Way;
 use crate::sandbox::mask::Covers;
+use crate::sandbox::runs::{Ahead, Found};
 use crate::sandbox::shelf::{self, Shelf};
 use crate::sandbox::tree::{
-    DevParts, Layers, Mount, Scratch, Step, Tree, bind_attributes, copy, extra_attributes,
-    fresh_tree, known_with_attributes, plain_tmpfs, with_attributes, with_extra,
+    DevParts, Layers, Mount, Scratch, Step, Tree, bind_attributes, copy, fresh_tree,
+    known_with_attributes, plain_tmpfs, settled, with_attributes, with_extra,
 };
 use crate::word::Word;
 
@@ -122,8 +123,10 @@ impl<'a> Gatherer<'a> {
         let mut later = Vec::new();
         let mut is_bound = false;
         let mut aside = None;
-        for op in &config.ops {
-            let gain = self.first_round(op);
+        let mut ahead = Ahead::default();
+        for (index, op) in config.ops.iter().enumerate() {
+            let found = ahead.next(config.ops.get(index..).unwrap_or_default(), self.room);
+            let gain = self.first_round(op, found);
             let mut gain = gain.map_err(|error| {
                 let error = error.hinted(|errno| hints::source(op, self.fds, errno));
                 error.of(op.option()).with_path(op.dest())
@@ -207,21 +210,22 @@ impl<'a> Gatherer<'a> {
         Ok(Tree { fd, node: Node::Directory, to_set: None })
     }
 
-    fn first_round(&mut self, op: &'a Op) -> Result<Gain<'a>> {
+    /// What an operation takes from the host. `found` is what is at the source of a bind.
+    fn first_round(&mut self, op: &'a Op, found: Option<Found>) -> Result<Gain<'a>> {
         let recursive = |mount, dest| Gain::mount(mount, dest, Depth::Recursive, 0);
         Ok(match op {
             Op::Bind { source: Source::Path(path), dest, access, devices, missing, extra } => {
-                let attributes = bind_attributes(*access, *devices).with(extra_attributes(*extra));
-                let tree = self.bind(path, dest, attributes, *missing)?;
+                let attributes = bind_attributes(*access, *devices, *extra);
+                let found = found.unwrap_or_else(|| Found::at(path, attributes));
+                let tree = self.bind_found(found, (path, dest), attributes, *missing)?;
                 tree.map_or(Gain::Nothing, |tree| recursive(Mount::Open(tree), dest))
             }
             Op::Bind { source: Source::Fd(fd), dest, access, devices, extra, .. } => {
-                let attributes = bind_attributes(*access, *devices).with(extra_attributes(*extra));
+                let attributes = bind_attributes(*access, *devices, *extra);
                 recursive(Mount::Open(self.bind_fd(*fd, dest, attributes)?), dest)
             }
             Op::Same { path, access, missing, extra } => {
-                let attributes = bind_attributes(*access, Devices::Refused);
-                self.same(path, attributes.with(extra_attributes(*extra)), *missing)?
+                self.same(path, bind_attributes(*access, Devices::Refused, *extra), *missing)?
             }
             Op::Proc(dest) => {
                 Gain::Step(Step::Procfs { mount: Mount::Open(self.procfs(dest)?), dest })
@@ -241,8 +245,7 @@ impl<'a> Gatherer<'a> {
             }
             Op::Data { fd, dest, perms, access, extra } => {
                 let content = self.content(*fd, dest)?;
-                let attributes = bind_attributes(*access, Devices::Refused);
-                let attributes = attributes.with(extra_attributes(*extra));
+                let attributes = bind_attributes(*access, Devices::Refused, *extra);
                 Gain::Content { content, dest, perms: *perms, attributes }
             }
             Op::Tar { fd, dest, perms, size, extra, is_upper } => {
@@ -298,10 +301,27 @@ impl<'a> Gatherer<'a> {
         attributes: Attributes,
         missing: Missing,
     ) -> Result<Option<Tree>> {
+        self.bind_found(Found::at(path, attributes), (path, dest), attributes, missing)
+    }
+
+    /// The same, after a look at it.
+    fn bind_found(
+        &self,
+        found: Found,
+        (path, dest): (&CStr, &CStr),
+        attributes: Attributes,
+        missing: Missing,
+    ) -> Result<Option<Tree>> {
         let failure = || bind_failure(path, dest);
-        if let Some(fd) = clone_directory(path) {
-            let tree = (fd, Node::Directory);
-            return known_with_attributes(tree, attributes, Depth::Recursive, failure).map(Some);
+        match found {
+            Found::Directory(fd) => {
+                return Ok(Some(Tree { fd, node: Node::Directory, to_set: None }));
+            }
+            Found::Plain(fd, why) => {
+                let tree = (fd, Node::Directory);
+                return settled(tree, (Err(why), attributes), Depth::Recursive, failure).map(Some);
+            }
+            Found::Other => {}
         }
         match self.clone_path(path) {
             Ok(fd) => with_attributes(fd, attributes, Depth::Recursive, failure).map(Some),
@@ -397,7 +417,7 @@ impl<'a> Gatherer<'a> {
             return self.bind_existing(
                 c"/proc",
                 dest,
-                bind_attributes(Access::ReadWrite, Devices::Refused),
+                bind_attributes(Access::ReadWrite, Devices::Refused, Extra::NONE),
             );
         }
         fresh_tree(c"proc", &[], PROC_ATTRIBUTES, dest)
@@ -434,7 +454,7 @@ impl<'a> Gatherer<'a> {
     fn dev(&self, dest: &CStr) -> Result<DevParts> {
         let tmpfs = Mount::Open(self.tmpfs(dest, (0o755, None), Extra::default())?);
         let console = self.tty.map(|tty| (c"console", tty));
-        let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed);
+        let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed, Extra::NONE);
         let nodes = NODES.into_iter().chain(console).map(|(name, path)| {
             let failure = || bind_failure(path, path);
             let tree = match self.clone_path(path) {
@@ -559,17 +579,6 @@ fn mount_overlay(point: &str, options: &str) -> SysResult<()> {
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_SILENT;
     nix::mount::mount(Some(c"overlay"), point, Some(c"overlay"), flags, Some(options))
-}
-
-/// Clones the mounts at a path if it leads to a directory. The slash at the end asks for one, and
-/// spares the look at what was cloned; whatever fails is to be told by who asks without it.
-fn clone_directory(path: &CStr) -> Option<OwnedFd> {
-    if path.to_bytes().ends_with(b"/") {
-        return mount::clone_tree(AT_FDCWD, path, Depth::Recursive).ok();
-    }
-    let directory = [path.to_bytes(), b"/\0"].concat();
-    let directory = CStr::from_bytes_with_nul(&directory).ok()?;
-    mount::clone_tree(AT_FDCWD, directory, Depth::Recursive).ok()
 }
 
 fn bind_failure(source: &CStr, dest: &CStr) -> Vec<u8> {

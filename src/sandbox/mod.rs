@@ -15,6 +15,7 @@ pub(crate) mod leave;
 pub(crate) mod mask;
 pub(crate) mod procfs;
 pub(crate) mod root;
+pub(crate) mod runs;
 pub(crate) mod search;
 pub(crate) mod shelf;
 pub(crate) mod tar;
@@ -111,7 +112,7 @@ pub(crate) fn enter(
     let room = shelf::room(files);
     let gathered =
         Gatherer { config, proc, fds: &mut fds, tty: config.host.tty.as_deref(), room }.gather()?;
-    let Gathered { base, is_bound, steps, scratch, covers, shelf } = gathered;
+    let Gathered { base, is_bound, mut steps, scratch, covers, shelf } = gathered;
 
     // Leave the old root, for what the first option binds to `/`, or for an empty tmpfs.
     if config.namespaces.user != Want::Yes && config.privileges.may_chroot {
@@ -137,13 +138,14 @@ pub(crate) fn enter(
     builder.start_with(base, is_bound)?;
 
     // Build.
-    for (index, (op, step)) in config.ops.iter().zip(steps).enumerate() {
-        let Some(step) = step else { continue };
+    for (index, op) in config.ops.iter().enumerate() {
+        let Some(step) = steps.get_mut(index).and_then(Option::take) else { continue };
         let before = || config.ops.get(..index).unwrap_or_default();
         builder.build(op, config.follows_at(index), step).map_err(|error| {
             let error = error.hinted(|errno| hints::place(before(), op, errno));
             error.of(op.option()).with_path(op.dest())
         })?;
+        builder.build_run(steps.get_mut(index + 1..).unwrap_or_default());
     }
     if config.file_label.is_some() {
         selinux::set_file_label(proc, None)?;

@@ -72,7 +72,9 @@ impl Place<'_> {
     fn make(&self, dest: &CStr, node: Node) -> Result<bool> {
         let name = self.name.as_ref();
         let made = match node {
-            Node::Directory => mkdirat(self.dir, name, Mode::from_bits_truncate(0o755)),
+            Node::Directory => {
+                return mount::make_point(self.dir, name).at("Can't create file", dest);
+            }
             Node::File => {
                 mknodat(self.dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0)
             }
@@ -228,6 +230,11 @@ impl<'a> Root<'a> {
     /// Looks the parent of the next destination up anew.
     pub(crate) fn forget_parent(&mut self) {
         self.parent = None;
+    }
+
+    /// The directory of the destination before the next one, with its path, if it may be used again.
+    pub(crate) fn known_parent(&self) -> Option<(&[u8], BorrowedFd<'_>)> {
+        self.parent.as_ref().and_then(|(path, dir)| Some((path.as_deref()?, dir.as_fd())))
     }
 
     /// Makes a directory; one that exists is left as it is.

@@ -14,7 +14,7 @@ use nix::sys::stat::{Mode, mkdirat};
 use crate::config::glob::Pattern;
 use crate::config::op::{Access, Devices, Extra};
 use crate::error::{Context, Error, Result, errno, join};
-use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, Node};
+use crate::kernel::mount::{self, Attributes, Depth, Explain, Failure, Fresh, MountResult, Node};
 use crate::kernel::sys;
 use crate::kernel::way::Stop;
 use crate::word::Word;
@@ -138,7 +138,7 @@ impl Layers {
 }
 
 /// A tmpfs that belongs to no `--tmpfs`.
-pub(crate) fn plain_tmpfs() -> mount::MountResult<OwnedFd> {
+pub(crate) fn plain_tmpfs() -> MountResult<OwnedFd> {
     Fresh {
         kind: c"tmpfs",
         parameters: &[],
@@ -165,7 +165,18 @@ pub(crate) fn known_with_attributes(
     depth: Depth,
     what: impl Fn() -> Vec<u8>,
 ) -> Result<Tree> {
-    let to_set = match mount::add_attributes(fd.as_fd(), attributes, depth) {
+    let result = mount::add_attributes(fd.as_fd(), attributes, depth);
+    settled((fd, node), (result, attributes), depth, what)
+}
+
+/// A tree whose attributes were set, or could not be.
+pub(crate) fn settled(
+    (fd, node): (OwnedFd, Node),
+    (result, attributes): (MountResult<()>, Attributes),
+    depth: Depth,
+    what: impl Fn() -> Vec<u8>,
+) -> Result<Tree> {
+    let to_set = match result {
         Ok(()) => None,
         Err(Failure { errno: Errno::ENOSYS, .. }) => Some(attributes),
         // mount_setattr(2) has known this one since Linux 5.14 only, mount(2) since 5.10.
@@ -182,7 +193,7 @@ pub(crate) fn known_with_attributes(
 }
 
 /// The flags of `--noexec` and `--nosymfollow`.
-pub(crate) const fn extra_attributes(extra: Extra) -> Attributes {
+const fn extra_attributes(extra: Extra) -> Attributes {
     let noexec = if extra.noexec { Attributes::NOEXEC } else { Attributes::NONE };
     if extra.nosymfollow { noexec.with(Attributes::NOSYMFOLLOW) } else { noexec }
 }
@@ -196,11 +207,12 @@ pub(crate) fn with_extra(tree: Tree, extra: Extra, what: impl Fn() -> Vec<u8>) -
 }
 
 /// The flags of a bind; they are added to what its source has.
-pub(crate) const fn bind_attributes(access: Access, devices: Devices) -> Attributes {
+pub(crate) const fn bind_attributes(access: Access, devices: Devices, extra: Extra) -> Attributes {
     let attributes = match devices {
         Devices::Refused => Attributes::NOSUID.with(Attributes::NODEV),
         Devices::Allowed => Attributes::NOSUID,
     };
+    let attributes = attributes.with(extra_attributes(extra));
     match access {
         Access::ReadOnly => attributes.with(Attributes::RDONLY),
         Access::ReadWrite => attributes,
