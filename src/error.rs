@@ -89,6 +89,12 @@ impl Error {
         self
     }
 
+    /// Says why, in place of what was said before.
+    pub(crate) fn because(mut self, errno: Errno) -> Self {
+        self.0.cause = Some(Cause::Os(errno));
+        self
+    }
+
     /// Says which path it is about, unless that is known.
     pub(crate) fn with_path(mut self, path: &CStr) -> Self {
         self.0.path.get_or_insert_with(|| path.to_bytes().to_vec());

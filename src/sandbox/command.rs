@@ -236,7 +236,7 @@ fn exec(config: Box<Settled>, command: Command, fds: Inherited, mut links: Ends)
     // Once filters are installed, nothing but execve(2) may be called, so all memory that it needs
     // is allocated before.
     let mut program = Program::new(file, &argv);
-    let failure = join("execvp", file);
+    let failed = Error::os(join("execvp", file), Errno::ENOENT).with_path(file);
     let unfiltered = command.filters.is_empty();
     let why = |errno| refused(file, &config.ops, config.host.command.as_deref(), errno);
     let [missing, forbidden] = if unfiltered || !wants_hints() {
@@ -263,7 +263,7 @@ fn exec(config: Box<Settled>, command: Command, fds: Inherited, mut links: Ends)
         tell(true);
         let errno = program.execute();
         tell(false);
-        let error = Error::os(failure, errno).with_path(file);
+        let error = failed.because(errno);
         match errno {
             Errno::ENOSYS if unanswered.is_some() => unanswered.take().unwrap_or(error),
             _ if unfiltered => error.hinted(|_| why(errno)),
