@@ -172,18 +172,26 @@ impl Builder<'_> {
     }
 
     /// Does what is left of the operations that come next, as far as they are a run of mounts in one
-    /// directory, and takes them out. Where links are followed, each is looked at by itself.
-    pub(crate) fn build_run(&mut self, steps: &mut [Option<Step>]) {
+    /// directory, and takes them out. Where links are followed, each is looked at by itself. A
+    /// failure comes with how many were done before.
+    pub(crate) fn build_run(
+        &mut self,
+        steps: &mut [Option<Step>],
+    ) -> std::result::Result<(), (usize, Error)> {
         if steps.is_empty() || self.follow.is_wanted() {
-            return;
+            return Ok(());
         }
-        let Some((parent, dir)) = self.root.known_parent() else { return };
-        let done = runs::attach(steps, parent, dir);
+        let Some((parent, dir)) = self.root.known_parent() else { return Ok(()) };
+        let (done, refused) = runs::attach(steps, parent, dir);
         for step in steps.iter_mut().take(done) {
             if let Some(Step::Attach { mount: Mount::Open(tree), .. }) = step.take() {
                 self.keep(tree.fd);
             }
         }
+        let Some(refused) = refused else { return Ok(()) };
+        let Some(Some(Step::Attach { dest, .. })) = steps.get(done) else { return Ok(()) };
+        self.root.may_follow = true;
+        Err((done, self.root.refused(dest, refused)))
     }
 
     /// Makes what is on the way to a mount, and attaches it where it is on the host.

@@ -140,12 +140,12 @@ pub(crate) fn enter(
     // Build.
     for (index, op) in config.ops.iter().enumerate() {
         let Some(step) = steps.get_mut(index).and_then(Option::take) else { continue };
-        let before = || config.ops.get(..index).unwrap_or_default();
-        builder.build(op, config.follows_at(index), step).map_err(|error| {
-            let error = error.hinted(|errno| hints::place(before(), op, errno));
-            error.of(op.option()).with_path(op.dest())
-        })?;
-        builder.build_run(steps.get_mut(index + 1..).unwrap_or_default());
+        builder
+            .build(op, config.follows_at(index), step)
+            .map_err(|error| about_operation(config, index, error))?;
+        builder
+            .build_run(steps.get_mut(index + 1..).unwrap_or_default())
+            .map_err(|(done, error)| about_operation(config, index + 1 + done, error))?;
     }
     if config.file_label.is_some() {
         selinux::set_file_label(proc, None)?;
@@ -177,6 +177,14 @@ pub(crate) fn enter(
     config.landlock.restrict()?;
     Step::Processes.begin();
     become_command(settled, Command { filters, caps }, fds, links)
+}
+
+/// The error for an operation that could not be built.
+fn about_operation(config: &Config, index: usize, error: Error) -> Error {
+    let Some(op) = config.ops.get(index) else { return error };
+    let before = || config.ops.get(..index).unwrap_or_default();
+    let error = error.hinted(|errno| hints::place(before(), op, errno));
+    error.of(op.option()).with_path(op.dest())
 }
 
 /// `--hostname`

@@ -27,6 +27,7 @@ use crate::kernel::sys::SysResult;
 use crate::kernel::way::{MAX_LINKS, ahead};
 use crate::sandbox::follow::Link;
 use crate::sandbox::leave::leave_for;
+use crate::sandbox::runs::Refused;
 
 /// The sandbox's file system while it is built.
 #[derive(Debug)]
@@ -111,6 +112,14 @@ impl Place<'_> {
         }
     }
 
+    /// The error for a mount that cannot be attached here.
+    fn refused(&self, failure: Failure, node: Node, dest: &CStr) -> Error {
+        match self.open(dest) {
+            Ok(point) => mismatch(failure, node, point.as_fd(), dest),
+            Err(error) => error,
+        }
+    }
+
     /// What may be said where there is a symlink.
     fn hint(&self) -> Option<String> {
         let text = readlinkat(self.dir, self.name.as_ref()).ok()?;
@@ -152,12 +161,8 @@ impl<'a> Root<'a> {
         // symlink, and a directory cannot be mounted on one, so there is no need to look first. A
         // file can be mounted on a symlink, which the reference refuses.
         if place.is_named() && (made || node == Node::Directory) {
-            return mount::attach_at(mount, Some(place.dir), &place.name).map_err(|failure| {
-                match place.open(dest) {
-                    Ok(point) => mismatch(failure, node, point.as_fd(), dest),
-                    Err(error) => error,
-                }
-            });
+            return mount::attach_at(mount, Some(place.dir), &place.name)
+                .map_err(|failure| place.refused(failure, node, dest));
         }
         let (point, is_named) = (place.open(dest)?, place.is_named());
         if !is_named && node == Node::Directory && self.is_root(dest, point.as_fd())? {
@@ -170,6 +175,19 @@ impl<'a> Root<'a> {
             self.parent = None;
         }
         Ok(())
+    }
+
+    /// The error for a directory of a run that cannot be attached.
+    pub(crate) fn refused(&mut self, dest: &CStr, why: Refused) -> Error {
+        match why {
+            Refused::Place(errno) => {
+                Error::os(join("Can't create file", dest), errno).with_path(dest)
+            }
+            Refused::Mount(failure) => match self.place(dest, 0) {
+                Ok(place) => place.refused(failure, Node::Directory, dest),
+                Err(error) => error,
+            },
+        }
     }
 
     /// Attaches a mount to what a link at a destination leads to.

@@ -14,6 +14,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::vec;
 
+use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 
 use crate::config::op::{Op, Source};
@@ -98,10 +99,23 @@ impl Ahead {
     }
 }
 
+/// What has failed in a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refused {
+    /// There is no place to mount on, and none can be made.
+    Place(Errno),
+    /// The mount.
+    Mount(Failure),
+}
+
 /// Attaches the directories of the first steps, as long as all of them belong right into one
-/// directory, which is open. The result is how many are attached; the one behind them may have
-/// failed, and is told by who tries it again.
-pub(crate) fn attach(steps: &[Option<Step>], parent: &[u8], dir: BorrowedFd<'_>) -> usize {
+/// directory, which is open. The result is how many are attached, and what is wrong with the next
+/// one, if it belongs to the run.
+pub(crate) fn attach(
+    steps: &[Option<Step>],
+    parent: &[u8],
+    dir: BorrowedFd<'_>,
+) -> (usize, Option<Refused>) {
     let mut run = Vec::new();
     for step in steps {
         let Some(Step::Attach { mount: Mount::Open(tree), dest, .. }) = step else { break };
@@ -109,10 +123,15 @@ pub(crate) fn attach(steps: &[Option<Step>], parent: &[u8], dir: BorrowedFd<'_>)
         let Some(name) = name_in(parent, dest) else { break };
         run.push((fd.as_fd(), name));
     }
-    let is_attached = |(fd, name): &(BorrowedFd<'_>, &CStr)| {
-        mount::make_point(dir, name).is_ok() && mount::attach_at(*fd, Some(dir), name).is_ok()
-    };
-    run.iter().take_while(|mount| is_attached(mount)).count()
+    for (done, (fd, name)) in run.iter().enumerate() {
+        if let Err(errno) = mount::make_point(dir, name) {
+            return (done, Some(Refused::Place(errno)));
+        }
+        if let Err(failure) = mount::attach_at(*fd, Some(dir), name) {
+            return (done, Some(Refused::Mount(failure)));
+        }
+    }
+    (run.len(), None)
 }
 
 /// The name of what is right in a directory, by their paths.
