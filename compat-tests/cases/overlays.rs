@@ -18,7 +18,7 @@ fn layered(name: &str) -> Case {
 
 /// Whether the kernel takes `userxattr`, and overlays in user namespaces: both came with Linux 5.11. Where that cannot be found out,
 /// the cases run.
-pub(super) fn kernel_has_overlays() -> Result<()> {
+pub(crate) fn kernel_has_overlays() -> Result<()> {
     static REFUSED: LazyLock<bool> = LazyLock::new(|| {
         let mut unshare = Command::new("unshare");
         unshare.args(["--mount", "--propagation", "private"]);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::planted::operations;
 use crate::cases::history::vulnerabilities::{nothing_outside_changed, planted};
 use crate::cases::history::vulnerabilities_process::has_unshare;
+use crate::cases::overlays::kernel_has_overlays;
 use crate::harness::{Case, Fd, Tweak};
 
 /// The cases of this file. Only ours is asked: the reference's answers depend on the moment.
@@ -64,6 +65,7 @@ fn destinations() -> Vec<Case> {
                 s.symlink("/proc/self/root/..{dir}/outside", "inside/root")
             });
         let case = race(case, racer, &run).claim(nothing_outside_changed);
+        let case = if name == "overlay" { case.needs(kernel_has_overlays) } else { case };
         case.claim(move |o| o.expect(never || o.stdout.contains("/: "), "no set-up came to its end"))
     };
     // What is swapped lies on a mount that links count on, and on one where they do not.
@@ -104,7 +106,10 @@ fn sources() -> Vec<Case> {
         flagged_if(race(linked("source_link"), worse, &run("--ro-bind {dir}/s")), read_only, false),
         flagged_if(race(linked("source_link_try"), worse, &run("--ro-bind-try {dir}/s")), read_only, false),
         flagged(race(linked("source_writable"), relink, &run("--bind {dir}/s")), "nosuid,nodev"),
-        flagged(race(linked("source_of_an_overlay"), relink, &run("--overlay-src {dir}/s --tmp-overlay")), "nosuid,nodev"),
+        flagged(
+            race(linked("source_of_an_overlay").needs(kernel_has_overlays), relink, &run("--overlay-src {dir}/s --tmp-overlay")),
+            "nosuid,nodev",
+        ),
         race(by_fd, "swap:{dir}/good:{dir}/other", look)
             .claim(|o| o.expect(!o.stdout.contains("there"), "the other directory was bound"))
             .claim(|o| o.expect(o.stdout.contains("/x/here"), "no set-up came to its end")),
