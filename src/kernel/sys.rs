@@ -848,12 +848,12 @@ pub(crate) fn execve(
     errno
 }
 
-/// A flag, not set, in memory that this process shares with all that it forks. It stays until they
+/// Flags, not set, in memory that this process shares with all that it forks. They stay until those
 /// execute something else or end.
-pub(crate) fn shared_flag() -> SysResult<&'static AtomicBool> {
-    let memory = shared_memory(size_of::<AtomicBool>())?;
-    // SAFETY: the page is zeroed, which is a flag that is not set, and nothing ever unmaps it.
-    Ok(unsafe { AtomicBool::from_ptr(memory.cast()) })
+pub(crate) fn shared_flags<const COUNT: usize>() -> SysResult<&'static [AtomicBool; COUNT]> {
+    let memory = shared_memory(size_of::<[AtomicBool; COUNT]>())?;
+    // SAFETY: the page is zeroed, which is flags that are not set, and nothing ever unmaps it.
+    Ok(unsafe { &*memory.cast() })
 }
 
 /// `exit_group(2)`, or `exit(2)` where a filter refuses that. Where it refuses both, the end is a

@@ -30,6 +30,8 @@ pub(crate) struct Monitor<'a> {
     pub(crate) json_status: Option<OwnedFd>,
     /// Whether COMMAND was executed, with `--json-status-fd` and `--setup-status`.
     pub(crate) executed: Option<&'static AtomicBool>,
+    /// Whether PID 1 has failed.
+    pub(crate) lost: Option<&'static AtomicBool>,
     /// Its other end, in the sandbox, notices when the monitor is gone.
     pub(crate) tether: Option<Link>,
     /// `--forward-signals`
@@ -62,7 +64,9 @@ impl Monitor<'_> {
         let ended = self.watch()?;
         report::done();
         let code = self.end(ended)?;
-        let executed = self.executed.is_some_and(|executed| executed.load(Ordering::Acquire));
+        let is_set =
+            |flag: Option<&AtomicBool>| flag.is_some_and(|flag| flag.load(Ordering::Acquire));
+        let executed = is_set(self.executed) && !is_set(self.lost);
         if let Some(json_status) = self.json_status.take()
             && executed
             && wait_to_write_beside(json_status.as_fd(), self.parent()) != Ok(false)

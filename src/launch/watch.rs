@@ -93,7 +93,7 @@ pub(crate) fn watch(config: Box<Settled>, given: Given<'_>, child: &mut Pid) -> 
         // A sandbox that has already failed has reported that, and its status is read next.
         tether.notify().context("Can't tell the sandbox to continue")?;
     }
-    let Ends { tether, report, executed, signals, pid, .. } = outer;
+    let Ends { tether, report, executed, lost, signals, pid, .. } = outer;
     let (forwards, timeout) = (config.switches.forward_signals, config.timeout);
     let forwarder = signals.map(|link| Forwarder { link, forwards, timeout });
     let parent = ManuallyDrop::new(fds.parent.take());
@@ -101,8 +101,18 @@ pub(crate) fn watch(config: Box<Settled>, given: Given<'_>, child: &mut Pid) -> 
     std::mem::forget((proc, fds, pid));
     drop((config, info));
     let kept = leaf.map(Leaf::fds).unwrap_or_default();
-    let wait =
-        Monitor { child, report, json_status, executed, tether, forwarder, parent, recorder, kept };
+    let wait = Monitor {
+        child,
+        report,
+        json_status,
+        executed,
+        lost,
+        tether,
+        forwarder,
+        parent,
+        recorder,
+        kept,
+    };
     wait.run()
 }
 

@@ -127,6 +127,8 @@ pub(crate) struct Ends {
     pub(crate) report: Option<Link>,
     /// Whether COMMAND is executed. In memory, because no filter can refuse to write there.
     pub(crate) executed: Option<&'static AtomicBool>,
+    /// Whether PID 1 has failed, and with it the sandbox: then it is not known what COMMAND has done.
+    pub(crate) lost: Option<&'static AtomicBool>,
     /// COMMAND introduces itself, so that it can be signalled.
     pub(crate) signals: Option<Link>,
     /// The first process that is in all its namespaces shows its pid.
@@ -153,10 +155,11 @@ impl Ends {
         needs: Needs,
         in_between: impl FnOnce() -> Result<()>,
     ) -> Result<(Self, Self)> {
-        let executed = needs.executed.then(sys::shared_flag).transpose();
-        let executed = executed.context("Can't share memory")?;
-        let mut outer = Self { executed, ..Self::default() };
-        let mut inner = Self { executed, ..Self::default() };
+        let flags = needs.executed.then(sys::shared_flags).transpose();
+        let (executed, lost) =
+            flags.context("Can't share memory")?.map(|[executed, lost]| (executed, lost)).unzip();
+        let mut outer = Self { executed, lost, ..Self::default() };
+        let mut inner = Self { executed, lost, ..Self::default() };
         if needs.tether {
             let (theirs, ours) = Link::pair()?;
             (outer.tether, inner.tether) = (Some(ours), Some(theirs));

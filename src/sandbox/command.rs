@@ -156,10 +156,17 @@ pub(crate) fn become_command(
         let init = ManuallyDrop::new(init);
         // All fds that PID 1 does not need are closed by number.
         let open = fds.open.take();
+        let lost = links.lost;
         std::mem::forget((fds, links));
         init.close_others(open);
         drop(config);
-        return lead(init, &own, dropped, pid);
+        let result = lead(init, &own, dropped, pid);
+        // Before PID 1 ends, and COMMAND with it: it may be about to be executed, or about to say
+        // that it could not be.
+        if let (Err(_), Some(lost)) = (&result, lost) {
+            lost.store(true, Ordering::Release);
+        }
+        return result;
     }
     drop((report, sync, locks));
     command.caps.drop_guard()?;
