@@ -727,8 +727,10 @@ pub(crate) fn owner_of_namespace(namespace: BorrowedFd<'_>) -> SysResult<OwnedFd
 /// and say ENOTTY, among them pidfds, which setns(2) would take as well.
 pub(crate) fn kind_of_namespace(namespace: BorrowedFd<'_>) -> SysResult<c_int> {
     const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    // Some kernels, as 6.12, look at the argument first where the file is a pidfd.
+    let none: c_ulong = 0;
     // SAFETY: the request takes no argument.
-    let kind = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE) };
+    let kind = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE, none) };
     Errno::result(kind)
 }
 
