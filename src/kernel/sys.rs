@@ -724,13 +724,11 @@ pub(crate) fn owner_of_namespace(namespace: BorrowedFd<'_>) -> SysResult<OwnedFd
 }
 
 /// `NS_GET_NSTYPE` of ioctl_ns(2): the `CLONE_NEW*` flag of a namespace's kind. Other files have none
-/// and say ENOTTY, among them pidfds, which setns(2) would take as well.
+/// and say ENOTTY, or whatever pidfds, which setns(2) would take as well, say on some kernels.
 pub(crate) fn kind_of_namespace(namespace: BorrowedFd<'_>) -> SysResult<c_int> {
     const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
-    // Some kernels, as 6.12, look at the argument first where the file is a pidfd.
-    let none: c_ulong = 0;
     // SAFETY: the request takes no argument.
-    let kind = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE, none) };
+    let kind = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE) };
     Errno::result(kind)
 }
 
