@@ -112,7 +112,7 @@ pub(crate) fn enter(
     let room = shelf::room(files);
     let gathered =
         Gatherer { config, proc, fds: &mut fds, tty: config.host.tty.as_deref(), room }.gather()?;
-    let Gathered { base, is_bound, mut steps, scratch, covers, shelf } = gathered;
+    let Gathered { base, is_bound, steps, scratch, covers, shelf } = gathered;
 
     // Leave the old root, for what the first option binds to `/`, or for an empty tmpfs.
     if config.namespaces.user != Want::Yes && config.privileges.may_chroot {
@@ -138,15 +138,7 @@ pub(crate) fn enter(
     builder.start_with(base, is_bound)?;
 
     // Build.
-    for (index, op) in config.ops.iter().enumerate() {
-        let Some(step) = steps.get_mut(index).and_then(Option::take) else { continue };
-        builder
-            .build(op, config.follows_at(index), step)
-            .map_err(|error| about_operation(config, index, error))?;
-        builder
-            .build_run(steps.get_mut(index + 1..).unwrap_or_default())
-            .map_err(|(done, error)| about_operation(config, index + 1 + done, error))?;
-    }
+    build_all(config, &mut builder, steps)?;
     if config.file_label.is_some() {
         selinux::set_file_label(proc, None)?;
     }
@@ -177,6 +169,24 @@ pub(crate) fn enter(
     config.landlock.restrict()?;
     Step::Processes.begin();
     become_command(settled, Command { filters, caps }, fds, links)
+}
+
+/// Does what is left of all operations, in their order.
+fn build_all(
+    config: &Config,
+    builder: &mut Builder<'_>,
+    mut steps: Vec<Option<tree::Step>>,
+) -> Result<()> {
+    for (index, op) in config.ops.iter().enumerate() {
+        let Some(step) = steps.get_mut(index).and_then(Option::take) else { continue };
+        builder
+            .build(op, config.follows_at(index), step)
+            .map_err(|error| about_operation(config, index, error))?;
+        builder
+            .build_run(steps.get_mut(index + 1..).unwrap_or_default())
+            .map_err(|(done, error)| about_operation(config, index + 1 + done, error))?;
+    }
+    Ok(())
 }
 
 /// The error for an operation that could not be built.

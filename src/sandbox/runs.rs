@@ -21,6 +21,9 @@ use crate::config::op::{Op, Source};
 use crate::kernel::mount::{self, Attributes, Depth, Failure, Node};
 use crate::sandbox::tree::{Mount, Step, Tree, bind_attributes};
 
+/// The longest run: what is remembered about one takes memory, which PID 1 keeps.
+const LONGEST: usize = 64;
+
 /// What a look at the source of a bind has found.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -77,7 +80,7 @@ impl Ahead {
 
     fn look(&mut self, left: &[Op], room: RawFd) {
         let (mut run, mut way) = (Vec::new(), Vec::new());
-        for op in left {
+        for op in left.iter().take(LONGEST) {
             let Op::Bind { source: Source::Path(path), access, devices, extra, .. } = op else {
                 break;
             };
@@ -117,7 +120,7 @@ pub(crate) fn attach(
     dir: BorrowedFd<'_>,
 ) -> (usize, Option<Refused>) {
     let mut run = Vec::new();
-    for step in steps {
+    for step in steps.iter().take(LONGEST) {
         let Some(Step::Attach { mount: Mount::Open(tree), dest, .. }) = step else { break };
         let Tree { fd, node: Node::Directory, to_set: None } = tree else { break };
         let Some(name) = name_in(parent, dest) else { break };
