@@ -54,8 +54,8 @@ fn check_kind(fd: &OwnedFd) -> Result<()> {
     match sys::kind_of_namespace(fd.as_fd()) {
         Ok(libc::CLONE_NEWNET) => Ok(()),
         Ok(_) => Err(other(Errno::EINVAL)),
-        // No namespace refuses to tell. Linux 6.12 has other answers for a pidfd.
-        Err(_) => Err(other(Errno::ENOTTY)),
+        // No namespace refuses to tell. What a pidfd says is another errno on Linux 6.12.
+        Err(errno) => Err(other(errno)),
     }
 }
 
