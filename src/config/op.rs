@@ -42,11 +42,6 @@ pub(crate) struct Extra {
     pub(crate) nosymfollow: bool,
 }
 
-impl Extra {
-    /// Neither.
-    pub(crate) const NONE: Self = Self { noexec: false, nosymfollow: false };
-}
-
 /// Where a bind takes its tree from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {

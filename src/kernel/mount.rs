@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use libc::c_int;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{Mode, SFlag, fstat, mknodat};
 
 use crate::error::Error;
 use crate::kernel::files::{field, file_type, read_file};
@@ -240,10 +240,14 @@ pub(crate) fn attach_at(
         .map_err(Call::MoveMount.failed())
 }
 
-/// Makes a directory to mount on, if there is nothing yet; the result is whether it was made.
+/// Makes what is to be mounted on, if there is nothing yet; the result is whether it was made.
 #[inline(always)]
-pub(crate) fn make_point(dir: BorrowedFd<'_>, name: &CStr) -> SysResult<bool> {
-    match sys::mkdirat(dir, name, 0o755) {
+pub(crate) fn make_point(dir: BorrowedFd<'_>, name: &CStr, node: Node) -> SysResult<bool> {
+    let made = match node {
+        Node::Directory => sys::mkdirat(dir, name, 0o755),
+        Node::File => mknodat(dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0),
+    };
+    match made {
         Err(Errno::EEXIST) => Ok(false),
         made => made.map(|()| true),
     }

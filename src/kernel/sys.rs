@@ -30,7 +30,7 @@ pub(crate) type SysResult<T> = std::result::Result<T, Errno>;
 /// For the calls of which a sandbox takes many. A kernel that protects its returns leaves the
 /// processor without a prediction for those of the caller: each function that returns after a call
 /// was made below it takes up to a tenth of a microsecond longer. With the C library's function and
-/// ours above it, that was a fifth of the time of a sandbox with hundreds of binds. So these calls,
+/// ours above it, that was a tenth of the time of a sandbox with hundreds of binds. So these calls,
 /// and what leads to them from the loops that make them, are inlined.
 macro_rules! direct {
     ($number:ident, $($argument:expr),+) => {

@@ -362,7 +362,8 @@ impl Builder<'_> {
             None => self.root.existing_mount_point(dest)?,
         };
         // As with --ro-bind, device nodes and set-uid bits lose their effect, even on a --dev-bind.
-        let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused, Extra::NONE);
+        let attributes =
+            tree::bind_attributes(Access::ReadOnly, Devices::Refused, Extra::default());
         match mount::add_attributes(mount.as_fd(), attributes, Depth::One) {
             Err(failure) if failure.errno == Errno::ENOSYS => remount::remount_below(
                 self.proc,

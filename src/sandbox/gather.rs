@@ -417,7 +417,7 @@ impl<'a> Gatherer<'a> {
             return self.bind_existing(
                 c"/proc",
                 dest,
-                bind_attributes(Access::ReadWrite, Devices::Refused, Extra::NONE),
+                bind_attributes(Access::ReadWrite, Devices::Refused, Extra::default()),
             );
         }
         fresh_tree(c"proc", &[], PROC_ATTRIBUTES, dest)
@@ -454,7 +454,7 @@ impl<'a> Gatherer<'a> {
     fn dev(&self, dest: &CStr) -> Result<DevParts> {
         let tmpfs = Mount::Open(self.tmpfs(dest, (0o755, None), Extra::default())?);
         let console = self.tty.map(|tty| (c"console", tty));
-        let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed, Extra::NONE);
+        let attributes = bind_attributes(Access::ReadWrite, Devices::Allowed, Extra::default());
         let nodes = NODES.into_iter().chain(console).map(|(name, path)| {
             let failure = || bind_failure(path, path);
             let tree = match self.clone_path(path) {

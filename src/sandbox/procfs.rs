@@ -28,7 +28,8 @@ const STEERING_DRIVERS: [&CStr; 6] =
 impl Builder<'_> {
     /// Binds a part of a procfs onto itself, read-only.
     fn cover(&mut self, dir: Inside<'_>, name: &CStr, dest: &CStr) -> Result<()> {
-        let attributes = tree::bind_attributes(Access::ReadOnly, Devices::Refused, Extra::NONE);
+        let attributes =
+            tree::bind_attributes(Access::ReadOnly, Devices::Refused, Extra::default());
         let what = || join(&format!("Can't mount proc/{} on", name.to_string_lossy()), dest);
         let copy = mount::clone_tree(dir.as_fd(), name, Depth::Recursive).explain(what)?;
         let copy = tree::with_attributes(copy, attributes, Depth::Recursive, what)?;

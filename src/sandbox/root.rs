@@ -16,7 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
-use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use crate::config::op::is_nameless;
@@ -71,20 +71,7 @@ struct Place<'a> {
 impl Place<'_> {
     /// Makes what is to be mounted on, if there is nothing yet; the result is whether it was made.
     fn make(&self, dest: &CStr, node: Node) -> Result<bool> {
-        let name = self.name.as_ref();
-        let made = match node {
-            Node::Directory => {
-                return mount::make_point(self.dir, name).at("Can't create file", dest);
-            }
-            Node::File => {
-                mknodat(self.dir, name, SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0)
-            }
-        };
-        match made {
-            Ok(()) => Ok(true),
-            Err(Errno::EEXIST) => Ok(false),
-            other => other.map(|()| false).at("Can't create file", dest),
-        }
+        mount::make_point(self.dir, self.name.as_ref(), node).at("Can't create file", dest)
     }
 
     /// Whether the last component is a name, and not the way to where the path already is.

@@ -1,10 +1,9 @@
 //! Runs of binds, each of which takes the same two calls before the host is left and the same two
 //! after that: the calls of a whole run are made in loops that do little else.
 //!
-//! What a program does between two system calls takes several times as long as it should, because
-//! the kernel has used the processor's caches for itself meanwhile. With hundreds of binds, which
-//! launchers ask for, that was a fifth of the time of the set-up. Whatever is special about an
-//! operation ends the run, and is left to the code for a single one.
+//! From these loops no function returns between two calls, which would take time, see
+//! `sys::direct`. Whatever is special about an operation ends the run, and is left to the code for a
+//! single one.
 #![expect(
     clippy::inline_always,
     reason = "no call of a run returns from a function, see `sys::direct`"
@@ -127,7 +126,7 @@ pub(crate) fn attach(
         run.push((fd.as_fd(), name));
     }
     for (done, (fd, name)) in run.iter().enumerate() {
-        if let Err(errno) = mount::make_point(dir, name) {
+        if let Err(errno) = mount::make_point(dir, name, Node::Directory) {
             return (done, Some(Refused::Place(errno)));
         }
         if let Err(failure) = mount::attach_at(*fd, Some(dir), name) {
