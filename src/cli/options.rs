@@ -205,7 +205,7 @@ macro_rules! row {
 /// Every option, in the order of `--help`.
 #[rustfmt::skip] // A row is what it says in as few lines as it takes.
 pub(crate) const OPTIONS: &[Row] = &[
-    row!(General, CommandLine, "--help", [], "Show this help",
+    row!(General, CommandLine, "--help", [], "Show a summary of the options",
         "The help goes to standard output, and the exit status is 0.",
         |p, _| { p.request(Request::Help); Ok(()) }),
     row!(General, CommandLine, "--version", [],
@@ -234,7 +234,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, _| { unshare_all(p); Ok(()) }),
     row!(Namespaces, "--share-net", [], "Keep the caller's network namespace after --unshare-all",
         "Reverses the effect of an earlier --unshare-all or --unshare-net on the network \
-         namespace. Other namespaces are not affected.",
+         namespace. Other namespaces are not affected. Before --unshare-all it has no effect.",
         |p, _| { p.config.namespaces.net = Want::No; Ok(()) }),
     row!(Namespaces, "--unshare-user", [],
         "Create a new user namespace (implied for ordinary users)",
@@ -252,10 +252,10 @@ pub(crate) const OPTIONS: &[Row] = &[
         "The sandbox has its own System V IPC objects and POSIX message queues.",
         |p, _| { p.config.namespaces.ipc = Want::Yes; Ok(()) }),
     row!(Namespaces, "--unshare-pid", [], "Create a new PID namespace",
-        "COMMAND cannot see processes outside. It can signal only those in bwrap's own process \
-         group, and none with --new-session. PID 1 is a small process of bwrap's own that reaps \
-         orphans, unless --as-pid-1 is given. Add --proc: a /proc bound from the host still shows \
-         the host's processes.",
+        "COMMAND cannot see processes outside. Outside, it can signal only the processes in \
+         bwrap's own process group, or none with --new-session. PID 1 is a small bwrap process \
+         that reaps orphans, unless --as-pid-1 is given. Add --proc: a /proc bound from the host \
+         still shows the host's processes.",
         |p, _| { p.config.namespaces.pid = Want::Yes; Ok(()) }),
     row!(Namespaces, "--unshare-net", [],
         "Create a new network namespace with only a loopback interface",
@@ -278,13 +278,14 @@ pub(crate) const OPTIONS: &[Row] = &[
         "FD is an open /proc/PID/ns/user. Cannot be combined with --unshare-user.",
         |p, v| v.last_wins(&mut p.config.fds.userns, Values::fd)),
     row!(Namespaces, "--userns2", [FD], "Switch to user namespace FD before running COMMAND",
-        "The switch comes after the set-up. FD must be a descendant of the user namespace that \
+        "The switch happens after the set-up. FD must be a descendant of the user namespace that \
          bwrap joined or created.",
         |p, v| v.last_wins(&mut p.config.fds.userns2, Values::fd)),
     row!(Namespaces, "--disable-userns", [],
         "Prevent the creation of user namespaces in the sandbox",
         "bwrap allows one nested user namespace and runs COMMAND in it, so no further one can be \
-         created. Requires --unshare-user. Cannot be combined with --userns-block-fd.",
+         created. Requires --unshare-user; --unshare-all is not enough. Cannot be combined with \
+         --userns-block-fd.",
         |p, _| { p.config.switches.disable_userns = true; Ok(()) }),
     row!(Namespaces, "--assert-userns-disabled", [],
         "Fail if user namespaces can still be created in the sandbox",
@@ -348,8 +349,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| bind(p, v, Access::ReadOnly, Devices::Refused, Missing::Skip )),
     row!(Filesystem, "--bind-fd", [FD, DEST],
         "Bind mount the open file or directory FD at DEST, writable",
-        "bwrap checks that it has mounted the very file that FD refers to, and fails if the path \
-         was replaced in the meantime. An O_PATH descriptor is sufficient.",
+        "bwrap checks that it has mounted exactly the file that FD refers to, and fails if the \
+         path was replaced in the meantime. An O_PATH descriptor is sufficient.",
         |p, v| bind_fd(p, v, Access::ReadWrite)),
     row!(Filesystem, "--ro-bind-fd", [FD, DEST],
         "Bind mount the open file or directory FD at DEST, read-only",
@@ -359,8 +360,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         "DEST must be a mount point. Mounts below it keep their flags.",
         |p, v| { let dest = v.path()?; p.push(Op::RemountRo(dest)); Ok(()) }),
     row!(Filesystem, "--overlay-src", [SRC], "Add SRC as a layer of the next overlay",
-        "The first layer is the lowest. Only another --overlay-src or an overlay option can \
-         follow.",
+        "The first layer is the lowest. It must be followed by another --overlay-src or by an \
+         overlay option; only --noexec and --nosymfollow can stand between them.",
         Layer, |p, v| { let layer = v.path()?; p.layers.push(layer); Ok(()) }),
     row!(Filesystem, "--overlay", [("RWSRC", Kind::HostPath), ("WORKDIR", Kind::HostPath), DEST],
         "Mount an overlay that writes changes to RWSRC",
@@ -375,7 +376,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         }),
     row!(Filesystem, "--tmp-overlay", [DEST],
         "Mount an overlay whose changes stay in memory and are lost",
-        "Requires at least one --overlay-src.",
+        "Requires at least one --overlay-src and, for ordinary users, Linux 5.11.",
         |p, v| {
             let layers = p.take_layers(v, 1)?;
             let dest = v.path()?;
@@ -383,7 +384,7 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(Filesystem, "--ro-overlay", [DEST], "Mount a read-only overlay",
-        "Requires at least two --overlay-src options.",
+        "Requires at least two --overlay-src options and, for ordinary users, Linux 5.11.",
         |p, v| {
             let layers = p.take_layers(v, 2)?;
             let dest = v.path()?;
@@ -392,22 +393,21 @@ pub(crate) const OPTIONS: &[Row] = &[
         }),
     row!(Privileges, "--exec-label", [("LABEL", Kind::Text)],
         "Run COMMAND with SELinux label LABEL",
-        "Fails without SELinux, or if the policy does not know LABEL. Because no_new_privs is \
-         set, the policy must allow nnp_transition to LABEL. If COMMAND is on a nosuid mount, as \
-         all binds are, it must allow nosuid_transition as well.",
+        "Fails without SELinux, or if the policy does not know LABEL. Because no_new_privs is set, \
+         the policy must allow nnp_transition to LABEL. If COMMAND is on a nosuid mount, as all \
+         binds are, the policy must also allow nosuid_transition.",
         |p, v| v.last_wins(&mut p.config.exec_label, label)),
     row!(Privileges, "--file-label", [("LABEL", Kind::Text)], "Give new files SELinux label LABEL",
-        "Applies to everything that --dir, --file, --symlink and --bind-data create, to mount \
-         points, and to every file on a tmpfs. Fails without SELinux, or if the policy does not \
-         know LABEL.",
+        "Applies to every file, directory and link that the set-up creates, to mount points, and \
+         to every file on a tmpfs. Fails without SELinux, or if the policy does not know LABEL.",
         |p, v| v.last_wins(&mut p.config.file_label, label)),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
         "With --unshare-pid or --pidns this is a new procfs, otherwise it is the host's. The parts \
          that control the kernel (sys, sysrq-trigger, irq and bus) become read-only if they would \
          otherwise be writable. If root runs bwrap, the files in them belong to root even in a new \
-         user namespace. They are then read-only too, and so are acpi, asound, driver, \
-         dynamic_debug, fs and scsi, unless COMMAND has CAP_SYS_ADMIN over the sandbox's mounts \
-         and could make them writable again.",
+         user namespace. Those parts are then read-only too, and so are acpi, asound, driver, \
+         dynamic_debug, fs and scsi. None of them is if COMMAND has CAP_SYS_ADMIN over the \
+         sandbox's mounts, because it could make them writable again.",
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
     row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
         "The nodes null, zero, full, random, urandom and tty are the host's. pts is a new \
@@ -467,12 +467,13 @@ pub(crate) const OPTIONS: &[Row] = &[
          strictest result applies. Cannot be combined with --seccomp.",
         |p, v| p.add_seccomp(v)),
     row!(Monitoring, "--block-fd", [FD], "Wait until FD is readable before running COMMAND",
-        "bwrap reads one byte, or the end of the file.",
+        "bwrap reads one byte or reaches the end of the file.",
         |p, v| v.last_wins(&mut p.config.fds.block, Values::fd)),
     row!(Monitoring, "--userns-block-fd", [FD],
         "Wait for FD while another process writes the ID maps",
         "Intended for newuidmap(1) and newgidmap(1): read the child's PID from --info-fd, write \
-         the maps, then write a byte to FD. Requires --unshare-user and --info-fd.",
+         the maps, then write a byte to FD. Requires --unshare-user (--unshare-all is not enough) \
+         and --info-fd.",
         |p, v| v.last_wins(&mut p.config.fds.userns_block, Values::fd)),
     row!(Monitoring, "--info-fd", [FD], "Write the sandbox's PID and namespaces to FD as JSON",
         "Writes one JSON object with child-pid and the inode numbers of the new namespaces, then \
@@ -489,11 +490,12 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Lifecycle, "--die-with-parent", [], "Kill COMMAND when bwrap or its parent dies",
         "The signal is SIGKILL. The parent is the process that started bwrap, whichever of its \
          threads did so and whatever program it executes later. In bubblewrap, and here if \
-         pidfd_open(2) is refused or the parent is in another PID namespace, it is the thread. \
-         With --unshare-pid, everything that COMMAND has started dies with it, even while bwrap is \
-         stopped; without it, such processes can survive. Without --unshare-pid, or with \
-         --as-pid-1, COMMAND itself survives while bwrap is stopped, and survives a killed bwrap \
-         if it resets its parent-death signal. The kernel resets that signal when --exec-label or \
+         pidfd_open(2) is refused or the parent is in another PID namespace, the parent is the \
+         thread that did so. With --unshare-pid, everything that COMMAND has started dies too, \
+         even while bwrap is stopped. Without --unshare-pid, processes that COMMAND has started \
+         can survive. Without --unshare-pid, or with --as-pid-1, COMMAND itself survives its \
+         parent's death while bwrap is stopped, and survives the killing of bwrap if COMMAND has \
+         reset its own parent-death signal. The kernel resets that signal when --exec-label or \
          --apparmor changes COMMAND's label. bwrap cannot notice a parent that dies before bwrap \
          begins to run.",
         |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
@@ -508,17 +510,17 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let edit = CapEdit::add(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Privileges, "--cap-drop", [("CAP", Kind::Capability)],
         "Remove the capability CAP, or ALL, from COMMAND",
-        "By default root without a user namespace keeps its capabilities, and everybody else \
-         starts with none.",
+        "By default, COMMAND has no capabilities, unless root runs bwrap: then it keeps the \
+         caller's or, in a new user namespace, has all of them over that namespace.",
         |p, v| { let edit = CapEdit::drop(v.text())?; p.edit_caps(edit); Ok(()) }),
-    row!(Filesystem, "--perms", [OCTAL], "Set the mode for the next option that creates a file",
-        "OCTAL is at most 07777. Applies to --dir, --tmpfs, --file, --bind-data and \
-         --ro-bind-data, and to the first --tar of a destination.",
+    row!(Filesystem, "--perms", [OCTAL], "Set the mode of what the next option creates",
+        "OCTAL is at most 07777. The next option must be one to which it applies: --dir, --tmpfs, \
+         --file, --bind-data, --ro-bind-data, or the first --tar of a destination.",
         Perms, |p, v| p.set_perms(v)),
     row!(Filesystem, "--size", [("BYTES", Kind::Text)],
         "Set the size limit of the next --tmpfs or --tar",
-        "BYTES is hexadecimal after 0x and octal after 0. --size and --perms can both be given, \
-         in either order.",
+        "The option must follow directly, except that --perms can be given too, in either order. A \
+         BYTES that begins with 0x is hexadecimal, and one that begins with 0 is octal.",
         Size, |p, v| p.set_size(v)),
     row!(Filesystem, "--chmod", [OCTAL, ("PATH", Kind::Dest)],
         "Change the mode of PATH in the sandbox",
@@ -530,24 +532,24 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(General, "--not-a-security-boundary", [], "Continue if a mount's flags cannot be set",
-        "If the kernel lacks mount_setattr(2), a mount below a bind that cannot be made \
-         read-only, nosuid or nodev causes a warning instead of an error. Use this only for \
-         sandboxes that exist for convenience.",
+        "This concerns kernels without mount_setattr(2) (before Linux 5.12), where the flags of \
+         mounts below a bind are set one by one. If the flags of one cannot be set, bwrap prints a \
+         warning instead of an error. Use this only for sandboxes that exist for convenience.",
         |p, _| { p.config.switches.not_a_security_boundary = true; Ok(()) }),
     row!(Beyond, Anywhere, "--seccomp-default", [],
         "Filter COMMAND's system calls with the built-in policy",
-        "The policy refuses what desktop programs and builds never need, such as new namespaces, \
-         mounts, keyrings, BPF and io_uring; see SECCOMP POLICIES below.",
+        "The policy refuses system calls that desktop programs and builds rarely need, such as \
+         those for new namespaces, mounts, keyrings, BPF and io_uring; see SECCOMP POLICIES below.",
         |p, _| {
             if !p.config.policies.contains(&Policy::BuiltIn) { p.config.policies.push(Policy::BuiltIn); }
             Ok(())
         }),
     row!(Beyond, Anywhere, "--seccomp-policy", [("FILE", Kind::HostPath)],
         "Filter COMMAND's system calls with the policy in FILE",
-        "FILE is a seccomp profile in the JSON format of the OCI runtime specification, which \
-         Docker and Podman accept with --security-opt seccomp=FILE; see SECCOMP POLICIES below. \
-         Can be repeated, and combined with the other filter options. A call is refused if any \
-         filter refuses it.",
+        "FILE is a policy in the JSON format of the OCI runtime specification, which Docker and \
+         Podman accept with --security-opt seccomp=FILE; see SECCOMP POLICIES below. Can be \
+         repeated, and combined with the other filter options. A call is refused if any filter \
+         refuses it.",
         |p, v| { let file = p.profiles.beside(v.path()?); p.config.policies.push(Policy::File(file)); Ok(()) }),
     row!(Beyond, Anywhere, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)],
         "Set a resource limit for COMMAND",
@@ -562,10 +564,10 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Limit the resources of the whole sandbox",
         "bwrap creates a control group for the sandbox and writes VALUE to its file KEY before \
          anything runs in it. The limit applies to all processes of the sandbox together. KEY is a \
-         file of cgroup version 2 such as memory.max, memory.swap.max, pids.max, cpu.max, \
-         cpu.weight, io.max or cpuset.cpus. Can be repeated; values are written in order. The \
-         group that bwrap starts in must be delegated to the user. CONTROL GROUPS below describes \
-         delegation and the values.",
+         file of cgroup v2 such as memory.max, memory.swap.max, pids.max, cpu.max, cpu.weight, \
+         io.max or cpuset.cpus. Can be repeated; values are written in order. The group that bwrap \
+         starts in must be delegated to the user. CONTROL GROUPS below describes delegation and \
+         the values.",
         |p, v| {
             let setting = Setting::parse(v.text(), v.text())?;
             p.config.cgroup.push(setting);
@@ -596,10 +598,10 @@ pub(crate) const OPTIONS: &[Row] = &[
          A socket or io_uring that COMMAND inherits or receives over another socket may already be \
          connected or speak another protocol. Other processes, such as a proxy behind a unix(7) \
          socket, can connect on COMMAND's behalf. Use --unshare-net to remove the network \
-         altogether. Uses Landlock, which requires Linux 6.7, and a system call filter that closes \
-         the ways around it. The filter applies to COMMAND but not to PID 1. It allows TCP, \
-         datagram sockets of IPv4 and IPv6, unix(7) and netlink(7) sockets, and so refuses MPTCP, \
-         SMC, SCTP, raw and packet sockets and all other families. It also refuses MSG_FASTOPEN, \
+         altogether. Uses Landlock, which requires Linux 6.7, and a system call filter that blocks \
+         ways around it. The filter applies to COMMAND but not to PID 1. It allows TCP, datagram \
+         sockets of IPv4 and IPv6, unix(7) and netlink(7) sockets, and so refuses MPTCP, SMC, \
+         SCTP, raw and packet sockets and all other families. It also refuses MSG_FASTOPEN, \
          TCP_ULP (and with it TLS in the kernel), io_uring, and system calls of other \
          architectures.",
         |p, v| { let port = v.port()?; p.config.landlock.connect.push(port); Ok(()) }),
@@ -616,11 +618,11 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| p.mask(v)),
     row!(Beyond, Anywhere, "--mask-glob", [("PATTERN", Kind::Text)],
         "Hide everything that matches PATTERN",
-        "Like --mask, for every file and directory in the sandbox whose path matches at this \
-         point of the command line. MASKS below describes the patterns. Consecutive patterns share \
-         a single walk of the file system. More than 100000 matches are an error.",
+        "Like --mask, for every file and directory in the sandbox whose path matches at this point \
+         of the command line. MASKS below describes the patterns. Consecutive --mask-glob options \
+         share a single walk of the file system. More than 100000 matches are an error.",
         |p, v| p.mask_glob(v)),
-    row!(Beyond, Anywhere, "--follow-symlinks", [], "Follow symbolic links that are destinations, from here on",
+    row!(Beyond, Anywhere, "--follow-symlinks", [], "Follow symbolic links at later destinations",
         "Without this option a DEST that is a symbolic link is an error. Links before the last \
          component of a DEST are always followed. With this option, later binds, --tmpfs, \
          overlays, --dir, --file, --bind-data, --ro-bind-data, --chmod and --remount-ro act on \
@@ -629,35 +631,36 @@ pub(crate) const OPTIONS: &[Row] = &[
          that belongs to the sandbox alone: the empty root, --tmpfs, --tar, --dev and \
          --tmp-overlay. Anyone who can write to another mount, such as an earlier COMMAND, could \
          redirect a link there, and a mount would protect the wrong place. With --file and \
-         --chmod, what the link leads to must belong to the sandbox alone as well. A link that \
-         leads nowhere, to / or into a procfs, more than 40 links, and links on a mount with \
-         nosymfollow are errors. COMMAND can replace a link on a tmpfs that it can write to, but \
-         not what is mounted at its target: to protect a place, name the place itself or use \
-         --remount-ro. In a profile, the option also applies to what follows the profile.",
+         --chmod, what the link leads to must belong to the sandbox alone as well. It is an error \
+         if a link is dangling, leads to / or into a procfs, is one of more than 40 in a row, or \
+         is on a mount with nosymfollow. COMMAND can replace a link on a tmpfs that it can write \
+         to, but not what is mounted at its target: to protect a place, name the place itself or \
+         use --remount-ro. In a profile, the option also applies to what follows the profile.",
         |p, _| { p.follow_symlinks(); Ok(()) }),
     row!(Beyond, Anywhere, "--noexec", [], "Forbid the execution of files on the next mount",
         "Applies to binds, --tmpfs, overlays, --bind-data and --ro-bind-data, and to every mount \
          below a bind. The kernel refuses execve(2) and executable mappings of files there. An \
-         interpreter located elsewhere can still read them: sh FILE runs the script FILE. So can \
-         COMMAND, and execute a copy in memory or on another mount. Nothing \
-         in the sandbox can clear the flag, unless COMMAND has CAP_SYS_ADMIN in the user namespace \
-         that owns the sandbox's mounts.",
+         interpreter located elsewhere can still read them: sh FILE runs the script FILE. COMMAND \
+         can also copy a file to memory or to another mount and execute the copy. Nothing in the \
+         sandbox can clear the flag, unless COMMAND has CAP_SYS_ADMIN in the user namespace that \
+         owns the sandbox's mounts.",
         Flag, |p, v| p.set_noexec(v)),
     row!(Beyond, Anywhere, "--nosymfollow", [], "Do not follow symbolic links on the next mount",
         "Applies to the same options as --noexec; both can be given, in either order. Links can \
          still be created and read, but a path that leads through one fails with ELOOP. Unlike the \
          other flags, this one can be cleared in a new mount namespace. A COMMAND that tries to \
-         circumvent it is stopped only with --disable-userns and without CAP_SYS_ADMIN.",
+         circumvent it is stopped only if --disable-userns is given and COMMAND does not have \
+         CAP_SYS_ADMIN.",
         Flag, |p, v| p.set_nosymfollow(v)),
     row!(Beyond, Anywhere, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
         "Map user IDs in the sandbox to IDs outside",
         "COUNT IDs starting at INSIDE map to those starting at OUTSIDE, like one line of uid_map \
-         in user_namespaces(7). Can be repeated for more ranges. Requires --unshare-user and root; \
-         an ordinary user can map only their own ID, which is what --uid does. COMMAND runs as the \
-         ID of --uid, otherwise as the ID that the caller's own ID maps to, otherwise as the first \
-         INSIDE. If any ID other than the caller's own is mapped, COMMAND has no supplementary \
-         groups. The set-up runs with the same IDs, which must therefore be able to reach the \
-         sources. See ID RANGES below.",
+         in user_namespaces(7). Can be repeated for more ranges. Requires a new user namespace and \
+         root; an ordinary user can map only their own ID, which is what --uid does. COMMAND runs \
+         as the ID of --uid, otherwise as the ID that the caller's own ID maps to, otherwise as \
+         the first INSIDE. If any ID other than the caller's own is mapped, COMMAND has no \
+         supplementary groups. The set-up runs with the same IDs, which must therefore be able to \
+         reach the sources. See ID RANGES below.",
         |p, v| { let range = v.range()?; p.config.maps.uid.push(range); Ok(()) }),
     row!(Beyond, Anywhere, "--gid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
         "Map group IDs in the sandbox to IDs outside",
@@ -674,24 +677,24 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, _| { p.config.switches.forward_signals = true; Ok(()) }),
     row!(Beyond, CommandLine, "--netns", [FD], "Join network namespace FD",
         "FD is an open /proc/PID/ns/net. Root can join any. An ordinary user can join one that \
-         belongs to a user namespace of their own, such as one created by unshare(1) or pasta(1): \
-         bwrap first joins that user namespace, which must map the caller's IDs, and creates the \
+         belongs to their own user namespace, such as one created by unshare(1) or pasta(1): bwrap \
+         first joins that user namespace, which must map the caller's IDs, and creates the \
          sandbox's namespaces below it. Cannot be combined with --unshare-net; after \
          --unshare-all, give --share-net. With --userns the network namespace must belong to the \
          user namespace given there, unless root runs bwrap. A process that has CAP_SYS_PTRACE in \
-         the joined user namespace, and sees its processes, can take over the set-up.",
+         the joined user namespace, and can see its processes, can take over the set-up.",
         |p, v| v.last_wins(&mut p.config.fds.netns, Values::fd)),
     row!(Beyond, Anywhere, "--address-families", [("LIST", Kind::Text)],
         "Allow socket(2) to create only sockets of the families in LIST",
         "LIST is a comma-separated list of address families, by name or number, or the word none. \
-         Names are the kernel's after AF_, in lower case: unix, inet, inet6, netlink, packet, \
-         vsock and so on. Can be repeated to add more. Any other family fails with EAFNOSUPPORT, \
-         as if the kernel lacked it. Without unix, socketpair(2) still creates stream and \
-         seqpacket pairs but not datagram pairs, whose ends could be connected to other sockets. \
-         Without packet, SOCK_PACKET is refused. io_uring and system calls of other architectures \
-         are refused. Sockets that COMMAND inherits or receives over another socket can be of any \
-         family, and inet6 reaches IPv4 through mapped addresses. Works on every kernel, by a \
-         system call filter that applies to COMMAND but not to PID 1.",
+         A name is that of the kernel's AF_ constant in lower case, without AF_: unix, inet, \
+         inet6, netlink, packet, vsock and so on. Can be repeated to add more. Any other family \
+         fails with EAFNOSUPPORT, as if the kernel lacked it. Without unix, socketpair(2) still \
+         creates stream and seqpacket pairs but not datagram pairs, whose ends could be connected \
+         to other sockets. Without packet, SOCK_PACKET is refused. io_uring and system calls of \
+         other architectures are refused. Sockets that COMMAND inherits or receives over another \
+         socket can be of any family, and inet6 reaches IPv4 through mapped addresses. Works on \
+         every kernel, by a system call filter that applies to COMMAND but not to PID 1.",
         |p, v| p.config.families.get_or_insert_default().add(v.text())),
     row!(Beyond, Anywhere, "--unix-connect", [("PATH", Kind::Dest)],
         "Allow connections to outside unix sockets only at or below PATH",
@@ -699,10 +702,10 @@ pub(crate) const OPTIONS: &[Row] = &[
          COMMAND starts. Can be repeated. Connecting or sending to any other unix(7) socket in the \
          file system that was created outside the sandbox fails with EACCES, and to any abstract \
          one with EPERM, as with --scope-abstract-unix. Sockets created inside stay usable. A \
-         socket that is recreated at the same path is a different one: name its directory instead. \
-         Sockets that COMMAND inherits or receives over another socket may be connected to \
-         anything, and other processes, including those that it can connect to, can connect on its \
-         behalf. COMMAND can no longer mount anything, so bwrap does not work inside. Uses \
+         socket that is recreated at the same path is a different one: to allow it too, name its \
+         directory. Sockets that COMMAND inherits or receives over another socket may be connected \
+         to anything, and other processes, including those that it can connect to, can connect on \
+         its behalf. COMMAND can no longer mount anything, so bwrap does not work inside. Uses \
          Landlock, which requires Linux 7.1, and a system call filter that refuses io_uring and \
          system calls of other architectures. The filter applies to COMMAND but not to PID 1.",
         |p, v| { let path = v.path()?; p.config.landlock.unix.push(path); Ok(()) }),
@@ -716,7 +719,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          another socket may already be connected or speak another protocol. Other processes, such \
          as a resolver behind a unix(7) socket, can send on COMMAND's behalf, and so can the \
          kernel if COMMAND has CAP_NET_ADMIN over the network namespace. Uses Landlock, which \
-         requires Linux 7.2, and a system call filter that closes the ways around it. The filter \
+         requires Linux 7.2, and a system call filter that blocks ways around it. The filter \
          applies to COMMAND but not to PID 1. It allows UDP, ping, TCP, MPTCP, unix(7) and \
          netlink(7) sockets, and so refuses UDP-Lite, SCTP (which can be carried in UDP), SMC, raw \
          and packet sockets, vsock(7) and all other families. It also refuses io_uring and system \
@@ -729,21 +732,21 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Like --proc, but without the kernel's settings and information (the option subset=pid of \
          proc(5)). From Linux 7.1 on it can also be mounted where the surrounding procfs is partly \
          hidden, as in a container, where --proc is refused. COMMAND can mount a whole procfs in \
-         namespaces of its own, as far as the kernel lets it: --disable-userns prevents that. \
-         Requires --unshare-pid or --pidns, and Linux 5.8.",
+         its own namespaces, if the kernel allows it. --disable-userns prevents this. Requires \
+         --unshare-pid or --pidns.",
         |p, v| { let dest = v.path()?; p.push(Op::ProcPid(dest)); Ok(()) }),
     row!(Beyond, Anywhere, "--timeout", [("SECONDS", Kind::Text)],
-        "End the sandbox SECONDS after COMMAND has started",
+        "End the sandbox SECONDS after COMMAND starts",
         "When the time is up, bwrap sends SIGTERM and SIGCONT to COMMAND. If it has not ended 10 \
-         seconds later, bwrap kills everything in the sandbox. A colon and another number after \
-         SECONDS change this delay. The exit status, also in --json-status-fd, is 124 in either \
-         case, however COMMAND reacts to SIGTERM (timeout(1) exits with 137 after killing). The \
-         numbers are decimal, such as 2.5. The clock runs while COMMAND is stopped, but not while \
-         the machine is suspended. When COMMAND ends, in time or not, everything that it has \
-         started is killed, so --unshare-pid or --cgroup is required. The sandbox dies with bwrap, \
-         as with --die-with-parent. With --cgroup and no PID namespace, COMMAND may be able to \
-         stop or kill bwrap, and what it has started then survives: use --unshare-pid to prevent \
-         that. With --as-pid-1 the kernel discards SIGTERM if COMMAND has no handler for it.",
+         seconds later, bwrap kills everything in the sandbox. SECONDS:DELAY sets another delay, \
+         as in 60:2. The exit status, also in --json-status-fd, is 124 in either case, however \
+         COMMAND reacts to SIGTERM (timeout(1) exits with 137 after killing). The numbers are \
+         decimal, such as 2.5. The clock runs while COMMAND is stopped, but not while the machine \
+         is suspended. When COMMAND ends, in time or not, everything that it has started is \
+         killed, so --unshare-pid or --cgroup is required. The sandbox dies with bwrap, as with \
+         --die-with-parent. With --cgroup and no PID namespace, COMMAND may be able to stop or \
+         kill bwrap, and what it has started then survives: use --unshare-pid to prevent that. \
+         With --as-pid-1 the kernel discards SIGTERM if COMMAND has no handler for it.",
         |p, v| v.last_wins(&mut p.config.timeout, |v| Timeout::parse(v.text()))),
     row!(Beyond, Anywhere, "--tar", [FD, DEST], "Unpack the tar archive FD at DEST, in memory",
         "The first --tar of a DEST mounts a tmpfs there. A preceding --size limits its size; the \
@@ -751,23 +754,23 @@ pub(crate) const OPTIONS: &[Row] = &[
          default is the mode in the archive, otherwise 0755. Each further --tar is a layer of an \
          image on top of the existing content: it replaces what has the same name, and whiteouts \
          and opaque directories, as the OCI image specification defines them, remove what earlier \
-         layers have added. An archive writes only to its own tmpfs, and an existing mount at \
-         DEST that is not empty is an error. FD is read once. It holds an uncompressed archive of \
-         GNU tar, pax or ustar, sparse files included. Let another program decompress it: --tar \
-         11 / 11< <(zcat LAYER). Paths, including those in links, are resolved with DEST as /. A \
-         path that contains .. is an error, and so is an archive that is truncated, has more than \
-         1048576 entries, or has more than 65536 bytes of headers for one entry. Files whose \
-         owners are not mapped belong to the user that the sandbox runs as. Devices and extended \
-         attributes are left out, with a warning that counts them.",
+         layers have added. An archive writes only to its own tmpfs, and an existing mount at DEST \
+         that is not empty is an error. FD is read once. It holds an uncompressed archive of GNU \
+         tar, pax or ustar, sparse files included. Let another program decompress it, in bash(1) \
+         with --tar 11 / 11< <(zcat LAYER). Paths, including those in links, are resolved with \
+         DEST as /. A path that contains .. is an error, and so is an archive that is truncated, \
+         has more than 1048576 entries, or has more than 65536 bytes of headers for one entry. \
+         Files whose owners are not mapped belong to the user that the sandbox runs as. Devices \
+         and extended attributes are left out, with a warning that counts them.",
         |p, v| p.tar(v)),
     row!(Beyond, CommandLine, "--check-host", [], "Show what this machine allows a sandbox to do",
-        "bwrap creates one sandbox per feature, and shows what fails, why, and what helps: \
-         namespaces, a new /proc and /dev, overlays, system call filters, Landlock, recording, \
-         control groups, AppArmor and SELinux. Nothing is changed, and options after this one are \
-         not read. The exit status is 0 if a plain sandbox works. With --error-fd the same is \
-         written to that file as one JSON object with the members version, kernel, works and \
-         checks. Each element of checks has name and available and, where they apply, detail, \
-         reason and cure.",
+        "bwrap tests namespaces, a new /proc and /dev, overlays, system call filters, Landlock, \
+         recording, control groups, AppArmor and SELinux by creating one sandbox for each. It \
+         shows what fails, why, and what would help. Nothing is changed, and options after this \
+         one are not read. The exit status is 0 if a plain sandbox works, and 1 otherwise. With \
+         --error-fd the same is written to that file as one JSON object with the members version, \
+         kernel, works and checks. Each element of checks has name and available and, where they \
+         apply, detail, reason and cure.",
         |p, _| { p.request(Request::CheckHost); Ok(()) }),
     row!(Beyond, CommandLine, "--dry-run", [], "Show what would be done, and do nothing",
         "Prints a description to standard output: namespaces, IDs, capabilities, limits, filters, \
@@ -778,13 +781,13 @@ pub(crate) const OPTIONS: &[Row] = &[
          --chdir, files that are not open, limits, and what the kernel lacks. The exit status is \
          then 1, or that of --setup-status, and otherwise 0. Notes at the end, which do not change \
          the status, say what the sandbox lets through or lacks: sockets of the host, variables \
-         that look like secrets, and the like. Of all FDs, only that of --args is read, and its \
-         position is restored if it is seekable.",
+         that look like secrets, and the like. Only the FD of --args is read, and its position is \
+         restored if it is seekable.",
         |p, _| { p.config.switches.dry_run = true; Ok(()) }),
     row!(Beyond, CommandLine, "--dry-run-json", [FD],
-        "Write what would be done to FD as JSON, and do nothing",
-        "Otherwise like --dry-run. The output is one JSON document. Members may be added; readers \
-         should ignore those that they do not know.",
+        "Like --dry-run, but write JSON to FD",
+        "The output is one JSON document. It contains paths and the values of --setenv, which can \
+         be secrets. Members may be added; readers should ignore those that they do not know.",
         |p, v| v.last_wins(&mut p.config.fds.dry_run_json, Values::fd)),
     row!(Beyond, Anywhere, "--same", [PATH],
         "Bind mount the host's PATH at the same place, writable",
@@ -806,10 +809,10 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| p.same(v, Access::ReadOnly, Missing::Skip)),
     row!(Beyond, CommandLine, "--error-fd", [FD], "Report bwrap's failures to FD as JSON",
         "Writes one JSON object per line for each failure that keeps COMMAND from running, in \
-         addition to the line on standard error; see FAILURE REPORTS below. FD is closed when \
-         COMMAND is executed, and COMMAND does not inherit it. The option takes effect before the \
-         command line is parsed, so mistakes after it are reported too. An FD that cannot be \
-         written to is ignored.",
+         addition to the line on standard error; see FAILURE REPORTS below. Without --explain, FD \
+         is closed when COMMAND is executed. COMMAND does not inherit it. The option takes effect \
+         before the command line is parsed, so mistakes anywhere in it are reported. An FD that \
+         cannot be written to is ignored.",
         |p, v| v.last_wins(&mut p.config.fds.error, Values::fd)),
     row!(Beyond, CommandLine, "--setup-status", [("N", Kind::Text)],
         "Exit with status N if COMMAND cannot be run",
@@ -821,8 +824,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Read options from the profile FILE, or a built-in @NAME",
         "The options apply at this point of the command line. FILE is a text file with one option \
          per line and without COMMAND; see PROFILES below. A name that begins with @ is that of a \
-         built-in profile: --profile @list shows them. Can be repeated. Words in profiles do not \
-         count towards the limit of 9000.",
+         built-in profile: --profile @list shows them. Can be repeated. Arguments in profiles do \
+         not count towards the limit of 9000.",
         |p, v| p.profile(v)),
     row!(Beyond, CommandLine, "--learn", [("FILE", Kind::HostPath)],
         "Record what COMMAND uses, and write a profile to FILE",
@@ -831,12 +834,14 @@ pub(crate) const OPTIONS: &[Row] = &[
          bwrap writes a profile for --profile to FILE: the same sandbox with only what was used. \
          Programs and libraries appear in the profile as whole directories, and so does any \
          directory in which more than 16 files were used, except HOME, XDG_RUNTIME_DIR, /etc, \
-         /run, /tmp, /var and directories with keys. What COMMAND tried to create in these appears \
-         as a comment. A later run with the same FILE adds to it. Values of --setenv and open \
-         files are not recorded. Recording continues for 5 seconds after COMMAND has ended; with \
-         --unshare-pid, whatever is left of the sandbox is then killed. FILE must not be where \
-         COMMAND can write. While recording, io_uring and system calls of 32-bit programs are \
-         refused. Requires Linux 5.6; before Linux 5.19, signals can interrupt recorded calls.",
+         /run, /tmp, /var and directories with keys. What COMMAND tried to create in these \
+         exceptions appears as a comment. A later run with the same FILE adds to it. Values of \
+         --setenv and open files are not recorded. Recording continues for 5 seconds after COMMAND \
+         has ended; with --unshare-pid, whatever is left of the sandbox is then killed. FILE must \
+         not be where COMMAND can write. While recording, io_uring and system calls of 32-bit \
+         programs are refused. Requires a complete /proc, a kernel.yama.ptrace_scope below 3 and, \
+         if root runs bwrap, a new user namespace or --cap-drop ALL. Before Linux 5.19, signals \
+         can interrupt recorded calls.",
         |p, v| v.last_wins(&mut p.config.record.learn, Values::path)),
     row!(Beyond, CommandLine, "--learn-exact", [],
         "With --learn, list each used file individually",
@@ -844,16 +849,16 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, _| { p.config.record.exact = true; Ok(()) }),
     row!(Beyond, CommandLine, "--learn-seccomp", [("FILE", Kind::HostPath)],
         "Record COMMAND's system calls, and write a policy to FILE",
-        "When COMMAND has ended, bwrap writes a policy for --seccomp-policy to FILE. It allows \
-         the system calls that COMMAND has made and those that nearly every program makes. A later \
-         run adds to it. A profile that --learn writes in the same run names it. While recording, \
-         every other system call takes several times as long.",
+        "When COMMAND has ended, bwrap writes a policy for --seccomp-policy to FILE. It allows the \
+         system calls that COMMAND has made and a base set of those that nearly every program \
+         makes. A later run adds to it. A profile that --learn writes in the same run names it. \
+         While recording, calls outside that set take several times as long.",
         |p, v| v.last_wins(&mut p.config.record.seccomp, Values::path)),
-    row!(Beyond, CommandLine, "--explain", [], "Say what COMMAND looked for that the sandbox lacks",
+    row!(Beyond, CommandLine, "--explain", [], "Report what COMMAND looked for that the sandbox lacks",
         "When COMMAND has ended, bwrap prints what it looked for that the host has and the sandbox \
          lacks: files, devices, /proc, /tmp, sockets and the network. Each of at most 12 lines on \
-         standard error is an option to add, with the reason as a comment. They also say what \
-         COMMAND was refused: writing to read-only places, ports, and system calls by \
+         standard error is an option to add, with the reason as a comment. The lines also show \
+         what COMMAND was refused: writing to read-only places, ports, and system calls by \
          --seccomp-policy and --seccomp-default. Files that most programs look for but do not need \
          are left out. Files that may hold keys, and sockets that give control of the host, appear \
          only as comments. Read every line before you add it: COMMAND decides what it looks for, \
