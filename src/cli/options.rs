@@ -360,8 +360,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         "DEST must be a mount point. Mounts below it keep their flags.",
         |p, v| { let dest = v.path()?; p.push(Op::RemountRo(dest)); Ok(()) }),
     row!(Filesystem, "--overlay-src", [SRC], "Add SRC as a layer of the next overlay",
-        "The first layer is the lowest. It must be followed by another --overlay-src or by an \
-         overlay option; only --noexec and --nosymfollow can stand between them.",
+        "The first layer is the lowest. Each --overlay-src must be followed by another one or by \
+         an overlay option; only --noexec and --nosymfollow can stand between them.",
         Layer, |p, v| { let layer = v.path()?; p.layers.push(layer); Ok(()) }),
     row!(Filesystem, "--overlay", [("RWSRC", Kind::HostPath), ("WORKDIR", Kind::HostPath), DEST],
         "Mount an overlay that writes changes to RWSRC",
@@ -404,10 +404,10 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
         "With --unshare-pid or --pidns this is a new procfs, otherwise it is the host's. The parts \
          that control the kernel (sys, sysrq-trigger, irq and bus) become read-only if they would \
-         otherwise be writable. If root runs bwrap, the files in them belong to root even in a new \
-         user namespace. Those parts are then read-only too, and so are acpi, asound, driver, \
-         dynamic_debug, fs and scsi. None of them is if COMMAND has CAP_SYS_ADMIN over the \
-         sandbox's mounts, because it could make them writable again.",
+         otherwise be writable. If root runs bwrap and COMMAND lacks CAP_SYS_ADMIN over the \
+         sandbox's mounts, all of these parts are read-only, and so are acpi, asound, driver, \
+         dynamic_debug, fs and scsi, because the files in them belong to root even in a new user \
+         namespace.",
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
     row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
         "The nodes null, zero, full, random, urandom and tty are the host's. pts is a new \
@@ -491,13 +491,13 @@ pub(crate) const OPTIONS: &[Row] = &[
         "The signal is SIGKILL. The parent is the process that started bwrap, whichever of its \
          threads did so and whatever program it executes later. In bubblewrap, and here if \
          pidfd_open(2) is refused or the parent is in another PID namespace, the parent is the \
-         thread that did so. With --unshare-pid, everything that COMMAND has started dies too, \
-         even while bwrap is stopped. Without --unshare-pid, processes that COMMAND has started \
-         can survive. Without --unshare-pid, or with --as-pid-1, COMMAND itself survives its \
-         parent's death while bwrap is stopped, and survives the killing of bwrap if COMMAND has \
-         reset its own parent-death signal. The kernel resets that signal when --exec-label or \
-         --apparmor changes COMMAND's label. bwrap cannot notice a parent that dies before bwrap \
-         begins to run.",
+         thread that did so. With --unshare-pid and without --as-pid-1, everything that COMMAND \
+         has started dies too, even while bwrap is stopped. Without --unshare-pid, processes that \
+         COMMAND has started can survive. Without --unshare-pid, or with --as-pid-1, COMMAND \
+         itself survives the death of bwrap's parent while bwrap is stopped, and it survives the \
+         killing of bwrap if it has reset its own parent-death signal. The kernel resets that \
+         signal when --exec-label or --apparmor changes COMMAND's label. bwrap cannot notice a \
+         parent that dies before bwrap begins to run.",
         |p, _| { p.config.switches.die_with_parent = true; Ok(()) }),
     row!(Lifecycle, "--as-pid-1", [], "Run COMMAND as PID 1",
         "COMMAND must reap orphans, and signals to it are treated as pid_namespaces(7) describes \
@@ -511,7 +511,8 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Privileges, "--cap-drop", [("CAP", Kind::Capability)],
         "Remove the capability CAP, or ALL, from COMMAND",
         "By default, COMMAND has no capabilities, unless root runs bwrap: then it keeps the \
-         caller's or, in a new user namespace, has all of them over that namespace.",
+         caller's, in a new user namespace only over that namespace, and none if --uid makes it \
+         another user.",
         |p, v| { let edit = CapEdit::drop(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Filesystem, "--perms", [OCTAL], "Set the mode of what the next option creates",
         "OCTAL is at most 07777. The next option must be one to which it applies: --dir, --tmpfs, \
@@ -758,19 +759,19 @@ pub(crate) const OPTIONS: &[Row] = &[
          that is not empty is an error. FD is read once. It holds an uncompressed archive of GNU \
          tar, pax or ustar, sparse files included. Let another program decompress it, in bash(1) \
          with --tar 11 / 11< <(zcat LAYER). Paths, including those in links, are resolved with \
-         DEST as /. A path that contains .. is an error, and so is an archive that is truncated, \
-         has more than 1048576 entries, or has more than 65536 bytes of headers for one entry. \
-         Files whose owners are not mapped belong to the user that the sandbox runs as. Devices \
-         and extended attributes are left out, with a warning that counts them.",
+         DEST as /. A path that leads upwards by .. is an error, and so is an archive that is \
+         truncated, has more than 1048576 entries, or has more than 65536 bytes of headers for one \
+         entry. Files whose owners are not mapped belong to the user that the sandbox runs as. \
+         Devices and extended attributes are left out, with a warning that counts them.",
         |p, v| p.tar(v)),
     row!(Beyond, CommandLine, "--check-host", [], "Show what this machine allows a sandbox to do",
         "bwrap tests namespaces, a new /proc and /dev, overlays, system call filters, Landlock, \
          recording, control groups, AppArmor and SELinux by creating one sandbox for each. It \
          shows what fails, why, and what would help. Nothing is changed, and options after this \
-         one are not read. The exit status is 0 if a plain sandbox works, and 1 otherwise. With \
-         --error-fd the same is written to that file as one JSON object with the members version, \
-         kernel, works and checks. Each element of checks has name and available and, where they \
-         apply, detail, reason and cure.",
+         one, except --error-fd, are not read. The exit status is 0 if a plain sandbox works, and \
+         1 otherwise. With --error-fd the same is written to that file as one JSON object with the \
+         members version, kernel, works and checks. Each element of checks has name and available \
+         and, where they apply, detail, reason and cure.",
         |p, _| { p.request(Request::CheckHost); Ok(()) }),
     row!(Beyond, CommandLine, "--dry-run", [], "Show what would be done, and do nothing",
         "Prints a description to standard output: namespaces, IDs, capabilities, limits, filters, \
