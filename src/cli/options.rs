@@ -759,7 +759,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          that is not empty is an error. FD is read once. It holds an uncompressed archive of GNU \
          tar, pax or ustar, sparse files included. Let another program decompress it, in bash(1) \
          with --tar 11 / 11< <(zcat LAYER). Paths, including those in links, are resolved with \
-         DEST as /. A path that leads upwards by .. is an error, and so is an archive that is \
+         DEST as /. A path that leads upwards (..) is an error, and so is an archive that is \
          truncated, has more than 1048576 entries, or has more than 65536 bytes of headers for one \
          entry. Files whose owners are not mapped belong to the user that the sandbox runs as. \
          Devices and extended attributes are left out, with a warning that counts them.",

@@ -12,11 +12,14 @@ use nix::unistd::Pid;
 use crate::confine::caps;
 use crate::error::{Context, Result};
 use crate::fds::close_all_but;
+use crate::kernel::files::read_file;
 use crate::kernel::sys::{self, End};
 use crate::record::line::Line;
 
-/// How long one of them may take for one thing.
+/// How long one of them may wait for one thing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+/// How long one may take for it that does not wait: on a busy machine it gets the processor late.
+const STARVING: Duration = Duration::from_secs(10);
 /// How many processes that hang may be left behind: each waits for COMMAND in the kernel.
 const HANGING: usize = 16;
 
@@ -44,6 +47,21 @@ impl Helper {
         _ = caps::drop_all_but(0, true);
         work(&theirs);
         sys::exit_now(0)
+    }
+
+    /// Whether it will not get on with what it has been at for so long.
+    pub(crate) fn is_stuck(&self, proc: BorrowedFd<'_>, since: Duration) -> bool {
+        since > STARVING || since > PATIENCE && !self.is_runnable(proc)
+    }
+
+    /// Whether it could run, if it had a processor; see proc_pid_stat(5).
+    fn is_runnable(&self, proc: BorrowedFd<'_>) -> bool {
+        let status = read_file(proc, format!("{}/stat", self.pid).as_str(), usize::MAX);
+        // The name before it, in parentheses, can contain anything.
+        let state = status
+            .ok()
+            .and_then(|text| text.rsplit(|&byte| byte == b')').next().map(<[u8]>::to_vec));
+        state.is_some_and(|rest| rest.starts_with(b" R"))
     }
 
     /// Ends it, whatever it does.

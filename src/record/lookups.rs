@@ -6,13 +6,13 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
 
-use crate::error::{Context, Result};
-use crate::record::helper::{Helper, Killed, PATIENCE};
+use crate::error::{Context, Error, Result};
+use crate::record::helper::{Helper, Killed};
 use crate::record::inbox::{Inbox, OURS};
 use crate::record::look::Looker;
 use crate::record::ring::Message;
@@ -20,6 +20,9 @@ use crate::record::seen::Seen;
 
 /// How many bytes of questions wait here at the most: COMMAND makes them up.
 const MOST: usize = 64 << 20;
+/// How long a question may take that is asked before COMMAND begins. Without its answer, a mount, and
+/// so all that is used below it, would be missing in what is recorded.
+const FIRST: Duration = Duration::from_secs(30);
 
 /// What is being looked up.
 #[derive(Debug)]
@@ -83,21 +86,20 @@ impl<'a> Lookups<'a> {
     }
 
     /// What the looker says to a question at once, while nobody else has asked anything.
-    pub(crate) fn ask_now(&mut self, killed: &mut Killed, question: &[u8]) -> Option<Vec<Message>> {
-        let limit = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
+    pub(crate) fn ask_now(&self, question: &[u8]) -> Result<Vec<Message>> {
+        const FAILURE: &str = "Can't look up paths of the sandbox to record what COMMAND uses";
+        let limit = PollTimeout::try_from(FIRST).unwrap_or(PollTimeout::ZERO);
         let mut told = Vec::new();
-        self.inbox.ask(OURS, question).and_then(|()| self.inbox.ask(OURS, b"d")).ok()?;
+        let asked = self.inbox.ask(OURS, question).and_then(|()| self.inbox.ask(OURS, b"d"));
+        asked.context(FAILURE)?;
         loop {
-            match self.looker.as_ref()?.line.receive_within(limit) {
-                Ok(Some(end)) if end == b"d" => return Some(told),
+            let looker = self.looker.as_ref().ok_or_else(|| Error::new(FAILURE))?;
+            match looker.line.receive_within(limit) {
+                Ok(Some(end)) if end == b"d" => return Ok(told),
                 Ok(Some(message)) => told.push(message),
-                Err(Errno::EAGAIN) => {
-                    self.looker.take().iter().for_each(|looker| killed.add(looker));
-                    self.inbox.take_all().ok()?;
-                    self.renew(killed).ok()?;
-                    return None;
-                }
-                Ok(None) | Err(_) => return None,
+                Ok(None) => return Err(Error::new(FAILURE)),
+                Err(Errno::EAGAIN) => return Err(Errno::ETIMEDOUT).context(FAILURE),
+                Err(errno) => return Err(errno).context(FAILURE),
             }
         }
     }
@@ -129,7 +131,7 @@ impl<'a> Lookups<'a> {
         if place != self.progress.0 || self.inbox.is_done().context("Can't share memory")? {
             self.progress = (place, Instant::now());
         }
-        if has_ended || self.progress.1.elapsed() > PATIENCE {
+        if has_ended || looker.is_stuck(self.proc, self.progress.1.elapsed()) {
             self.retire(killed, seen)?;
             self.renew(killed)?;
         }

@@ -144,13 +144,23 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
     };
     let mut recorder = Recorder::new(watch, handed, root)?;
     let covers = covers(subject)?;
-    let mounts = Mounts::new(&config.ops, &plan.sources, &covers, |path| recorder.canonical(path));
+    let mut failure = None;
+    let place = |path: &[u8]| {
+        recorder.canonical(path).unwrap_or_else(|error| {
+            failure = Some(error);
+            None
+        })
+    };
+    let mounts = Mounts::new(&config.ops, &plan.sources, &covers, place);
+    if let Some(error) = failure {
+        return Err(error);
+    }
     // What the profile repeats by name has to be there.
     for path in &config.landlock.unix {
-        recorder.note(Uses::CONNECT, path.to_bytes());
+        recorder.note(Uses::CONNECT, path.to_bytes())?;
     }
     for file in &config.lock_files {
-        recorder.note(Uses::READ, file.to_bytes());
+        recorder.note(Uses::READ, file.to_bytes())?;
     }
     recorder.start(wire)?;
     // COMMAND begins: from here on nothing is a failure of the set-up.

@@ -113,33 +113,39 @@ impl<'a> Recorder<'a> {
     }
 
     /// What a path of the sandbox is called without links, before COMMAND can change that.
-    pub(crate) fn canonical(&mut self, path: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn canonical(&self, path: &[u8]) -> Result<Option<Vec<u8>>> {
         let told = self.look_now(Uses::LOOK, b"/", path)?;
         let found = |message: &Message| match fields(message)[..] {
             [b"o", _, path, ..] => Some(path.to_vec()),
             _ => None,
         };
-        told.iter().rev().find_map(found)
+        Ok(told.iter().rev().find_map(found))
     }
 
     /// What the looker says of a path, while nobody else has asked anything.
-    fn look_now(&mut self, uses: Uses, base: &[u8], path: &[u8]) -> Option<Vec<Message>> {
-        self.lookups.ask_now(&mut self.killed, &question(uses, base, path))
+    fn look_now(&self, uses: Uses, base: &[u8], path: &[u8]) -> Result<Vec<Message>> {
+        self.lookups.ask_now(&question(uses, base, path))
     }
 
     /// Takes a path of the sandbox for used.
-    pub(crate) fn note(&mut self, uses: Uses, path: &[u8]) {
-        let told = self.look_now(uses, b"/", path).into_iter().flatten();
-        told.for_each(|message| self.seen.see(&message));
+    pub(crate) fn note(&mut self, uses: Uses, path: &[u8]) -> Result<()> {
+        let told = self.look_now(uses, b"/", path)?;
+        for message in &told {
+            self.seen.see(message);
+        }
+        Ok(())
     }
 
     /// Finds out why COMMAND cannot be executed: it will be gone by the time that it is known.
-    fn look_for_command(&mut self) {
+    fn look_for_command(&mut self) -> Result<()> {
         let cwd = self.handed.cwd.clone();
         for path in self.handed.tried.clone() {
-            let told = self.look_now(Uses::EXEC, &cwd, &path).into_iter().flatten();
-            told.for_each(|message| self.seen.see(&message));
+            let told = self.look_now(Uses::EXEC, &cwd, &path)?;
+            for message in &told {
+                self.seen.see(message);
+            }
         }
+        Ok(())
     }
 
     /// Lets COMMAND begin.
@@ -152,7 +158,7 @@ impl<'a> Recorder<'a> {
             _ = self.lookups.ask(question(Uses::EXEC, &self.handed.cwd, &self.handed.found));
         }
         if self.watch.explains && self.handed.found.is_empty() {
-            self.look_for_command();
+            self.look_for_command()?;
         }
         // The time of a file's change is that of the last tick: what COMMAND changes is to be later
         // than all that was there.
@@ -316,7 +322,10 @@ impl<'a> Recorder<'a> {
         if call != waiting.0 {
             *waiting = (call, Instant::now());
         }
-        call != 0 && waiting.1.elapsed() > PATIENCE
+        let since = waiting.1.elapsed();
+        let helper = self.answerers.get(place).and_then(Option::as_ref);
+        let is_long = |helper: &Helper| helper.is_stuck(self.watch.proc, since);
+        call != 0 && helper.map_or(since > PATIENCE, is_long)
     }
 
     /// Answers the call that an answerer will not answer any more.
