@@ -202,6 +202,21 @@ def lost(world):
     report("a call that is lost with who has received it", None if right else f"{held}, status {status}: {out}{err}")
 
 
+def slow(world):
+    """A recorder whose first answers take long, as on a busy machine, misses nothing: they say what each option has put where."""
+    if not shutil.which("strace"):
+        return left_out("a slow start", "strace is missing")
+    world.fresh({})
+    world.give()
+    log, profile = world.dir + "/slow.strace", world.profiles + "/slow"
+    tracer = ["strace", "-f", "-qq", "-o", log, "-e", "trace=openat2", "-e", "inject=openat2:delay_exit=2500000:when=1"]
+    status, out, err = world.run([*tracer, *world.user, world.bwrap, *narrow(world), "--learn", profile, "--", *CAT], own=True, limit=90)
+    with open(profile) if os.path.exists(profile) else io.StringIO() as file:
+        lines = file.read()
+    wanted = [f"--ro-bind {world.project} " in lines or "words.txt" in lines, "/busybox" in lines]
+    report("a slow start", None if (status, out) == (0, READ) and all(wanted) else f"status {status}: {out}{err}{lines}")
+
+
 def late(world):
     """Names that take too long to read are answered by somebody else. The ids of calls begin anywhere, so several recordings."""
     world.fresh({})
@@ -239,4 +254,5 @@ def run_all(world, everything):
     kills(world, 100 if everything else 20)
     replaced(world)
     lost(world)
+    slow(world)
     late(world)
