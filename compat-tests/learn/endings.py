@@ -172,7 +172,7 @@ def replaced(world):
         time.sleep(0.1)
         workers = children(recorder)[1:] if recorder else []
         if not workers:
-            break
+            continue
         os.kill(min(workers), signal.SIGKILL)
         killed += 1
     status, out, err = world.end(process, 60)
