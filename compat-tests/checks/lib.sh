@@ -28,6 +28,12 @@ skip() { if [ "${REQUIRED-}" = 1 ]; then fail "$1" "$2"; else unavailable "$1" "
 unavailable() { echo "test $area::$1 ... ignored ($2)"; }
 # command_with TEXT: the line of the README that holds it, for the caller to run.
 command_with() { grep -F -m 1 -e "$1" README.md || echo "echo no command with $1; false"; }
+# inline TEXT: the inline code of the README that holds it, on one line.
+inline() {
+    sed '/^```/,/^```$/d' README.md | awk -v wanted="$1" 'BEGIN { RS = "" } { gsub(/\n */, " "); n = split($0, part, "`")
+        for (i = 2; i <= n; i += 2) if (index(part[i], wanted)) { print part[i]; found = 1; exit } }
+        END { if (!found) print "echo no inline code with " wanted "; false" }'
+}
 # block TEXT: the first shell block of the README with this text in it.
 block() {
     awk -v wanted="$1" '/^```(ba)?sh$/ { text = ""; inside = 1; next }

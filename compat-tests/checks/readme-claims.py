@@ -313,7 +313,35 @@ def a_profile_for_the_network(world):
         return f"status {status}: {said}"
     status, said = world.run(command.replace("curl https://example.org/", f"sh -c 'ls -A ~ {world.work}; env'"))
     known = [words for words in (TOKEN, ".ssh", "look.py") if words in said]
+    if status != 0 or f"HOME={world.home}" not in said.splitlines():
+        return f"status {status}: {said}"
     return f"it knows {known}: {said}" if known else ""
+
+
+def scopes_and_ports(world):
+    """It signals no process outside, and calls neither an abstract socket there nor another port than 443."""
+    command = re.sub(r" sh -c '.*'\n$", " ", block("$PPID"))
+    with subprocess.Popen(["sleep", "600"], user=world.uid if os.getuid() != world.uid else None) as other:
+        text = f"""
+import os, socket
+def attempt(name, act):
+    try: act(); print(name, "succeeds")
+    except OSError as problem: print(name, problem.strerror)
+attempt("signal", lambda: os.kill({other.pid}, 0))
+attempt("abstract", lambda: socket.socket(socket.AF_UNIX).connect("\\0readme-listener"))
+for port in (80, 443): attempt(f"port {{port}}", lambda: socket.create_connection(("127.0.0.1", port)))
+"""
+        world.write(f"{world.work}/attempts.py", text)
+        inside, outside = world.run(f"{command} /usr/bin/python3 attempts.py"), world.run("/usr/bin/python3 attempts.py")
+        other.kill()
+    if outside != (0, "signal succeeds\nabstract succeeds\nport 80 succeeds\nport 443 succeeds\n"):
+        return f"without a sandbox: {outside}"
+    wanted = "signal Operation not permitted\nabstract Operation not permitted\nport 80 Permission denied\nport 443 succeeds\n"
+    return "" if inside == (0, wanted) else f"status {inside[0]}: {inside[1]}"
+
+
+def lacks_landlock(world):
+    return "needs Landlock" in world.run("bwrap --ro-bind / / --scope-signals --scope-abstract-unix --tcp-connect 443 true")[1]
 
 
 def a_build(world):
@@ -321,7 +349,7 @@ def a_build(world):
     text = re.sub(r"^systemd-run .* -- \\$", r"exec \\", block("--apparmor"), flags=re.M)
     # What this machine has not delegated, loaded or built in; compat-tests/vm/checks/everything has it all.
     text = re.sub(r"^ *--cgroup .*\n", "", text, flags=re.M).replace("--apparmor build ", "")
-    if "needs Landlock" in world.run("bwrap --ro-bind / / --scope-signals --scope-abstract-unix --tcp-connect 443 true")[1]:
+    if lacks_landlock(world):
         print("test readme::a build with restrictions by Landlock ... ignored (the kernel is too old)")
         text = text.replace("--scope-signals --scope-abstract-unix --tcp-connect 443 ", "")
     for name, content in {"Makefile": MAKEFILE, "answer.c": ANSWER, "fetch.py": FETCH}.items():
@@ -348,6 +376,10 @@ def main():
     resolver()
     web_server(directory)
     verdict("a profile for the network knows nothing of the caller", a_profile_for_the_network(world))
+    if lacks_landlock(world):
+        print("test readme::no signals, no abstract sockets and one port ... ignored (the kernel is too old)")
+    else:
+        verdict("no signals, no abstract sockets and one port", scopes_and_ports(world))
     verdict("a build compiles, resolves names and fetches by HTTPS", a_build(world))
     return failed
 
