@@ -67,11 +67,11 @@ check 'run: places' 0 '/usr/x: closed.*/app/x: closed.*documents/x: closed.*CapE
 check 'run with a place of its own' 0 'documents/x: writable' \
     flatpak run --filesystem="$WORK/home/documents" org.bleb.App see "$WORK/home/documents"
 check 'what it wrote' 0 '' test -e "$WORK/home/documents/x" -a -e "$WORK/home/.var/app/org.bleb.App/data/kept"
-mkdir "$HOME/.local" 2> /dev/null
-ln -s "$(dirname "$BWRAP")" "$HOME/.local/bin"
+mark_bwrap
 recipe=$(block FLATPAK_BWRAP)
 check 'as the README says' 0 "^id $(id -u) home $HOME app data-of-the-app" \
     env -u FLATPAK_BWRAP sh -c "${recipe/org.example.App/org.bleb.App see $WORK/home/documents}"
+check 'the bwrap of the README is used' 0 "^$HOME/.local/bin/bwrap" cat "$WORK/marks"
 check 'run with a status' 42 '' flatpak run --command=sh org.bleb.App -c 'exit 42'
 check 'run with the network' 0 "$(readlink /proc/self/ns/net | tr -dc 0-9)" \
     flatpak run --share=network --command=readlink org.bleb.App /proc/self/ns/net

@@ -140,6 +140,14 @@ block() {
         /^```$/ { if (inside && index(text, wanted)) { printf "%s", text; exit } inside = 0 } inside { text = text $0 "\n" }' "$README"
 }
 
+# mark_bwrap: puts a bwrap into ~/.local/bin that writes a line to $WORK/marks and is the one under test then, so that it can be told
+# from the others which one a client has called.
+mark_bwrap() {
+    # shellcheck disable=SC2016 # for the script
+    mkdir -p "$HOME/.local/bin" && printf '#!/bin/sh\necho "$0" >> "%s"\nexec "%s" "$@"\n' "$WORK/marks" "$BWRAP" > "$HOME/.local/bin/bwrap" &&
+        chmod 755 "$HOME/.local/bin/bwrap" && : > "$WORK/marks"
+}
+
 # same NAME: what the original has shown, in $WORK/wanted, and what ours has, in $WORK/got, are the same.
 same() {
     diff "$WORK/wanted" "$WORK/got" > "$WORK/difference" && return

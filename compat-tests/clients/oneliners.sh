@@ -1,5 +1,6 @@
 #!/bin/bash
-# The command lines in oneliners/, one file each: as the README has them, run by a shell in a directory of their own. The comments
+# The command lines in oneliners/, one file each, run by a shell in a directory of their own. The README has none of them; what it
+# has is for compat-tests/checks. The comments
 # at the head of a file say what belongs to it: the tools it `needs`, shell commands to run `before` and `after`, and what it
 # `shows`, extended regular expressions of which each has to match a line. See lib.sh.
 # shellcheck source=compat-tests/clients/lib.sh

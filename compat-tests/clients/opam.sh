@@ -51,10 +51,12 @@ prefix=$OPAMROOT/tiny
 check 'opam init' 0 '' opam init --bare --no-setup --disable-completion "$WORK/repo"
 check 'the sandbox is in use' 0 'sandbox.sh' grep -A 1 wrap-build-commands "$OPAMROOT/config"
 check 'an empty switch' 0 '' opam switch create tiny --empty
-# As the README says, with the program under test where that has it.
-mkdir "$HOME/.local" && ln -s "$(dirname "$BWRAP")" "$HOME/.local/bin"
+# As the README says, with a program where that has it that can be told from the one that is first in PATH otherwise.
+mark_bwrap
 recipe=$(block 'opam install')
 check 'opam install' 0 'installed tiny' sh -c "${recipe/ example/ tiny}"
+check 'the bwrap of the README is used' 0 "^$HOME/.local/bin/bwrap" cat "$WORK/marks"
+: > "$WORK/marks"
 # shellcheck disable=SC2016 # for the shell started
 check 'what the build saw' 0 \
     '^network: lo  home read-only directory writable prefix read-only state read-only temporary writable in /opam-tmp $' \
@@ -66,5 +68,6 @@ check 'what the installation saw' 0 \
 check 'what is installed' 0 '^contents$' cat "$prefix/share/file"
 check 'a build that writes elsewhere' 31 'Read-only file system' opam install greedy
 check 'opam remove' 0 'removed' opam remove tiny
+check 'the bwrap of the README is used only by its command' 0 '' cmp "$WORK/marks" /dev/null
 check 'nothing is left of it' 2 'No such file' ls "$prefix/share"
 exit $failed

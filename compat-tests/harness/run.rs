@@ -31,6 +31,7 @@ pub(crate) fn run(cases: Vec<Case>, differences: &'static [Difference], more: Mo
     trials.extend(more(&lab, &cases));
     let named = trials.iter().map(|trial| trial.name().to_owned()).chain(cases.iter().map(|case| case.name.clone()));
     trials.push(page::trial(named.collect()));
+    trials.push(page::unit_tests());
     let status = select::run(&arguments, trials);
     if !arguments.list && status.is_some() {
         report::write(&lab, &arguments, differences);
