@@ -96,6 +96,17 @@ fn own_ids() -> Vec<Case> {
             .claim(seven)
             .claim(|o| o.expect_line("gid: 8 8 8"))
             .claim(|o| o.expect_line("setgroups: deny")),
+        // Nobody is left out of what the caller's groups may read by a map of the caller's own ids alone.
+        Case::new("own_ids_keep_groups")
+            .root_only()
+            .ours_only()
+            .script(
+                "setpriv --reuid=54321 --regid=54321 --groups=5 {bwrap} --unshare-user --uid-map 0 54321 1 --gid-map 0 54321 1 \
+                 --ro-bind / / id -G",
+            )
+            .tools(&["setpriv"])
+            .ok()
+            .stdout("0 65534\n"),
         case("own_id_with_dev", &["--uid-map", "7", "{uid}", "1", "--dev", "/dev", "--uid", "7"]).claim(seven),
     ]
 }

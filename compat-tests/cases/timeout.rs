@@ -69,14 +69,14 @@ fn too_late() -> Vec<Case> {
     let mut cases = vec![];
     for (kind, options) in KINDS {
         cases.push(
-            timed(&format!("too_late_{kind}"), "0.3", options)
+            timed(&format!("too_late_{kind}"), "0.8", options)
                 .run(["sh", "-c", OBEYS])
                 .status(124)
                 .stderr("")
                 .stdout("ready\nTERM\n"),
         );
         cases.push(
-            timed(&format!("ignored_{kind}"), "0.2:0.2", options)
+            timed(&format!("ignored_{kind}"), "0.8:0.2", options)
                 .run(["sh", "-c", IGNORES])
                 .status(124)
                 .stderr("")
@@ -96,25 +96,25 @@ fn too_late() -> Vec<Case> {
             .claim(|o| o.expect(o.fd(8).ends_with("{ \"exit-code\": 124 }\n"), "another exit-code")),
         // A PID 1 without a handler is not told.
         timed("as_pid_1", "0.2:0.2", &["--as-pid-1"]).run(["sleep", "1000"]).status(124).stderr(""),
-        timed("as_pid_1_with_a_handler", "0.3", &["--as-pid-1"]).run(["sh", "-c", OBEYS]).status(124).stdout("ready\nTERM\n"),
-        timed("stopped", "0.3", &[])
+        timed("as_pid_1_with_a_handler", "0.8", &["--as-pid-1"]).run(["sh", "-c", OBEYS]).status(124).stdout("ready\nTERM\n"),
+        timed("stopped", "0.8", &[])
             .run(["sh", "-c", "trap 'echo TERM; exit 3' TERM; kill -STOP $$; sleep 1000"])
             .status(124)
             .stdout("TERM\n"),
-        timed("stopped_and_unwilling", "0.2:0.2", &[])
+        timed("stopped_and_unwilling", "0.8:0.2", &[])
             .run(["sh", "-c", "trap '' TERM; kill -STOP $$; exec sleep 1000"])
             .status(124),
-        timed("another_user", "0.2:0.2", &[])
+        timed("another_user", "0.8:0.2", &[])
             .root_only()
             .run(["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "sh", "-c", OBEYS])
             .status(124)
             .stdout("ready\nTERM\n"),
-        timed("other_ids", "0.2:0.2", &["--unshare-user", "--uid-map", "0", "100000", "10", "--gid-map", "0", "100000", "10"])
+        timed("other_ids", "0.8:0.2", &["--unshare-user", "--uid-map", "0", "100000", "10", "--gid-map", "0", "100000", "10"])
             .root_only()
             .run(["sh", "-c", IGNORES])
             .status(124)
             .stdout("ready\n"),
-        timed("joined_users", "0.2:0.2", &["--userns", "9"])
+        timed("joined_users", "0.8:0.2", &["--userns", "9"])
             .setup(userns)
             .run(["sh", "-c", IGNORES])
             .status(124)
@@ -138,11 +138,11 @@ fn orphans() -> Vec<Case> {
     let script = |end: &str| format!("{ORPHAN} wait $!; echo ready; {end}");
     vec![
         timed("orphans_of_one_that_ends", "100", &[]).run(["sh", "-c", &script("exit 3")]).status(3).stdout("ready\n"),
-        timed("orphans_of_one_that_obeys", "0.3:100", &[])
+        timed("orphans_of_one_that_obeys", "0.8:100", &[])
             .run(["sh", "-c", &script("exec sleep 1000")])
             .status(124)
             .stdout("ready\n"),
-        timed("orphans_of_one_that_is_killed", "0.3:0.1", &[])
+        timed("orphans_of_one_that_is_killed", "0.8:0.1", &[])
             .run(["sh", "-c", &script("trap '' TERM; exec sleep 1000")])
             .status(124)
             .stdout("ready\n"),
@@ -167,7 +167,7 @@ fn unwilling() -> Vec<Case> {
         timed("kills_the_monitor", "100", &[]).run(["sh", "-c", &group("KILL")]).signal(libc::SIGKILL).stdout("ready\n"),
         timed("cannot_reach_the_monitor", "2:0.1", &["--new-session"]).run(["sh", "-c", &group("STOP")]).status(124).stdout("ready\n"),
         // Goes on ending it until it has ended.
-        timed("forks_on", "0.5:0.2", &["--rlimit", "nproc", "4000"])
+        timed("forks_on", "0.8:0.2", &["--rlimit", "nproc", "4000"])
             .run(["sh", "-c", "echo ready; perl -e '$SIG{TERM} = q(IGNORE); for (1 .. 200) { fork || last } select undef, undef, undef, 0.01 while 1'"])
             .status(124)
             .stdout("ready\n"),
@@ -187,7 +187,7 @@ fn with_signals() -> Vec<Case> {
             .during(|live| send(live, Signal::SIGTERM))
             .status(3)
             .stdout("ready\nTERM\n"),
-        timed("forwards_until_late", "0.5:0.2", &["--forward-signals"])
+        timed("forwards_until_late", "0.8:0.2", &["--forward-signals"])
             .run(["sh", "-c", "trap 'echo INT' INT; trap '' TERM; echo ready; while :; do sleep 0.02; done"])
             .during(|live| {
                 send(live, Signal::SIGINT)?;

@@ -200,6 +200,11 @@ fn leftovers() -> Vec<Case> {
         ))
         .status(1)
         .stdout(""),
+        // What the options had made on the host is the caller's.
+        Case::new("failure_leaves_what_was_made")
+            .dir("box")
+            .script("{bwrap} --ro-bind / / --bind {dir}/box {dir}/box --dir {dir}/box/new --chdir /none true; echo $?; ls {dir}/box")
+            .stdout("1\nnew\n"),
     ]
 }
 

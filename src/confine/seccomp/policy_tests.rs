@@ -223,6 +223,10 @@ fn what_is_wrong_is_said_with_its_place() {
             "invalid value: string \"x86\"",
         ),
         (
+            with(r#"{"names":["read"],"action":"SCMP_ACT_KILL","includes":{"arches":["amd46"]}}"#),
+            "invalid value: string \"amd46\", expected the name of an architecture, such as amd64",
+        ),
+        (
             r#"{"defaultAction":"SCMP_ACT_ALLOW","flags":["NEW_LISTENER"]}"#.to_owned(),
             "unknown variant `NEW_LISTENER`",
         ),

@@ -223,12 +223,21 @@ named!(Architecture, "the name of an architecture, SCMP_ARCH_…", |text| text
     .starts_with("SCMP_ARCH_")
     .then_some(Self));
 
+/// The architectures as Go calls them, and some that only profiles do. A rule for one that nobody
+/// knows would never apply, and what it refuses would be allowed.
+const GO_ARCHITECTURES: &str = "386 amd64 amd64p32 arm arm64 arm64be armbe loong64 mips mips64 \
+    mips64le mips64p32 mips64p32le mipsle ppc ppc64 ppc64le riscv riscv64 s390 s390x sparc sparc64 \
+    wasm x32 x86";
+
 /// An architecture as Go calls it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GoArch {
     pub(crate) ours: bool,
 }
-named!(GoArch, "the name of an architecture", |text| Some(Self { ours: text == ARCHITECTURE }));
+named!(GoArch, "the name of an architecture, such as amd64", |text| {
+    let is_known = GO_ARCHITECTURES.split_ascii_whitespace().any(|known| known == text);
+    is_known.then_some(Self { ours: text == ARCHITECTURE })
+});
 
 /// A kernel's version.
 #[derive(Debug, Clone, Copy)]
