@@ -105,7 +105,10 @@ fn newer_calls() -> Vec<Case> {
 /// The example of the man page is a policy, and programs run under it.
 fn of_the_man_page() -> Case {
     const PAGE: &str = include_str!("../../man/bwrap.1");
-    let example = PAGE.split(".Ss Policy files\nFor example:\n.Bd -literal -offset indent\n").nth(1).and_then(|rest| rest.split("\n.Ed").next());
+    let example = PAGE
+        .split(".Ss Policy files\nFor example:\n.Bd -literal -offset indent\n")
+        .nth(1)
+        .and_then(|rest| rest.split("\n.Ed").next());
     let text = example.unwrap_or_default().to_owned();
     let case = Case::new("man_page_example").setup(move |s: &mut Setup| s.file("policy.json", &text)).on_host();
     let case = case.options(["--dev", "/dev", "--seccomp-policy", "{dir}/policy.json"]);
