@@ -275,7 +275,8 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(Namespaces, "--userns", [FD], "Join user namespace FD instead of creating one",
-        "FD is an open /proc/PID/ns/user. Cannot be combined with --unshare-user.",
+        "FD is an open /proc/PID/ns/user. Cannot be combined with --unshare-user, \
+         --unshare-user-try or --unshare-all.",
         |p, v| v.last_wins(&mut p.config.fds.userns, Values::fd)),
     row!(Namespaces, "--userns2", [FD], "Switch to user namespace FD before running COMMAND",
         "The switch happens after the set-up. FD must be a descendant of the user namespace that \
@@ -402,12 +403,13 @@ pub(crate) const OPTIONS: &[Row] = &[
          to every file on a tmpfs. Fails without SELinux, or if the policy does not know LABEL.",
         |p, v| v.last_wins(&mut p.config.file_label, label)),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
-        "With --unshare-pid or --pidns this is a new procfs, otherwise it is the host's. The parts \
-         that control the kernel (sys, sysrq-trigger, irq and bus) become read-only if they would \
-         otherwise be writable. If root runs bwrap and COMMAND lacks CAP_SYS_ADMIN over the \
-         sandbox's mounts, all of these parts are read-only, and so are acpi, asound, driver, \
-         dynamic_debug, fs and scsi, because the files in them belong to root even in a new user \
-         namespace.",
+        "With --unshare-pid or --pidns this is a new procfs, otherwise it is the host's. Of the \
+         parts that control the kernel (sys, sysrq-trigger, irq and bus), each whose top entry \
+         would be writable becomes read-only. That does not cover the files in sys: a COMMAND with \
+         the necessary capabilities, such as root's, can write to them. If root runs bwrap and \
+         COMMAND lacks CAP_SYS_ADMIN over the sandbox's mounts, all of these parts are read-only, \
+         and so are acpi, asound, driver, dynamic_debug, fs and scsi, because the files in them \
+         belong to root even in a new user namespace.",
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
     row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
         "The nodes null, zero, full, random, urandom and tty are the host's. pts is a new \
@@ -511,8 +513,8 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Privileges, "--cap-drop", [("CAP", Kind::Capability)],
         "Remove the capability CAP, or ALL, from COMMAND",
         "By default, COMMAND has no capabilities, unless root runs bwrap: then it keeps the \
-         caller's, in a new user namespace only over that namespace, and none if --uid makes it \
-         another user.",
+         caller's. In a new user namespace they apply only to that namespace, and COMMAND has none \
+         if --uid makes it another user.",
         |p, v| { let edit = CapEdit::drop(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Filesystem, "--perms", [OCTAL], "Set the mode of what the next option creates",
         "OCTAL is at most 07777. The next option must be one to which it applies: --dir, --tmpfs, \
@@ -649,9 +651,9 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, Anywhere, "--nosymfollow", [], "Do not follow symbolic links on the next mount",
         "Applies to the same options as --noexec; both can be given, in either order. Links can \
          still be created and read, but a path that leads through one fails with ELOOP. Unlike the \
-         other flags, this one can be cleared in a new mount namespace. A COMMAND that tries to \
-         circumvent it is stopped only if --disable-userns is given and COMMAND does not have \
-         CAP_SYS_ADMIN.",
+         other flags, this one can be cleared in a new mount namespace. A COMMAND that tries to do \
+         so is stopped by --disable-userns, unless it has CAP_SYS_ADMIN, and by a filter that \
+         refuses new namespaces and mounts, such as --seccomp-default.",
         Flag, |p, v| p.set_nosymfollow(v)),
     row!(Beyond, Anywhere, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
         "Map user IDs in the sandbox to IDs outside",
