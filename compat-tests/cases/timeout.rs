@@ -234,7 +234,7 @@ fn refused() -> Vec<Case> {
         case.fails(&format!("bwrap: {words}: Operation not permitted"))
     };
     // The kernel kills the sandbox when the monitor ends.
-    let not_killed = timed("no_kill", "0.1:0.1", &[]).run(["sh", "-c", IGNORES]).tweak(Tweak::Refuse(&["kill"], libc::EPERM));
+    let not_killed = timed("no_kill", "0.8:0.1", &[]).run(["sh", "-c", IGNORES]).tweak(Tweak::Refuse(&["kill"], libc::EPERM));
     cases.push(not_killed.status(124).stdout("ready\n"));
     cases.extend([
         lacks("no_timer", &["timer_create"], "Can't set a timer for --timeout"),
