@@ -52,6 +52,7 @@ use crate::kernel::files::read_file;
 use crate::kernel::mountinfo::points_of;
 use crate::kernel::sys::{self, End};
 use crate::links::Link;
+use crate::record::helper::PATIENCE;
 use crate::record::learn::draft;
 use crate::record::mounts::Mounts;
 use crate::record::plan::Plan;
@@ -152,17 +153,17 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
         })
     };
     let mounts = Mounts::new(&config.ops, &plan.sources, &covers, place);
-    if let Some(error) = failure {
-        return Err(error);
-    }
+    // What keeps this process from going on may keep the sandbox's as well, which then says so.
+    let once = |error| if wire.ends_within(PATIENCE) { Error::reported() } else { error };
+    failure.map_or(Ok(()), Err).map_err(once)?;
     // What the profile repeats by name has to be there.
     for path in &config.landlock.unix {
-        recorder.note(Uses::CONNECT, path.to_bytes())?;
+        recorder.note(Uses::CONNECT, path.to_bytes()).map_err(once)?;
     }
     for file in &config.lock_files {
-        recorder.note(Uses::READ, file.to_bytes())?;
+        recorder.note(Uses::READ, file.to_bytes()).map_err(once)?;
     }
-    recorder.start(wire)?;
+    recorder.start(wire).map_err(once)?;
     // COMMAND begins: from here on nothing is a failure of the set-up.
     if subject.explain.is_none() {
         report::done();

@@ -3,8 +3,10 @@
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair};
 
 use crate::error::{Context, Result};
@@ -58,6 +60,14 @@ impl Wire {
                 other => _ = other?,
             }
         }
+    }
+
+    /// Whether the other end goes within a time.
+    pub(crate) fn ends_within(&self, limit: Duration) -> bool {
+        let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::ZERO);
+        // Only the end is waited for.
+        let mut ends = [PollFd::new(self.0.as_fd(), PollFlags::empty())];
+        sys::uninterrupted(|| poll(&mut ends, limit)).is_ok_and(|count| count > 0)
     }
 
     /// Waits for a message; none is the end.
