@@ -298,10 +298,12 @@ pub(crate) const OPTIONS: &[Row] = &[
          it.",
         |p, v| v.last_wins(&mut p.config.fds.pidns, Values::fd)),
     row!(Namespaces, "--uid", [("UID", Kind::Text)], "Run COMMAND as user ID UID",
-        "Requires a new user namespace, unless UID is the caller's real user ID.",
+        "Requires a user namespace that bwrap creates, or joins with --userns, unless UID is the \
+         caller's real user ID.",
         |p, v| v.last_wins(&mut p.config.uid, |v| v.id("uid"))),
     row!(Namespaces, "--gid", [("GID", Kind::Text)], "Run COMMAND with group ID GID",
-        "Requires a new user namespace, unless GID is the caller's real group ID.",
+        "Requires a user namespace that bwrap creates, or joins with --userns, unless GID is the \
+         caller's real group ID.",
         |p, v| v.last_wins(&mut p.config.gid, |v| v.id("gid"))),
     row!(Namespaces, "--hostname", [("NAME", Kind::Text)], "Set the sandbox's host name to NAME",
         "Requires --unshare-uts.",
@@ -517,13 +519,14 @@ pub(crate) const OPTIONS: &[Row] = &[
          if --uid makes it another user.",
         |p, v| { let edit = CapEdit::drop(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Filesystem, "--perms", [OCTAL], "Set the mode of what the next option creates",
-        "OCTAL is at most 07777. The next option must be one to which it applies: --dir, --tmpfs, \
-         --file, --bind-data, --ro-bind-data, or the first --tar of a destination.",
+        "OCTAL is at most 07777. The next option, apart from --size, --noexec and --nosymfollow, \
+         must be one to which it applies: --dir, --tmpfs, --file, --bind-data, --ro-bind-data, or \
+         the first --tar of a destination.",
         Perms, |p, v| p.set_perms(v)),
     row!(Filesystem, "--size", [("BYTES", Kind::Text)],
         "Set the size limit of the next --tmpfs or --tar",
-        "The option must follow directly, except that --perms can be given too, in either order. A \
-         BYTES that begins with 0x is hexadecimal, and one that begins with 0 is octal.",
+        "Only --perms, --noexec and --nosymfollow can stand between the two. A BYTES that begins \
+         with 0x is hexadecimal, and one that begins with 0 is octal.",
         Size, |p, v| p.set_size(v)),
     row!(Filesystem, "--chmod", [OCTAL, ("PATH", Kind::Dest)],
         "Change the mode of PATH in the sandbox",
@@ -641,12 +644,12 @@ pub(crate) const OPTIONS: &[Row] = &[
          use --remount-ro. In a profile, the option also applies to what follows the profile.",
         |p, _| { p.follow_symlinks(); Ok(()) }),
     row!(Beyond, Anywhere, "--noexec", [], "Forbid the execution of files on the next mount",
-        "Applies to binds, --tmpfs, overlays, --bind-data and --ro-bind-data, and to every mount \
-         below a bind. The kernel refuses execve(2) and executable mappings of files there. An \
-         interpreter located elsewhere can still read them: sh FILE runs the script FILE. COMMAND \
-         can also copy a file to memory or to another mount and execute the copy. Nothing in the \
-         sandbox can clear the flag, unless COMMAND has CAP_SYS_ADMIN in the user namespace that \
-         owns the sandbox's mounts.",
+        "Applies to binds, --tmpfs, overlays, --bind-data, --ro-bind-data and the first --tar of a \
+         destination, and to every mount below a bind. The kernel refuses execve(2) and executable \
+         mappings of files there. An interpreter located elsewhere can still read them: sh FILE \
+         runs the script FILE. COMMAND can also copy a file to memory or to another mount and \
+         execute the copy. Nothing in the sandbox can clear the flag, unless COMMAND has \
+         CAP_SYS_ADMIN in the user namespace that owns the sandbox's mounts.",
         Flag, |p, v| p.set_noexec(v)),
     row!(Beyond, Anywhere, "--nosymfollow", [], "Do not follow symbolic links on the next mount",
         "Applies to the same options as --noexec; both can be given, in either order. Links can \
@@ -839,12 +842,12 @@ pub(crate) const OPTIONS: &[Row] = &[
          directory in which more than 16 files were used, except HOME, XDG_RUNTIME_DIR, /etc, \
          /run, /tmp, /var and directories with keys. What COMMAND tried to create in these \
          exceptions appears as a comment. A later run with the same FILE adds to it. Values of \
-         --setenv and open files are not recorded. Recording continues for 5 seconds after COMMAND \
-         has ended; with --unshare-pid, whatever is left of the sandbox is then killed. FILE must \
-         not be where COMMAND can write. While recording, io_uring and system calls of 32-bit \
-         programs are refused. Requires a complete /proc, a kernel.yama.ptrace_scope below 3 and, \
-         if root runs bwrap, a new user namespace or --cap-drop ALL. Before Linux 5.19, signals \
-         can interrupt recorded calls.",
+         --setenv and open files are not recorded. If other processes of the sandbox remain when \
+         COMMAND has ended, recording continues until they end, for at most 5 seconds; with \
+         --unshare-pid, whatever is left is then killed. FILE must not be where COMMAND can write. \
+         While recording, io_uring and system calls of 32-bit programs are refused. Requires a \
+         complete /proc, a kernel.yama.ptrace_scope below 3 and, if root runs bwrap, a new user \
+         namespace or --cap-drop ALL. Before Linux 5.19, signals can interrupt recorded calls.",
         |p, v| v.last_wins(&mut p.config.record.learn, Values::path)),
     row!(Beyond, CommandLine, "--learn-exact", [],
         "With --learn, list each used file individually",
