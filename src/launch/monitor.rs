@@ -12,7 +12,7 @@ use nix::unistd::{Pid, read};
 use crate::error::{Context, Result};
 use crate::fds::{close_all_but, open_numbers};
 use crate::kernel::process::exit_code;
-use crate::kernel::sys;
+use crate::kernel::sys::{self, SysResult};
 use crate::launch::status;
 use crate::links::signals::{Ended, Forwarder};
 use crate::links::{Link, timeout, wait_beside, wait_to_write_beside};
@@ -112,8 +112,8 @@ impl Monitor<'_> {
     fn end(&self, ended: Ended) -> Result<i32> {
         let Ended { time_up, orphaned, guard } = ended;
         let reported = match (time_up, orphaned) {
-            (true, _) => Some(timeout::STATUS),
-            (_, true) => None,
+            (true, _) => Ok(Some(timeout::STATUS)),
+            (_, true) => Ok(None),
             _ => self.reported(),
         };
         if orphaned || guard.is_some() {
@@ -122,13 +122,14 @@ impl Monitor<'_> {
             // user, or a filter may refuse it. Then the sandbox is left to the kernel: it dies with
             // this process, which must not wait for it.
             if kill(self.child, Signal::SIGKILL).is_err() {
-                return Ok(reported.unwrap_or(1));
+                return Ok(reported.ok().flatten().unwrap_or(1));
             }
             drop(guard);
             let code = self.wait()?;
-            return Ok(reported.unwrap_or(code));
+            // The first process has been killed, and has no status of COMMAND's.
+            return Ok(reported.context("Can't read COMMAND's exit status")?.unwrap_or(code));
         }
-        reported.map_or_else(|| self.wait_for_first(), Ok)
+        reported.ok().flatten().map_or_else(|| self.wait_for_first(), Ok)
     }
 
     /// The exit status of a PID 1 that has reported none, or of COMMAND. A PID 1 that has failed may
@@ -146,13 +147,11 @@ impl Monitor<'_> {
     }
 
     /// COMMAND's exit status as reported by PID 1; nothing if there is no PID 1 or it died first.
-    fn reported(&self) -> Option<i32> {
-        let report = self.report.as_ref()?;
+    fn reported(&self) -> SysResult<Option<i32>> {
+        let Some(report) = &self.report else { return Ok(None) };
         let mut code = [0; 4];
-        match sys::uninterrupted(|| read(report, &mut code)) {
-            Ok(4) => Some(i32::from_ne_bytes(code)),
-            _ => None,
-        }
+        let count = sys::uninterrupted(|| read(report, &mut code))?;
+        Ok((count == code.len()).then(|| i32::from_ne_bytes(code)))
     }
 
     /// The exit status of the first process. Other children may be the caller's, from before it
