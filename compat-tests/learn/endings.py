@@ -180,16 +180,25 @@ def replaced(world):
     report("the processes that record are replaced again and again", None if right else f"{killed} killed, status {status}: {out}{err}")
 
 
-def lost(world):
-    """An answerer is killed when the kernel has given it a call, and it has not yet said so to anybody: that call is answered all the same."""
+def delayed(world, name, calls, delay):
+    """A recording of CAT whose strace delays calls: strace's log, the profile, and the words. None without strace."""
     if not shutil.which("strace"):
-        return left_out("a call that is lost with who has received it", "strace is missing")
+        return None
     world.fresh({})
     world.give()
-    log, profile = world.dir + "/lost.strace", world.profiles + "/lost"
+    log, profile = f"{world.dir}/{name}.strace", f"{world.profiles}/{name}"
+    tracer = ["strace", "-f", "-qq", "-o", log, "-e", f"trace={calls}", "-e", f"inject={calls}:{delay}"]
+    return log, profile, [*tracer, *world.user, world.bwrap, *narrow(world), "--learn", profile, "--", *CAT]
+
+
+def lost(world):
+    """An answerer is killed when the kernel has given it a call, and it has not yet said so to anybody: that call is answered all the same."""
     # The third call that is received is held back on its way out of the kernel.
-    tracer = ["strace", "-f", "-qq", "-o", log, "-e", "trace=ioctl", "-e", "inject=ioctl:delay_exit=4000000:when=6"]
-    process = world.start([*tracer, *world.user, world.bwrap, *narrow(world), "--learn", profile, "--", *CAT], own=True)
+    recording = delayed(world, "lost", "ioctl", "delay_exit=4000000:when=6")
+    if not recording:
+        return left_out("a call that is lost with who has received it", "strace is missing")
+    log, profile, words = recording
+    process = world.start(words, own=True)
     held, deadline = None, time.monotonic() + 30
     while held is None and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -204,17 +213,15 @@ def lost(world):
 
 def slow(world):
     """A recorder whose first answers take long, as on a busy machine, misses nothing: they say what each option has put where."""
-    if not shutil.which("strace"):
+    recording = delayed(world, "slow", "openat2", "delay_exit=2500000:when=1")
+    if not recording:
         return left_out("a slow start", "strace is missing")
-    world.fresh({})
-    world.give()
-    log, profile = world.dir + "/slow.strace", world.profiles + "/slow"
-    tracer = ["strace", "-f", "-qq", "-o", log, "-e", "trace=openat2", "-e", "inject=openat2:delay_exit=2500000:when=1"]
-    status, out, err = world.run([*tracer, *world.user, world.bwrap, *narrow(world), "--learn", profile, "--", *CAT], own=True, limit=90)
+    _, profile, words = recording
+    status, out, err = world.run(words, own=True, limit=90)
     with open(profile) if os.path.exists(profile) else io.StringIO() as file:
         lines = file.read()
-    wanted = [f"--ro-bind {world.project} " in lines or "words.txt" in lines, "/busybox" in lines]
-    report("a slow start", None if (status, out) == (0, READ) and all(wanted) else f"status {status}: {out}{err}{lines}")
+    right = (status, out) == (0, READ) and "words.txt" in lines and "/busybox" in lines
+    report("a slow start", None if right else f"status {status}: {out}{err}{lines}")
 
 
 def late(world):

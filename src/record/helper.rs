@@ -12,9 +12,9 @@ use nix::unistd::Pid;
 use crate::confine::caps;
 use crate::error::{Context, Result};
 use crate::fds::close_all_but;
-use crate::kernel::files::read_file;
 use crate::kernel::sys::{self, End};
 use crate::record::line::Line;
+use crate::record::task::Task;
 
 /// How long one of them may wait for one thing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
@@ -54,14 +54,10 @@ impl Helper {
         since > STARVING || since > PATIENCE && !self.is_runnable(proc)
     }
 
-    /// Whether it could run, if it had a processor; see proc_pid_stat(5).
+    /// Whether it could run, if it had a processor.
     fn is_runnable(&self, proc: BorrowedFd<'_>) -> bool {
-        let status = read_file(proc, format!("{}/stat", self.pid).as_str(), usize::MAX);
-        // The name before it, in parentheses, can contain anything.
-        let state = status
-            .ok()
-            .and_then(|text| text.rsplit(|&byte| byte == b')').next().map(<[u8]>::to_vec));
-        state.is_some_and(|rest| rest.starts_with(b" R"))
+        let task = Task { proc, thread: self.pid };
+        task.state_and_parent().is_some_and(|(state, _)| state == b'R')
     }
 
     /// Ends it, whatever it does.

@@ -6,9 +6,9 @@ use std::os::fd::BorrowedFd;
 use nix::dir::Dir;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use nix::unistd::{getpid, getppid};
+use nix::unistd::{Pid, getpid, getppid};
 
-use crate::kernel::files::read_file;
+use crate::record::task::Task;
 
 /// How many processes descend from the monitor, the parent of this one, and not from this one. What
 /// loses its parent there becomes the monitor's child, see PR_SET_CHILD_SUBREAPER(2const).
@@ -31,14 +31,9 @@ fn parents(proc: BorrowedFd<'_>) -> BTreeMap<i32, i32> {
     for entry in dir.iter().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Ok(pid) = name.parse::<i32>() else { continue };
-        let Ok(text) = read_file(proc, format!("{name}/stat").as_str(), 4096) else { continue };
-        // The name in parentheses may be anything.
-        let end = text.iter().rposition(|&byte| byte == b')').unwrap_or(0);
-        let rest = String::from_utf8_lossy(text.get(end + 1..).unwrap_or_default()).into_owned();
-        let mut fields = rest.split_ascii_whitespace();
-        let (state, parent) = (fields.next(), fields.next());
-        if state.is_some_and(|state| state != "Z" && state != "X")
-            && let Some(parent) = parent.and_then(|text| text.parse().ok())
+        let task = Task { proc, thread: Pid::from_raw(pid) };
+        if let Some((state, parent)) = task.state_and_parent()
+            && !matches!(state, b'Z' | b'X')
         {
             parents.insert(pid, parent);
         }

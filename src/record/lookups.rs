@@ -92,8 +92,8 @@ impl<'a> Lookups<'a> {
         let mut told = Vec::new();
         let asked = self.inbox.ask(OURS, question).and_then(|()| self.inbox.ask(OURS, b"d"));
         asked.context(FAILURE)?;
+        let looker = self.looker.as_ref().ok_or_else(|| Error::new(FAILURE))?;
         loop {
-            let looker = self.looker.as_ref().ok_or_else(|| Error::new(FAILURE))?;
             match looker.line.receive_within(limit) {
                 Ok(Some(end)) if end == b"d" => return Ok(told),
                 Ok(Some(message)) => told.push(message),

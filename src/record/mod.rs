@@ -145,25 +145,9 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
     };
     let mut recorder = Recorder::new(watch, handed, root)?;
     let covers = covers(subject)?;
-    let mut failure = None;
-    let place = |path: &[u8]| {
-        recorder.canonical(path).unwrap_or_else(|error| {
-            failure = Some(error);
-            None
-        })
-    };
-    let mounts = Mounts::new(&config.ops, &plan.sources, &covers, place);
     // What keeps this process from going on may keep the sandbox's as well, which then says so.
     let once = |error| if wire.ends_within(PATIENCE) { Error::reported() } else { error };
-    failure.map_or(Ok(()), Err).map_err(once)?;
-    // What the profile repeats by name has to be there.
-    for path in &config.landlock.unix {
-        recorder.note(Uses::CONNECT, path.to_bytes()).map_err(once)?;
-    }
-    for file in &config.lock_files {
-        recorder.note(Uses::READ, file.to_bytes()).map_err(once)?;
-    }
-    recorder.start(wire).map_err(once)?;
+    let mounts = begin(&mut recorder, subject, &covers, wire).map_err(once)?;
     // COMMAND begins: from here on nothing is a failure of the set-up.
     if subject.explain.is_none() {
         report::done();
@@ -178,6 +162,27 @@ fn record(subject: &Subject<'_>, wire: &Wire, monitor: &Link, first: &OwnedFd) -
     // There may be much of it, and the process ends.
     std::mem::forget(seen);
     Ok(())
+}
+
+/// Finds out what lies where, and lets COMMAND begin.
+fn begin(
+    recorder: &mut Recorder<'_>,
+    subject: &Subject<'_>,
+    covers: &[CString],
+    wire: &Wire,
+) -> Result<Mounts> {
+    let Subject { config, plan, .. } = *subject;
+    let place = |path: &[u8]| recorder.canonical(path);
+    let mounts = Mounts::new(&config.ops, &plan.sources, covers, place)?;
+    // What the profile repeats by name has to be there.
+    for path in &config.landlock.unix {
+        recorder.note(Uses::CONNECT, path.to_bytes())?;
+    }
+    for file in &config.lock_files {
+        recorder.note(Uses::READ, file.to_bytes())?;
+    }
+    recorder.start(wire)?;
+    Ok(mounts)
 }
 
 /// What `--mask-glob` hides in the sandbox, and masks beside it.

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use nix::sys::stat::{SFlag, stat};
 
 use crate::config::op::{Access, Devices, Extra, Op, Source, Upper};
+use crate::error::Result;
 use crate::kernel::files::file_type;
 use crate::kernel::way::Way;
 
@@ -149,13 +150,14 @@ pub(crate) struct Mounts {
 
 impl Mounts {
     /// The mounts of these operations; `sources` has what each of them takes from the host, and
-    /// `place` finds out where something is. `covers` is all that masks hide.
+    /// `place` finds out where something is, and what keeps it from that ends this. `covers` is all
+    /// that masks hide.
     pub(crate) fn new(
         ops: &[Op],
         sources: &[Option<Host>],
         covers: &[CString],
-        mut place: impl FnMut(&[u8]) -> Option<Vec<u8>>,
-    ) -> Self {
+        mut place: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>>,
+    ) -> Result<Self> {
         let extra = Extra::default();
         let base = Mount { index: 0, dest: b"/".to_vec(), kind: Kind::Base, extra };
         let (mut mounts, mut places, mut changed) = (vec![base], Vec::new(), Vec::new());
@@ -164,7 +166,7 @@ impl Mounts {
             let source = sources.get(index).cloned().flatten();
             let dest = match op {
                 Op::Same { .. } => source.clone().map(|host| host.path),
-                other => place_of(other, &mut place),
+                other => place_of(other, &mut place)?,
             };
             places.push(dest.clone());
             if let Op::Bind { source: Source::Fd(_), access: Access::ReadWrite, .. }
@@ -218,7 +220,7 @@ impl Mounts {
                 mounts.push(Mount { index: index + 1, dest, kind, extra });
             }
         }
-        Self { all: mounts, places, changed }
+        Ok(Self { all: mounts, places, changed })
     }
 
     /// Where the destination of an operation is, without links, if it is there.
@@ -253,15 +255,18 @@ impl Mounts {
 }
 
 /// Where the destination of an operation is. A link that it makes is meant itself.
-fn place_of(op: &Op, place: &mut impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+fn place_of(
+    op: &Op,
+    place: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>>,
+) -> Result<Option<Vec<u8>>> {
     let dest = op.dest().to_bytes();
     match op {
-        Op::MaskGlob(_) => None,
+        Op::MaskGlob(_) => Ok(None),
         Op::Symlink { .. } => {
             let mut way: Vec<_> = names(dest).collect();
-            let name = way.pop()?;
+            let Some(name) = way.pop() else { return Ok(None) };
             let dir = place(&[b"/", way.join(&b'/').as_slice()].concat())?;
-            Some(beneath(&dir, &[b"/", name].concat()))
+            Ok(dir.map(|dir| beneath(&dir, &[b"/", name].concat())))
         }
         _ => place(dest),
     }
@@ -309,7 +314,8 @@ mod tests {
             Op::RemountRo(c"/a"),
         ];
         let sources: Vec<_> = ops.iter().map(Host::source_of).collect();
-        let mounts = Mounts::new(&ops, &sources, &[], |path| Some(path.to_vec()));
+        let mounts = Mounts::new(&ops, &sources, &[], |path| Ok(Some(path.to_vec())));
+        let mounts = mounts.unwrap_or_default();
         let of = |path: &[u8]| mounts.of(path).map(|mount| mount.index);
         assert_eq!(
             [of(b"/"), of(b"/a/x"), of(b"/a/b/x"), of(b"/ab")],

@@ -1,4 +1,5 @@
-//! A look at the process that makes a call: its memory, its working directory, its open files.
+//! A look at a process, above all the one that makes a call: its memory, its working directory, its
+//! open files.
 
 use std::io::IoSliceMut;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
@@ -90,6 +91,17 @@ impl Task<'_> {
     pub(crate) fn is_there(self) -> bool {
         let name = self.thread.to_string();
         faccessat(self.proc, name.as_str(), AccessFlags::F_OK, AtFlags::empty()).is_ok()
+    }
+
+    /// Its state, as proc_pid_stat(5) has it, and its parent.
+    pub(crate) fn state_and_parent(self) -> Option<(u8, i32)> {
+        let text = read_file(self.proc, format!("{}/stat", self.thread).as_str(), 4096).ok()?;
+        // The name in parentheses may be anything.
+        let end = text.iter().rposition(|&byte| byte == b')')?;
+        let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
+        let mut fields = rest.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        Some((state, fields.next()?.parse().ok()?))
     }
 
     fn link(self, name: &str) -> SysResult<Vec<u8>> {
