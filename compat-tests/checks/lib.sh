@@ -34,8 +34,8 @@ inline() {
         for (i = 2; i <= n; i += 2) if (index(part[i], wanted)) { print part[i]; found = 1; exit } }
         END { if (!found) print "echo no inline code with " wanted "; false" }'
 }
-# block TEXT: the first shell block of the README with this text in it.
+# block TEXT [FILE]: the first shell block of the README, or of another page, with this text in it.
 block() {
     awk -v wanted="$1" '/^```(ba)?sh$/ { text = ""; inside = 1; next }
-        /^```$/ { if (inside && index(text, wanted)) { printf "%s", text; exit } inside = 0 } inside { text = text $0 "\n" }' README.md
+        /^```$/ { if (inside && index(text, wanted)) { printf "%s", text; exit } inside = 0 } inside { text = text $0 "\n" }' "${2:-README.md}"
 }
