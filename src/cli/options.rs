@@ -324,11 +324,12 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| p.unset_variable(v)),
     row!(Lifecycle, "--lock-file", [DEST], "Hold a read lock on DEST while the sandbox runs",
         "The lock is a record lock (see fcntl(2)) on a file inside the sandbox, held by the \
-         sandbox's PID 1. Can be repeated. Cannot be combined with --as-pid-1.",
+         sandbox's PID 1 or, without --unshare-pid, by an additional bwrap process. Can be \
+         repeated. Cannot be combined with --as-pid-1.",
         |p, v| { let dest = v.path()?; p.config.lock_files.push(dest); Ok(()) }),
     row!(Lifecycle, "--sync-fd", [FD], "Keep FD open while the sandbox runs",
-        "The sandbox's PID 1 holds FD. COMMAND does not inherit it, unless --as-pid-1 is given. \
-         Can be repeated.",
+        "FD is held by the sandbox's PID 1 or, without --unshare-pid, by an additional bwrap \
+         process. COMMAND does not inherit it, unless --as-pid-1 is given. Can be repeated.",
         |p, v| { let fd = v.fd()?; p.config.fds.sync.push(fd); Ok(()) }),
     row!(Filesystem, "--bind", [SRC, DEST], "Bind mount the host's SRC at DEST, writable",
         "The mount is recursive. bwrap adds nosuid and nodev to every mount below SRC and removes \
@@ -406,12 +407,13 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| v.last_wins(&mut p.config.file_label, label)),
     row!(Filesystem, "--proc", [DEST], "Mount a procfs at DEST",
         "With --unshare-pid or --pidns this is a new procfs, otherwise it is the host's. Of the \
-         parts that control the kernel (sys, sysrq-trigger, irq and bus), each whose top entry \
-         would be writable becomes read-only. That does not cover the files in sys: a COMMAND with \
-         the necessary capabilities, such as root's, can write to them. If root runs bwrap and \
-         COMMAND lacks CAP_SYS_ADMIN over the sandbox's mounts, all of these parts are read-only, \
-         and so are acpi, asound, driver, dynamic_debug, fs and scsi, because the files in them \
-         belong to root even in a new user namespace.",
+         parts that control the kernel (sys, sysrq-trigger, irq and bus), bwrap makes read-only \
+         those whose own permissions would let COMMAND write to them. sys usually stays writable, \
+         because these permissions say nothing about the files in it: a COMMAND with the necessary \
+         capabilities, such as root's, can write to them. If root runs bwrap and COMMAND lacks \
+         CAP_SYS_ADMIN over the sandbox's mounts, all of these parts are read-only, and so are \
+         acpi, asound, driver, dynamic_debug, fs and scsi, because the files in them belong to \
+         root even in a new user namespace.",
         |p, v| { let dest = v.path()?; p.push(Op::Proc(dest)); Ok(()) }),
     row!(Filesystem, "--dev", [DEST], "Mount a minimal /dev at DEST",
         "The nodes null, zero, full, random, urandom and tty are the host's. pts is a new \
@@ -598,18 +600,18 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, _| { p.config.landlock.abstract_unix = true; Ok(()) }),
     row!(Beyond, Anywhere, "--tcp-connect", [("PORT", Kind::Text)],
         "Allow TCP connections only to PORT; UDP is not limited",
-        "Once this option or --tcp-bind is given, connecting to or binding any port that is not \
-         named fails with EACCES, over IPv4 and IPv6 and for every address. Both can be repeated. \
-         This is not a firewall: listen(2) without bind(2) still gets a port chosen by the kernel. \
-         A socket or io_uring that COMMAND inherits or receives over another socket may already be \
-         connected or speak another protocol. Other processes, such as a proxy behind a unix(7) \
-         socket, can connect on COMMAND's behalf. Use --unshare-net to remove the network \
-         altogether. Uses Landlock, which requires Linux 6.7, and a system call filter that blocks \
-         ways around it. The filter applies to COMMAND but not to PID 1. It allows TCP, datagram \
-         sockets of IPv4 and IPv6, unix(7) and netlink(7) sockets, and so refuses MPTCP, SMC, \
-         SCTP, raw and packet sockets and all other families. It also refuses MSG_FASTOPEN, \
-         TCP_ULP (and with it TLS in the kernel), io_uring, and system calls of other \
-         architectures.",
+        "Once this option or --tcp-bind is given, connecting to a port that no --tcp-connect \
+         names, and binding one that no --tcp-bind names, fails with EACCES, over IPv4 and IPv6 \
+         and for every address. Both can be repeated. This is not a firewall: listen(2) without \
+         bind(2) still gets a port chosen by the kernel. A socket or io_uring that COMMAND \
+         inherits or receives over another socket may already be connected or speak another \
+         protocol. Other processes, such as a proxy behind a unix(7) socket, can connect on \
+         COMMAND's behalf. Use --unshare-net to remove the network altogether. Uses Landlock, \
+         which requires Linux 6.7, and a system call filter that blocks ways around it. The filter \
+         applies to COMMAND but not to PID 1. It allows TCP, datagram sockets of IPv4 and IPv6, \
+         unix(7) and netlink(7) sockets, and so refuses MPTCP, SMC, SCTP, raw and packet sockets \
+         and all other families. It also refuses MSG_FASTOPEN, TCP_ULP (and with it TLS in the \
+         kernel), io_uring, and system calls of other architectures.",
         |p, v| { let port = v.port()?; p.config.landlock.connect.push(port); Ok(()) }),
     row!(Beyond, Anywhere, "--tcp-bind", [("PORT", Kind::Text)],
         "Allow TCP to bind only PORT; unbound listeners are not limited",
@@ -717,19 +719,19 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let path = v.path()?; p.config.landlock.unix.push(path); Ok(()) }),
     row!(Beyond, Anywhere, "--udp-connect", [("PORT", Kind::Text)],
         "Allow UDP to connect and send only to PORT",
-        "Once this option or --udp-bind is given, connecting to, sending to or binding any port \
-         that is not named fails with EACCES, over IPv4 and IPv6, for every address and whether or \
-         not the socket is connected. Both can be repeated. With --udp-connect a socket can also \
-         be bound to port 0, which means a port chosen by the kernel, because every sender needs \
-         one. TCP is not limited. A socket or io_uring that COMMAND inherits or receives over \
-         another socket may already be connected or speak another protocol. Other processes, such \
-         as a resolver behind a unix(7) socket, can send on COMMAND's behalf, and so can the \
-         kernel if COMMAND has CAP_NET_ADMIN over the network namespace. Uses Landlock, which \
-         requires Linux 7.2, and a system call filter that blocks ways around it. The filter \
-         applies to COMMAND but not to PID 1. It allows UDP, ping, TCP, MPTCP, unix(7) and \
-         netlink(7) sockets, and so refuses UDP-Lite, SCTP (which can be carried in UDP), SMC, raw \
-         and packet sockets, vsock(7) and all other families. It also refuses io_uring and system \
-         calls of other architectures.",
+        "Once this option or --udp-bind is given, connecting or sending to a port that no \
+         --udp-connect names, and binding one that no --udp-bind names, fails with EACCES, over \
+         IPv4 and IPv6, for every address and whether or not the socket is connected. Both can be \
+         repeated. With --udp-connect a socket can also be bound to port 0, which means a port \
+         chosen by the kernel, because every sender needs one. TCP is not limited. A socket or \
+         io_uring that COMMAND inherits or receives over another socket may already be connected \
+         or speak another protocol. Other processes, such as a resolver behind a unix(7) socket, \
+         can send on COMMAND's behalf, and so can the kernel if COMMAND has CAP_NET_ADMIN over the \
+         network namespace. Uses Landlock, which requires Linux 7.2, and a system call filter that \
+         blocks ways around it. The filter applies to COMMAND but not to PID 1. It allows UDP, \
+         ping, TCP, MPTCP, unix(7) and netlink(7) sockets, and so refuses UDP-Lite, SCTP (which \
+         can be carried in UDP), SMC, raw and packet sockets, vsock(7) and all other families. It \
+         also refuses io_uring and system calls of other architectures.",
         |p, v| { let port = v.port()?; p.config.landlock.udp_connect.push(port); Ok(()) }),
     row!(Beyond, Anywhere, "--udp-bind", [("PORT", Kind::Text)], "Allow UDP to bind only PORT",
         "Otherwise like --udp-connect. Port 0 means a port chosen by the kernel.",
@@ -762,12 +764,13 @@ pub(crate) const OPTIONS: &[Row] = &[
          and opaque directories, as the OCI image specification defines them, remove what earlier \
          layers have added. An archive writes only to its own tmpfs, and an existing mount at DEST \
          that is not empty is an error. FD is read once. It holds an uncompressed archive of GNU \
-         tar, pax or ustar, sparse files included. Let another program decompress it, in bash(1) \
-         with --tar 11 / 11< <(zcat LAYER). Paths, including those in links, are resolved with \
-         DEST as /. A path that leads upwards (..) is an error, and so is an archive that is \
-         truncated, has more than 1048576 entries, or has more than 65536 bytes of headers for one \
-         entry. Files whose owners are not mapped belong to the user that the sandbox runs as. \
-         Devices and extended attributes are left out, with a warning that counts them.",
+         tar, pax or ustar, sparse files included. Let another program decompress it: in bash(1), \
+         for example, with --tar 11 / 11< <(zcat LAYER). Paths, including those in links, are \
+         resolved with DEST as /. A name with .. as a component is an error, also as the target of \
+         a hard link (but not of a symbolic link), and so is an archive that is truncated, has \
+         more than 1048576 entries, or has more than 65536 bytes of headers for one entry. Files \
+         whose owners are not mapped belong to the user that the sandbox runs as. Devices and \
+         extended attributes are left out, with a warning that counts them.",
         |p, v| p.tar(v)),
     row!(Beyond, CommandLine, "--check-host", [], "Show what this machine allows a sandbox to do",
         "bwrap tests namespaces, a new /proc and /dev, overlays, system call filters, Landlock, \
@@ -839,15 +842,18 @@ pub(crate) const OPTIONS: &[Row] = &[
          uses there: files, programs, devices, sockets and the network. When COMMAND has ended, \
          bwrap writes a profile for --profile to FILE: the same sandbox with only what was used. \
          Programs and libraries appear in the profile as whole directories, and so does any \
-         directory in which more than 16 files were used, except HOME, XDG_RUNTIME_DIR, /etc, \
-         /run, /tmp, /var and directories with keys. What COMMAND tried to create in these \
-         exceptions appears as a comment. A later run with the same FILE adds to it. Values of \
-         --setenv and open files are not recorded. If other processes of the sandbox remain when \
-         COMMAND has ended, recording continues until they end, for at most 5 seconds; with \
-         --unshare-pid, whatever is left is then killed. FILE must not be where COMMAND can write. \
-         While recording, io_uring and system calls of 32-bit programs are refused. Requires a \
-         complete /proc, a kernel.yama.ptrace_scope below 3 and, if root runs bwrap, a new user \
-         namespace or --cap-drop ALL. Before Linux 5.19, signals can interrupt recorded calls.",
+         directory in which more than 16 files were used. The exceptions are HOME, \
+         XDG_RUNTIME_DIR, other users' homes, directories with keys, and general directories such \
+         as /etc, /opt, /run, /srv, /tmp, /var and /var/lib, though not the directories in them. \
+         What COMMAND tried to create directly in an exception appears as a comment, but if that \
+         is /tmp or /var/tmp, the profile has a tmpfs there. A later run with the same FILE adds \
+         to it. Values of --setenv and open files are not recorded. If other processes of the \
+         sandbox remain when COMMAND has ended, recording continues until they end, for at most 5 \
+         seconds; with --unshare-pid, whatever is left is then killed. FILE must not be where \
+         COMMAND can write. While recording, io_uring and system calls of 32-bit programs are \
+         refused. Requires a complete /proc, a kernel.yama.ptrace_scope below 3 and, if root runs \
+         bwrap, a new user namespace or --cap-drop ALL. Before Linux 5.19, signals can interrupt \
+         recorded calls.",
         |p, v| v.last_wins(&mut p.config.record.learn, Values::path)),
     row!(Beyond, CommandLine, "--learn-exact", [],
         "With --learn, list each used file individually",
@@ -864,11 +870,11 @@ pub(crate) const OPTIONS: &[Row] = &[
         "When COMMAND has ended, bwrap prints what it looked for that the host has and the sandbox \
          lacks: files, devices, /proc, /tmp, sockets and the network. Each of at most 12 lines on \
          standard error is an option to add, with the reason as a comment. The lines also show \
-         what COMMAND was refused: writing to read-only places, ports, and system calls by \
-         --seccomp-policy and --seccomp-default. Files that most programs look for but do not need \
-         are left out. Files that may hold keys, and sockets that give control of the host, appear \
-         only as comments. Read every line before you add it: COMMAND decides what it looks for, \
-         and so what is suggested. With --error-fd each line is also reported as a document. \
-         COMMAND is recorded as by --learn, with the same requirements.",
+         what COMMAND was refused: writes to read-only places, the use of ports, and system calls \
+         that --seccomp-policy or --seccomp-default forbids. Files that most programs look for but \
+         do not need are left out. Files that may hold keys, and sockets that give control of the \
+         host, appear only as comments. Read every line before you add it: COMMAND decides what it \
+         looks for, and so what is suggested. With --error-fd each line is also reported as a \
+         document. COMMAND is recorded as by --learn, with the same requirements.",
         |p, _| { p.config.record.explain = true; Ok(()) }),
 ];
