@@ -332,9 +332,9 @@ pub(crate) const OPTIONS: &[Row] = &[
          process. COMMAND does not inherit it, unless --as-pid-1 is given. Can be repeated.",
         |p, v| { let fd = v.fd()?; p.config.fds.sync.push(fd); Ok(()) }),
     row!(Filesystem, "--bind", [SRC, DEST], "Bind mount the host's SRC at DEST, writable",
-        "The mount is recursive. bwrap adds nosuid and nodev to every mount below SRC and removes \
-         no flags. Because of nodev, device nodes such as /dev/null cannot be opened: use --dev or \
-         --dev-bind for them.",
+        "The mount is recursive. bwrap adds nosuid and nodev to SRC and every mount below it, and \
+         removes no flags. Because of nodev, device nodes such as /dev/null cannot be opened: use \
+         --dev or --dev-bind for them.",
         |p, v| bind(p, v, Access::ReadWrite, Devices::Refused, Missing::Fatal)),
     row!(Filesystem, "--bind-try", [SRC, DEST], "Like --bind, but ignore a missing SRC",
         "",
@@ -346,7 +346,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         "",
         |p, v| bind(p, v, Access::ReadWrite, Devices::Allowed, Missing::Skip )),
     row!(Filesystem, "--ro-bind", [SRC, DEST], "Bind mount the host's SRC at DEST, read-only",
-        "Like --bind, but every mount below SRC is read-only too.",
+        "Like --bind, but SRC and every mount below it are read-only.",
         |p, v| bind(p, v, Access::ReadOnly, Devices::Refused, Missing::Fatal)),
     row!(Filesystem, "--ro-bind-try", [SRC, DEST], "Like --ro-bind, but ignore a missing SRC",
         "",
@@ -512,7 +512,8 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Privileges, "--cap-add", [("CAP", Kind::Capability)],
         "Give COMMAND the capability CAP, or ALL",
         "In a new user namespace a capability applies only to resources of that namespace. CAP is \
-         a name in any case, or a number. --cap-add and --cap-drop are applied in order.",
+         a name such as CAP_NET_ADMIN, in upper or lower case, or a number. --cap-add and \
+         --cap-drop are applied in order.",
         |p, v| { let edit = CapEdit::add(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Privileges, "--cap-drop", [("CAP", Kind::Capability)],
         "Remove the capability CAP, or ALL, from COMMAND",
@@ -527,8 +528,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         Perms, |p, v| p.set_perms(v)),
     row!(Filesystem, "--size", [("BYTES", Kind::Text)],
         "Set the size limit of the next --tmpfs or --tar",
-        "Only --perms, --noexec and --nosymfollow can stand between the two. A BYTES that begins \
-         with 0x is hexadecimal, and one that begins with 0 is octal.",
+        "Only --perms, --noexec and --nosymfollow can stand between the two. A value that begins \
+         with 0x is hexadecimal; any other that begins with 0 is octal.",
         Size, |p, v| p.set_size(v)),
     row!(Filesystem, "--chmod", [OCTAL, ("PATH", Kind::Dest)],
         "Change the mode of PATH in the sandbox",
@@ -561,10 +562,10 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let file = p.profiles.beside(v.path()?); p.config.policies.push(Policy::File(file)); Ok(()) }),
     row!(Beyond, Anywhere, "--rlimit", [("NAME", Kind::Text), ("VALUE", Kind::Text)],
         "Set a resource limit for COMMAND",
-        "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, \
-         nproc, rss, rtprio, rttime, sigpending and stack, in any case. These are the limits of \
-         setrlimit(2), in its units. VALUE is the soft and the hard limit separated by a colon, or \
-         one number for both. The word unlimited means no limit. Can be repeated; for the same \
+        "NAME is one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, \
+         rss, rtprio, rttime, sigpending and stack, in upper or lower case. These are the limits \
+         of setrlimit(2), in its units. VALUE is the soft and the hard limit separated by a colon, \
+         or one number for both. The word unlimited means no limit. Can be repeated; for the same \
          limit, the last option sets both values. Raising a hard limit requires CAP_SYS_RESOURCE \
          in the initial user namespace.",
         |p, v| { Limit::parse(v.text(), v.text())?.add_to(&mut p.config.limits); Ok(()) }),
@@ -615,14 +616,15 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let port = v.port()?; p.config.landlock.connect.push(port); Ok(()) }),
     row!(Beyond, Anywhere, "--tcp-bind", [("PORT", Kind::Text)],
         "Allow TCP to bind only PORT; unbound listeners are not limited",
-        "Otherwise like --tcp-connect. Port 0 means a port chosen by the kernel. Programs that \
-         try MPTCP first, such as those written in Go, fall back to TCP to listen.",
+        "Otherwise like --tcp-connect. Port 0 means a port chosen by the kernel. Programs that try \
+         MPTCP first, such as those written in Go, fall back to TCP when they listen.",
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
     row!(Beyond, Anywhere, "--mask", [("PATH", Kind::Dest)], "Hide PATH if it exists",
         "bwrap covers whatever PATH leads to at this point of the command line with an empty \
-         directory or file. Nobody can write to it, or read it without CAP_DAC_OVERRIDE. A \
-         symbolic link stays visible, and its target is hidden. If PATH does not exist, nothing is \
-         created. The host is not changed. MASKS below describes the limits of this protection.",
+         directory or file. Nobody can write to it, and only a process with CAP_DAC_OVERRIDE can \
+         read it. A symbolic link stays visible, and its target is hidden. If PATH does not exist, \
+         nothing is created. The host is not changed. MASKS below describes the limits of this \
+         protection.",
         |p, v| p.mask(v)),
     row!(Beyond, Anywhere, "--mask-glob", [("PATTERN", Kind::Text)],
         "Hide everything that matches PATTERN",
@@ -701,8 +703,8 @@ pub(crate) const OPTIONS: &[Row] = &[
          creates stream and seqpacket pairs but not datagram pairs, whose ends could be connected \
          to other sockets. Without packet, SOCK_PACKET is refused. io_uring and system calls of \
          other architectures are refused. Sockets that COMMAND inherits or receives over another \
-         socket can be of any family, and inet6 reaches IPv4 through mapped addresses. Works on \
-         every kernel, by a system call filter that applies to COMMAND but not to PID 1.",
+         socket can be of any family, and inet6 reaches IPv4 through mapped addresses. Uses a \
+         system call filter, which works on every kernel and applies to COMMAND but not to PID 1.",
         |p, v| p.config.families.get_or_insert_default().add(v.text())),
     row!(Beyond, Anywhere, "--unix-connect", [("PATH", Kind::Dest)],
         "Allow connections to outside unix sockets only at or below PATH",
@@ -751,10 +753,11 @@ pub(crate) const OPTIONS: &[Row] = &[
          COMMAND reacts to SIGTERM (timeout(1) exits with 137 after killing). The numbers are \
          decimal, such as 2.5. The clock runs while COMMAND is stopped, but not while the machine \
          is suspended. When COMMAND ends, in time or not, everything that it has started is \
-         killed, so --unshare-pid or --cgroup is required. The sandbox dies with bwrap, as with \
-         --die-with-parent. With --cgroup and no PID namespace, COMMAND may be able to stop or \
-         kill bwrap, and what it has started then survives: use --unshare-pid to prevent that. \
-         With --as-pid-1 the kernel discards SIGTERM if COMMAND has no handler for it.",
+         killed, so --unshare-pid or --cgroup is required. The sandbox also dies if bwrap is \
+         killed, but it outlives bwrap's parent unless --die-with-parent is given. With --cgroup \
+         and no PID namespace, COMMAND may be able to stop or kill bwrap, and what it has started \
+         then survives: use --unshare-pid to prevent that. With --as-pid-1 the kernel discards \
+         SIGTERM if COMMAND has no handler for it.",
         |p, v| v.last_wins(&mut p.config.timeout, |v| Timeout::parse(v.text()))),
     row!(Beyond, Anywhere, "--tar", [FD, DEST], "Unpack the tar archive FD at DEST, in memory",
         "The first --tar of a DEST mounts a tmpfs there. A preceding --size limits its size; the \
@@ -763,14 +766,15 @@ pub(crate) const OPTIONS: &[Row] = &[
          image on top of the existing content: it replaces what has the same name, and whiteouts \
          and opaque directories, as the OCI image specification defines them, remove what earlier \
          layers have added. An archive writes only to its own tmpfs, and an existing mount at DEST \
-         that is not empty is an error. FD is read once. It holds an uncompressed archive of GNU \
-         tar, pax or ustar, sparse files included. Let another program decompress it: in bash(1), \
-         for example, with --tar 11 / 11< <(zcat LAYER). Paths, including those in links, are \
-         resolved with DEST as /. A name with .. as a component is an error, also as the target of \
-         a hard link (but not of a symbolic link), and so is an archive that is truncated, has \
-         more than 1048576 entries, or has more than 65536 bytes of headers for one entry. Files \
-         whose owners are not mapped belong to the user that the sandbox runs as. Devices and \
-         extended attributes are left out, with a warning that counts them.",
+         that is not empty is an error. FD is read once. It must contain an uncompressed archive \
+         in GNU tar, pax or ustar format; sparse files are supported. Let another program \
+         decompress it: in bash(1), for example, with --tar 11 / 11< <(zcat LAYER). Paths, \
+         including those in links, are resolved with DEST as /. A name with a component that leads \
+         upwards (..) is an error, also as the target of a hard link (but not of a symbolic link), \
+         and so is an archive that is truncated, has more than 1048576 entries, or has more than \
+         65536 bytes of headers for one entry. Files whose owners are not mapped belong to the \
+         user that the sandbox runs as. Devices and extended attributes are left out, with a \
+         warning that counts them.",
         |p, v| p.tar(v)),
     row!(Beyond, CommandLine, "--check-host", [], "Show what this machine allows a sandbox to do",
         "bwrap tests namespaces, a new /proc and /dev, overlays, system call filters, Landlock, \
@@ -844,16 +848,16 @@ pub(crate) const OPTIONS: &[Row] = &[
          Programs and libraries appear in the profile as whole directories, and so does any \
          directory in which more than 16 files were used. The exceptions are HOME, \
          XDG_RUNTIME_DIR, other users' homes, directories with keys, and general directories such \
-         as /etc, /opt, /run, /srv, /tmp, /var and /var/lib, though not the directories in them. \
-         What COMMAND tried to create directly in an exception appears as a comment, but if that \
-         is /tmp or /var/tmp, the profile has a tmpfs there. A later run with the same FILE adds \
-         to it. Values of --setenv and open files are not recorded. If other processes of the \
-         sandbox remain when COMMAND has ended, recording continues until they end, for at most 5 \
-         seconds; with --unshare-pid, whatever is left is then killed. FILE must not be where \
-         COMMAND can write. While recording, io_uring and system calls of 32-bit programs are \
-         refused. Requires a complete /proc, a kernel.yama.ptrace_scope below 3 and, if root runs \
-         bwrap, a new user namespace or --cap-drop ALL. Before Linux 5.19, signals can interrupt \
-         recorded calls.",
+         as /etc, /opt, /run, /srv, /tmp, /var and /var/lib, though not the directories in them. A \
+         file or directory that COMMAND created directly in one of these appears only as a \
+         comment; for /tmp and /var/tmp, the profile contains a tmpfs instead. A later run with \
+         the same FILE adds to it. Values of --setenv and open files are not recorded. If other \
+         processes of the sandbox remain when COMMAND has ended, recording continues until they \
+         end, for at most 5 seconds; with --unshare-pid, whatever is left is then killed. FILE \
+         must not be where COMMAND can write. While recording, io_uring and system calls of 32-bit \
+         programs are refused. Requires a complete /proc, a kernel.yama.ptrace_scope below 3 and, \
+         if root runs bwrap, a new user namespace or --cap-drop ALL. Before Linux 5.19, signals \
+         can interrupt recorded calls.",
         |p, v| v.last_wins(&mut p.config.record.learn, Values::path)),
     row!(Beyond, CommandLine, "--learn-exact", [],
         "With --learn, list each used file individually",
@@ -874,7 +878,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          that --seccomp-policy or --seccomp-default forbids. Files that most programs look for but \
          do not need are left out. Files that may hold keys, and sockets that give control of the \
          host, appear only as comments. Read every line before you add it: COMMAND decides what it \
-         looks for, and so what is suggested. With --error-fd each line is also reported as a \
-         document. COMMAND is recorded as by --learn, with the same requirements.",
+         looks for, and so what is suggested. With --error-fd each line is also reported as an \
+         object. COMMAND is recorded as by --learn, with the same requirements.",
         |p, _| { p.config.record.explain = true; Ok(()) }),
 ];
