@@ -465,8 +465,8 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(Privileges, "--seccomp", [FD], "Install the seccomp program read from FD",
-        "FD contains a classic BPF program in the kernel's format, with at most 4096 \
-         instructions. It is installed last, and applies to COMMAND and PID 1.",
+        "FD contains a classic BPF program in the kernel's format, with at most 4096 instructions. \
+         It is installed at the end of the set-up, and applies to COMMAND and PID 1.",
         |p, v| p.seccomp(v)),
     row!(Privileges, "--add-seccomp-fd", [FD], "Like --seccomp, but can be repeated",
         "Programs are installed in the given order. The kernel runs later ones first, and the \
@@ -518,8 +518,10 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Privileges, "--cap-drop", [("CAP", Kind::Capability)],
         "Remove the capability CAP, or ALL, from COMMAND",
         "By default, COMMAND has no capabilities, unless root runs bwrap: then it keeps the \
-         caller's. In a new user namespace they apply only to that namespace, and COMMAND has none \
-         if --uid makes it another user.",
+         caller's. In a new user namespace they apply only to that namespace. If --uid makes \
+         COMMAND another user there, it has none, unless --cap-add or --cap-drop is given: then it \
+         has the caller's, as these options change them. To give it only some, begin with \
+         --cap-drop ALL.",
         |p, v| { let edit = CapEdit::drop(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Filesystem, "--perms", [OCTAL], "Set the mode of what the next option creates",
         "OCTAL is at most 07777. The next option, apart from --size, --noexec and --nosymfollow, \
@@ -621,10 +623,10 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| { let port = v.port()?; p.config.landlock.bind.push(port); Ok(()) }),
     row!(Beyond, Anywhere, "--mask", [("PATH", Kind::Dest)], "Hide PATH if it exists",
         "bwrap covers whatever PATH leads to at this point of the command line with an empty \
-         directory or file. Nobody can write to it, and only a process with CAP_DAC_OVERRIDE can \
-         read it. A symbolic link stays visible, and its target is hidden. If PATH does not exist, \
-         nothing is created. The host is not changed. MASKS below describes the limits of this \
-         protection.",
+         directory or file. Nobody can write to it, and only a process with CAP_DAC_OVERRIDE or \
+         CAP_DAC_READ_SEARCH can read it. A symbolic link stays visible, and its target is hidden. \
+         If PATH does not exist, nothing is created. The host is not changed. MASKS below \
+         describes the limits of this protection.",
         |p, v| p.mask(v)),
     row!(Beyond, Anywhere, "--mask-glob", [("PATTERN", Kind::Text)],
         "Hide everything that matches PATTERN",
@@ -777,13 +779,14 @@ pub(crate) const OPTIONS: &[Row] = &[
          warning that counts them.",
         |p, v| p.tar(v)),
     row!(Beyond, CommandLine, "--check-host", [], "Show what this machine allows a sandbox to do",
-        "bwrap tests namespaces, a new /proc and /dev, overlays, system call filters, Landlock, \
-         recording, control groups, AppArmor and SELinux by creating one sandbox for each. It \
-         shows what fails, why, and what would help. Nothing is changed, and options after this \
-         one, except --error-fd, are not read. The exit status is 0 if a plain sandbox works, and \
-         1 otherwise. With --error-fd the same is written to that file as one JSON object with the \
-         members version, kernel, works and checks. Each element of checks has name and available \
-         and, where they apply, detail, reason and cure.",
+        "bwrap tests namespaces, a new /proc and /dev, overlays, system call filters, Landlock and \
+         recording by creating one sandbox for each, and looks up whether control groups, AppArmor \
+         and SELinux are available. It shows what fails, why, and what would help. Nothing is \
+         changed, and options after this one, except --error-fd and --setup-status, are not read. \
+         The exit status is 0 if a plain sandbox works, and otherwise 1, or that of \
+         --setup-status. With --error-fd the same is written to that file as one JSON object with \
+         the members version, kernel, works and checks. Each element of checks has name and \
+         available and, where they apply, detail, reason and cure.",
         |p, _| { p.request(Request::CheckHost); Ok(()) }),
     row!(Beyond, CommandLine, "--dry-run", [], "Show what would be done, and do nothing",
         "Prints a description to standard output: namespaces, IDs, capabilities, limits, filters, \
@@ -822,10 +825,10 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| p.same(v, Access::ReadOnly, Missing::Skip)),
     row!(Beyond, CommandLine, "--error-fd", [FD], "Report bwrap's failures to FD as JSON",
         "Writes one JSON object per line for each failure that keeps COMMAND from running, in \
-         addition to the line on standard error; see FAILURE REPORTS below. Without --explain, FD \
-         is closed when COMMAND is executed. COMMAND does not inherit it. The option takes effect \
-         before the command line is parsed, so mistakes anywhere in it are reported. An FD that \
-         cannot be written to is ignored.",
+         addition to the line on standard error; see FAILURE REPORTS below. Without --explain, an \
+         FD above 2 is closed when COMMAND is executed. COMMAND does not inherit it, unless it is \
+         0, 1 or 2. The option takes effect before the command line is parsed, so mistakes \
+         anywhere in it are reported. An FD that cannot be written to is ignored.",
         |p, v| v.last_wins(&mut p.config.fds.error, Values::fd)),
     row!(Beyond, CommandLine, "--setup-status", [("N", Kind::Text)],
         "Exit with status N if COMMAND cannot be run",
@@ -848,7 +851,7 @@ pub(crate) const OPTIONS: &[Row] = &[
          Programs and libraries appear in the profile as whole directories, and so does any \
          directory in which more than 16 files were used. The exceptions are HOME, \
          XDG_RUNTIME_DIR, other users' homes, directories with keys, and general directories such \
-         as /etc, /opt, /run, /srv, /tmp, /var and /var/lib, though not the directories in them. A \
+         as /etc, /opt, /run, /srv, /tmp, /var and /var/lib, but not the directories in them. A \
          file or directory that COMMAND created directly in one of these appears only as a \
          comment; for /tmp and /var/tmp, the profile contains a tmpfs instead. A later run with \
          the same FILE adds to it. Values of --setenv and open files are not recorded. If other \
@@ -874,11 +877,12 @@ pub(crate) const OPTIONS: &[Row] = &[
         "When COMMAND has ended, bwrap prints what it looked for that the host has and the sandbox \
          lacks: files, devices, /proc, /tmp, sockets and the network. Each of at most 12 lines on \
          standard error is an option to add, with the reason as a comment. The lines also show \
-         what COMMAND was refused: writes to read-only places, the use of ports, and system calls \
-         that --seccomp-policy or --seccomp-default forbids. Files that most programs look for but \
-         do not need are left out. Files that may hold keys, and sockets that give control of the \
-         host, appear only as comments. Read every line before you add it: COMMAND decides what it \
-         looks for, and so what is suggested. With --error-fd each line is also reported as an \
-         object. COMMAND is recorded as by --learn, with the same requirements.",
+         what COMMAND was refused: writes to read-only places, the use of ports and, in a new user \
+         or PID namespace, system calls that --seccomp-policy or --seccomp-default forbids. Files \
+         that most programs look for but do not need are left out. Files that may hold keys, and \
+         sockets that give control of the host, appear only as comments. Read every line before \
+         you add it: COMMAND decides what it looks for, and so what is suggested. With --error-fd \
+         each line is also reported as an object. COMMAND is recorded as by --learn, with the same \
+         requirements.",
         |p, _| { p.config.record.explain = true; Ok(()) }),
 ];
