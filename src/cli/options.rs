@@ -280,7 +280,7 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| v.last_wins(&mut p.config.fds.userns, Values::fd)),
     row!(Namespaces, "--userns2", [FD], "Switch to user namespace FD before running COMMAND",
         "The switch happens after the set-up. FD must be a descendant of the user namespace that \
-         bwrap joined or created.",
+         bwrap joined with --userns or, if root runs bwrap without a new one, of the caller's.",
         |p, v| v.last_wins(&mut p.config.fds.userns2, Values::fd)),
     row!(Namespaces, "--disable-userns", [],
         "Prevent the creation of user namespaces in the sandbox",
@@ -294,8 +294,8 @@ pub(crate) const OPTIONS: &[Row] = &[
          not allowed.",
         |p, _| { p.config.switches.assert_userns_disabled = true; Ok(()) }),
     row!(Namespaces, "--pidns", [FD], "Join PID namespace FD",
-        "FD is an open /proc/PID/ns/pid. With --unshare-pid the new PID namespace is a child of \
-         it.",
+        "FD is an open /proc/PID/ns/pid. Ordinary users also need --userns with the user namespace \
+         that it belongs to. With --unshare-pid the new PID namespace is a child of it.",
         |p, v| v.last_wins(&mut p.config.fds.pidns, Values::fd)),
     row!(Namespaces, "--uid", [("UID", Kind::Text)], "Run COMMAND as user ID UID",
         "Requires a user namespace that bwrap creates, or joins with --userns, unless UID is the \
@@ -323,9 +323,9 @@ pub(crate) const OPTIONS: &[Row] = &[
         "",
         |p, v| p.unset_variable(v)),
     row!(Lifecycle, "--lock-file", [DEST], "Hold a read lock on DEST while the sandbox runs",
-        "The lock is a record lock (see fcntl(2)) on a file inside the sandbox, held by the \
-         sandbox's PID 1 or, without --unshare-pid, by an additional bwrap process. Can be \
-         repeated. Cannot be combined with --as-pid-1.",
+        "The lock is a record lock (see fcntl(2)) on an existing file inside the sandbox, also \
+         through a symbolic link. It is held by the sandbox's PID 1 or, without --unshare-pid, by \
+         an additional bwrap process. Can be repeated. Cannot be combined with --as-pid-1.",
         |p, v| { let dest = v.path()?; p.config.lock_files.push(dest); Ok(()) }),
     row!(Lifecycle, "--sync-fd", [FD], "Keep FD open while the sandbox runs",
         "FD is held by the sandbox's PID 1 or, without --unshare-pid, by an additional bwrap \
@@ -361,7 +361,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Otherwise like --bind-fd.",
         |p, v| bind_fd(p, v, Access::ReadOnly)),
     row!(Filesystem, "--remount-ro", [DEST], "Make the mount at DEST read-only",
-        "DEST must be a mount point. Mounts below it keep their flags.",
+        "The mount also becomes nosuid and nodev, even after --dev-bind, so device nodes in it \
+         cannot be opened. DEST must be a mount point. Mounts below it keep their flags.",
         |p, v| { let dest = v.path()?; p.push(Op::RemountRo(dest)); Ok(()) }),
     row!(Filesystem, "--overlay-src", [SRC], "Add SRC as a layer of the next overlay",
         "The first layer is the lowest. Each --overlay-src must be followed by another one or by \
@@ -369,8 +370,9 @@ pub(crate) const OPTIONS: &[Row] = &[
         Layer, |p, v| { let layer = v.path()?; p.layers.push(layer); Ok(()) }),
     row!(Filesystem, "--overlay", [("RWSRC", Kind::HostPath), ("WORKDIR", Kind::HostPath), DEST],
         "Mount an overlay that writes changes to RWSRC",
-        "RWSRC is the topmost layer. WORKDIR is an empty directory on the same file system. \
-         Requires at least one --overlay-src and, for ordinary users, Linux 5.11.",
+        "RWSRC is the topmost layer. WORKDIR is a directory for the kernel's own use on the same \
+         file system, empty at first. Requires at least one --overlay-src and, for ordinary users, \
+         Linux 5.11.",
         |p, v| {
             let layers = p.take_layers(v, 1)?;
             let upper = Upper::Host { rwsrc: v.path()?, workdir: v.path()? };
@@ -440,7 +442,8 @@ pub(crate) const OPTIONS: &[Row] = &[
             Ok(())
         }),
     row!(Filesystem, "--file", [FD, DEST], "Copy FD to a file at DEST",
-        "The mode is 0666 unless --perms precedes it. FD is read to its end and closed.",
+        "A new file has mode 0666 unless --perms precedes the option; an existing file is \
+         overwritten and keeps its mode. FD is read to its end and closed.",
         |p, v| {
             let fd = v.fd()?;
             let dest = v.path()?;
@@ -604,17 +607,17 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, Anywhere, "--tcp-connect", [("PORT", Kind::Text)],
         "Allow TCP connections only to PORT; UDP is not limited",
         "Once this option or --tcp-bind is given, connecting to a port that no --tcp-connect \
-         names, and binding one that no --tcp-bind names, fails with EACCES, over IPv4 and IPv6 \
-         and for every address. Both can be repeated. This is not a firewall: listen(2) without \
+         names, and binding one that no --tcp-bind names, fail with EACCES, over IPv4 and IPv6 and \
+         for every address. Both can be repeated. This is not a firewall: listen(2) without \
          bind(2) still gets a port chosen by the kernel. A socket or io_uring that COMMAND \
          inherits or receives over another socket may already be connected or speak another \
          protocol. Other processes, such as a proxy behind a unix(7) socket, can connect on \
-         COMMAND's behalf. Use --unshare-net to remove the network altogether. Uses Landlock, \
-         which requires Linux 6.7, and a system call filter that blocks ways around it. The filter \
-         applies to COMMAND but not to PID 1. It allows TCP, datagram sockets of IPv4 and IPv6, \
-         unix(7) and netlink(7) sockets, and so refuses MPTCP, SMC, SCTP, raw and packet sockets \
-         and all other families. It also refuses MSG_FASTOPEN, TCP_ULP (and with it TLS in the \
-         kernel), io_uring, and system calls of other architectures.",
+         COMMAND's behalf. Use --unshare-net to remove the network altogether. Uses Landlock and a \
+         system call filter that blocks ways around it, and requires Linux 6.7. The filter applies \
+         to COMMAND but not to PID 1. It allows TCP, datagram sockets of IPv4 and IPv6, unix(7) \
+         and netlink(7) sockets, and so refuses MPTCP, SMC, SCTP, raw and packet sockets and all \
+         other families. It also refuses MSG_FASTOPEN, TCP_ULP (and with it TLS in the kernel), \
+         io_uring, and system calls of other architectures.",
         |p, v| { let port = v.port()?; p.config.landlock.connect.push(port); Ok(()) }),
     row!(Beyond, Anywhere, "--tcp-bind", [("PORT", Kind::Text)],
         "Allow TCP to bind only PORT; unbound listeners are not limited",
@@ -635,12 +638,13 @@ pub(crate) const OPTIONS: &[Row] = &[
          share a single walk of the file system. More than 100000 matches are an error.",
         |p, v| p.mask_glob(v)),
     row!(Beyond, Anywhere, "--follow-symlinks", [], "Follow symbolic links at later destinations",
-        "Without this option a DEST that is a symbolic link is an error. Links before the last \
-         component of a DEST are always followed. With this option, later binds, --tmpfs, \
-         overlays, --dir, --file, --bind-data, --ro-bind-data, --chmod and --remount-ro act on \
-         what the link leads to in the sandbox; --symlink and all other options do not. The link, \
-         and each link that it leads through, must lie on a read-only mount or on a file system \
-         that belongs to the sandbox alone: the empty root, --tmpfs, --tar, --dev and \
+        "Without this option a DEST that is a symbolic link is an error, except for --lock-file, \
+         which always follows it, and for a --symlink that would create the same link. Links \
+         before the last component of a DEST are always followed. With this option, later binds, \
+         --tmpfs, overlays, --dir, --file, --bind-data, --ro-bind-data, --chmod and --remount-ro \
+         act on what the link leads to in the sandbox; --symlink and the other options do not. The \
+         link, and each link that it leads through, must lie on a read-only mount or on a file \
+         system that belongs to the sandbox alone: the empty root, --tmpfs, --tar, --dev and \
          --tmp-overlay. Anyone who can write to another mount, such as an earlier COMMAND, could \
          redirect a link there, and a mount would protect the wrong place. With --file and \
          --chmod, what the link leads to must belong to the sandbox alone as well. It is an error \
@@ -718,24 +722,24 @@ pub(crate) const OPTIONS: &[Row] = &[
          directory. Sockets that COMMAND inherits or receives over another socket may be connected \
          to anything, and other processes, including those that it can connect to, can connect on \
          its behalf. COMMAND can no longer mount anything, so bwrap does not work inside. Uses \
-         Landlock, which requires Linux 7.1, and a system call filter that refuses io_uring and \
-         system calls of other architectures. The filter applies to COMMAND but not to PID 1.",
+         Landlock and a system call filter that refuses io_uring and system calls of other \
+         architectures, and requires Linux 7.1. The filter applies to COMMAND but not to PID 1.",
         |p, v| { let path = v.path()?; p.config.landlock.unix.push(path); Ok(()) }),
     row!(Beyond, Anywhere, "--udp-connect", [("PORT", Kind::Text)],
         "Allow UDP to connect and send only to PORT",
         "Once this option or --udp-bind is given, connecting or sending to a port that no \
-         --udp-connect names, and binding one that no --udp-bind names, fails with EACCES, over \
+         --udp-connect names, and binding one that no --udp-bind names, fail with EACCES, over \
          IPv4 and IPv6, for every address and whether or not the socket is connected. Both can be \
          repeated. With --udp-connect a socket can also be bound to port 0, which means a port \
          chosen by the kernel, because every sender needs one. TCP is not limited. A socket or \
          io_uring that COMMAND inherits or receives over another socket may already be connected \
          or speak another protocol. Other processes, such as a resolver behind a unix(7) socket, \
          can send on COMMAND's behalf, and so can the kernel if COMMAND has CAP_NET_ADMIN over the \
-         network namespace. Uses Landlock, which requires Linux 7.2, and a system call filter that \
-         blocks ways around it. The filter applies to COMMAND but not to PID 1. It allows UDP, \
-         ping, TCP, MPTCP, unix(7) and netlink(7) sockets, and so refuses UDP-Lite, SCTP (which \
-         can be carried in UDP), SMC, raw and packet sockets, vsock(7) and all other families. It \
-         also refuses io_uring and system calls of other architectures.",
+         network namespace. Uses Landlock and a system call filter that blocks ways around it, and \
+         requires Linux 7.2. The filter applies to COMMAND but not to PID 1. It allows UDP, ping, \
+         TCP, MPTCP, unix(7) and netlink(7) sockets, and so refuses UDP-Lite, SCTP (which can be \
+         carried in UDP), SMC, raw and packet sockets, vsock(7) and all other families. It also \
+         refuses io_uring and system calls of other architectures.",
         |p, v| { let port = v.port()?; p.config.landlock.udp_connect.push(port); Ok(()) }),
     row!(Beyond, Anywhere, "--udp-bind", [("PORT", Kind::Text)], "Allow UDP to bind only PORT",
         "Otherwise like --udp-connect. Port 0 means a port chosen by the kernel.",
