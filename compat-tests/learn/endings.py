@@ -160,9 +160,11 @@ def replaced(world):
     world.fresh({})
     world.give()
     profile, rounds = world.profiles + "/replaced", 18
-    script = f"i=0; while [ $i -lt {rounds} ]; do /busybox touch out/$i; /busybox sleep 0.4; i=$((i + 1)); done; echo end"
+    # COMMAND waits for each of them to be killed: on a busy machine that takes longer.
+    step = "/busybox touch out/$i; until [ -e out/$i.killed ]; do /busybox sleep 0.1; done; i=$((i + 1))"
+    script = f"i=0; while [ $i -lt {rounds} ]; do {step}; done; echo end"
     process = world.start([world.bwrap, *narrow(world), "--learn", profile, "--", "/busybox", "sh", "-c", script])
-    recorder, killed, deadline = None, 0, time.monotonic() + 60
+    recorder, killed, deadline = None, 0, time.monotonic() + 180
     while killed < rounds and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
         if not os.path.exists(f"{world.out}/{killed}"):
@@ -174,7 +176,9 @@ def replaced(world):
         if not workers:
             continue
         os.kill(min(workers), signal.SIGKILL)
-        killed += 1
+        time.sleep(0.2)
+        with open(f"{world.out}/{killed}.killed", "w"):
+            killed += 1
     status, out, err = world.end(process, 60)
     right = killed == rounds and (status, out) == (0, "end\n") and os.path.exists(profile)
     report("the processes that record are replaced again and again", None if right else f"{killed} killed, status {status}: {out}{err}")
