@@ -323,9 +323,10 @@ pub(crate) const OPTIONS: &[Row] = &[
         "",
         |p, v| p.unset_variable(v)),
     row!(Lifecycle, "--lock-file", [DEST], "Hold a read lock on DEST while the sandbox runs",
-        "The lock is a record lock (see fcntl(2)) on an existing file inside the sandbox, also \
-         through a symbolic link. It is held by the sandbox's PID 1 or, without --unshare-pid, by \
-         an additional bwrap process. Can be repeated. Cannot be combined with --as-pid-1.",
+        "The lock is a record lock (see fcntl(2)) on an existing file inside the sandbox; DEST can \
+         be a symbolic link to it. The lock is held by the sandbox's PID 1 or, without \
+         --unshare-pid, by an additional bwrap process. Can be repeated. Cannot be combined with \
+         --as-pid-1.",
         |p, v| { let dest = v.path()?; p.config.lock_files.push(dest); Ok(()) }),
     row!(Lifecycle, "--sync-fd", [FD], "Keep FD open while the sandbox runs",
         "FD is held by the sandbox's PID 1 or, without --unshare-pid, by an additional bwrap \
@@ -522,8 +523,8 @@ pub(crate) const OPTIONS: &[Row] = &[
         "Remove the capability CAP, or ALL, from COMMAND",
         "By default, COMMAND has no capabilities, unless root runs bwrap: then it keeps the \
          caller's. In a new user namespace they apply only to that namespace. If --uid makes \
-         COMMAND another user there, it has none, unless --cap-add or --cap-drop is given: then it \
-         has the caller's, as these options change them. To give it only some, begin with \
+         COMMAND another user there, it has none by default. If --cap-add or --cap-drop is given, \
+         it has the caller's, as changed by these options. To give it only some, begin with \
          --cap-drop ALL.",
         |p, v| { let edit = CapEdit::drop(v.text())?; p.edit_caps(edit); Ok(()) }),
     row!(Filesystem, "--perms", [OCTAL], "Set the mode of what the next option creates",
@@ -645,13 +646,14 @@ pub(crate) const OPTIONS: &[Row] = &[
          act on what the link leads to in the sandbox; --symlink and the other options do not. The \
          link, and each link that it leads through, must lie on a read-only mount or on a file \
          system that belongs to the sandbox alone: the empty root, --tmpfs, --tar, --dev and \
-         --tmp-overlay. Anyone who can write to another mount, such as an earlier COMMAND, could \
-         redirect a link there, and a mount would protect the wrong place. With --file and \
-         --chmod, what the link leads to must belong to the sandbox alone as well. It is an error \
-         if a link is dangling, leads to / or into a procfs, is one of more than 40 in a row, or \
-         is on a mount with nosymfollow. COMMAND can replace a link on a tmpfs that it can write \
-         to, but not what is mounted at its target: to protect a place, name the place itself or \
-         use --remount-ro. In a profile, the option also applies to what follows the profile.",
+         --tmp-overlay. On any other mount, whoever can write to it, such as an earlier COMMAND, \
+         could redirect a link, and a later mount would then protect the wrong place. With --file \
+         and --chmod, what the link leads to must belong to the sandbox alone as well. It is an \
+         error if a link is dangling, leads to / or into a procfs, is one of more than 40 in a \
+         row, or is on a mount with nosymfollow. COMMAND can replace a link on a tmpfs that it can \
+         write to, but not what is mounted at its target: to protect a place, name the place \
+         itself or use --remount-ro. In a profile, the option also applies to what follows the \
+         profile.",
         |p, _| { p.follow_symlinks(); Ok(()) }),
     row!(Beyond, Anywhere, "--noexec", [], "Forbid the execution of files on the next mount",
         "Applies to binds, --tmpfs, overlays, --bind-data, --ro-bind-data and the first --tar of a \
@@ -715,8 +717,8 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, Anywhere, "--unix-connect", [("PATH", Kind::Dest)],
         "Allow connections to outside unix sockets only at or below PATH",
         "PATH is a socket or a directory in the sandbox, not a symbolic link, and must exist when \
-         COMMAND starts. Can be repeated. Connecting or sending to any other unix(7) socket in the \
-         file system that was created outside the sandbox fails with EACCES, and to any abstract \
+         COMMAND starts. Can be repeated. Connecting or sending to any other unix(7) socket that \
+         was created in the file system outside the sandbox fails with EACCES, and to any abstract \
          one with EPERM, as with --scope-abstract-unix. Sockets created inside stay usable. A \
          socket that is recreated at the same path is a different one: to allow it too, name its \
          directory. Sockets that COMMAND inherits or receives over another socket may be connected \
@@ -775,11 +777,11 @@ pub(crate) const OPTIONS: &[Row] = &[
          that is not empty is an error. FD is read once. It must contain an uncompressed archive \
          in GNU tar, pax or ustar format; sparse files are supported. Let another program \
          decompress it: in bash(1), for example, with --tar 11 / 11< <(zcat LAYER). Paths, \
-         including those in links, are resolved with DEST as /. A name with a component that leads \
-         upwards (..) is an error, also as the target of a hard link (but not of a symbolic link), \
-         and so is an archive that is truncated, has more than 1048576 entries, or has more than \
-         65536 bytes of headers for one entry. Files whose owners are not mapped belong to the \
-         user that the sandbox runs as. Devices and extended attributes are left out, with a \
+         including those in links, are resolved with DEST as /. It is an error if a name or the \
+         target of a hard link has a component that leads upwards (..); the target of a symbolic \
+         link can. So is an archive that is truncated, has more than 1048576 entries, or has more \
+         than 65536 bytes of headers for one entry. Files whose owners are not mapped belong to \
+         the user that the sandbox runs as. Devices and extended attributes are left out, with a \
          warning that counts them.",
         |p, v| p.tar(v)),
     row!(Beyond, CommandLine, "--check-host", [], "Show what this machine allows a sandbox to do",
@@ -836,9 +838,10 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| v.last_wins(&mut p.config.fds.error, Values::fd)),
     row!(Beyond, CommandLine, "--setup-status", [("N", Kind::Text)],
         "Exit with status N if COMMAND cannot be run",
-        "N is a number from 1 to 255. The default is 1, which COMMAND can exit with as well. The \
-         status covers every failure of bwrap, including mistakes on the command line, a COMMAND \
-         that is not found, and a set-up that is killed.",
+        "N is a number from 1 to 255. The default is 1, which COMMAND can exit with as well, or \
+         128 plus the signal's number if the set-up is killed. The status covers every failure of \
+         bwrap, including mistakes on the command line, a COMMAND that is not found, and a set-up \
+         that is killed.",
         |p, v| v.last_wins(&mut p.config.setup_status, Values::status)),
     row!(Beyond, Anywhere, "--profile", [("FILE", Kind::Profile)],
         "Read options from the profile FILE, or a built-in @NAME",
