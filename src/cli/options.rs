@@ -717,15 +717,16 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, Anywhere, "--unix-connect", [("PATH", Kind::Dest)],
         "Allow connections to outside unix sockets only at or below PATH",
         "PATH is a socket or a directory in the sandbox, not a symbolic link, and must exist when \
-         COMMAND starts. Can be repeated. Connecting or sending to any other unix(7) socket that \
-         was created in the file system outside the sandbox fails with EACCES, and to any abstract \
-         one with EPERM, as with --scope-abstract-unix. Sockets created inside stay usable. A \
-         socket that is recreated at the same path is a different one: to allow it too, name its \
-         directory. Sockets that COMMAND inherits or receives over another socket may be connected \
-         to anything, and other processes, including those that it can connect to, can connect on \
-         its behalf. COMMAND can no longer mount anything, so bwrap does not work inside. Uses \
-         Landlock and a system call filter that refuses io_uring and system calls of other \
-         architectures, and requires Linux 7.1. The filter applies to COMMAND but not to PID 1.",
+         COMMAND starts. Can be repeated. Connecting or sending to any other unix(7) socket \
+         created outside the sandbox fails: with EACCES if it is in the file system, and with \
+         EPERM if it is abstract, as with --scope-abstract-unix. Sockets created inside stay \
+         usable. A socket that is recreated at the same path is a different one: to allow it too, \
+         name its directory. Sockets that COMMAND inherits or receives over another socket may be \
+         connected to anything, and other processes, including those that it can connect to, can \
+         connect on its behalf. COMMAND can no longer mount anything, so bwrap does not work \
+         inside. Uses Landlock and a system call filter that refuses io_uring and system calls of \
+         other architectures, and requires Linux 7.1. The filter applies to COMMAND but not to PID \
+         1.",
         |p, v| { let path = v.path()?; p.config.landlock.unix.push(path); Ok(()) }),
     row!(Beyond, Anywhere, "--udp-connect", [("PORT", Kind::Text)],
         "Allow UDP to connect and send only to PORT",
@@ -769,19 +770,19 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| v.last_wins(&mut p.config.timeout, |v| Timeout::parse(v.text()))),
     row!(Beyond, Anywhere, "--tar", [FD, DEST], "Unpack the tar archive FD at DEST, in memory",
         "The first --tar of a DEST mounts a tmpfs there. A preceding --size limits its size; the \
-         default limit is at most half of the memory. A preceding --perms sets its mode; the \
-         default is the mode in the archive, otherwise 0755. Each further --tar is a layer of an \
-         image on top of the existing content: it replaces what has the same name, and whiteouts \
-         and opaque directories, as the OCI image specification defines them, remove what earlier \
-         layers have added. An archive writes only to its own tmpfs, and an existing mount at DEST \
-         that is not empty is an error. FD is read once. It must contain an uncompressed archive \
-         in GNU tar, pax or ustar format; sparse files are supported. Let another program \
-         decompress it: in bash(1), for example, with --tar 11 / 11< <(zcat LAYER). Paths, \
-         including those in links, are resolved with DEST as /. It is an error if a name or the \
-         target of a hard link has a component that leads upwards (..); the target of a symbolic \
-         link can. So is an archive that is truncated, has more than 1048576 entries, or has more \
-         than 65536 bytes of headers for one entry. Files whose owners are not mapped belong to \
-         the user that the sandbox runs as. Devices and extended attributes are left out, with a \
+         default limit is half of the memory. A preceding --perms sets its mode; the default is \
+         the mode in the archive, otherwise 0755. Each further --tar is a layer of an image on top \
+         of the existing content: it replaces what has the same name, and whiteouts and opaque \
+         directories, as the OCI image specification defines them, remove what earlier layers have \
+         added. An archive writes only to its own tmpfs, and an existing mount at DEST that is not \
+         empty is an error. FD is read once. It must contain an uncompressed archive in GNU tar, \
+         pax or ustar format; sparse files are supported. Let another program decompress it: in \
+         bash(1), for example, with --tar 11 / 11< <(zcat LAYER). Paths, including those in links, \
+         are resolved with DEST as /. A name, or the target of a hard link, with a component that \
+         leads upwards (..) is an error; the target of a symbolic link can contain one. It is also \
+         an error if an archive is truncated, has more than 1048576 entries, or has more than \
+         65536 bytes of headers for one entry. Files whose owners are not mapped belong to the \
+         user that the sandbox runs as. Devices and extended attributes are left out, with a \
          warning that counts them.",
         |p, v| p.tar(v)),
     row!(Beyond, CommandLine, "--check-host", [], "Show what this machine allows a sandbox to do",
@@ -882,14 +883,14 @@ pub(crate) const OPTIONS: &[Row] = &[
         |p, v| v.last_wins(&mut p.config.record.seccomp, Values::path)),
     row!(Beyond, CommandLine, "--explain", [], "Report what COMMAND looked for that the sandbox lacks",
         "When COMMAND has ended, bwrap prints what it looked for that the host has and the sandbox \
-         lacks: files, devices, /proc, /tmp, sockets and the network. Each of at most 12 lines on \
-         standard error is an option to add, with the reason as a comment. The lines also show \
-         what COMMAND was refused: writes to read-only places, the use of ports and, in a new user \
-         or PID namespace, system calls that --seccomp-policy or --seccomp-default forbids. Files \
-         that most programs look for but do not need are left out. Files that may hold keys, and \
-         sockets that give control of the host, appear only as comments. Read every line before \
-         you add it: COMMAND decides what it looks for, and so what is suggested. With --error-fd \
-         each line is also reported as an object. COMMAND is recorded as by --learn, with the same \
-         requirements.",
+         lacks: files, devices, /proc, /tmp, sockets and the network. It prints at most 12 lines \
+         on standard error, each an option to add with the reason as a comment, or only a comment. \
+         The lines also show what COMMAND was refused: writes to read-only places, the use of \
+         ports and, in a new user or PID namespace, system calls that --seccomp-policy or \
+         --seccomp-default forbids. Files that most programs look for but do not need are left \
+         out. Files that may hold keys, and sockets that give control of the host, appear only as \
+         comments. Read every line before you add it: COMMAND decides what it looks for, and so \
+         what is suggested. With --error-fd each line is also reported as an object. COMMAND is \
+         recorded as by --learn, with the same requirements.",
         |p, _| { p.config.record.explain = true; Ok(()) }),
 ];
