@@ -673,12 +673,12 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, Anywhere, "--uid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
         "Map user IDs in the sandbox to IDs outside",
         "COUNT IDs starting at INSIDE map to those starting at OUTSIDE, like one line of uid_map \
-         in user_namespaces(7). Can be repeated for more ranges. Requires a new user namespace and \
-         root; an ordinary user can map only their own ID, which is what --uid does. COMMAND runs \
-         as the ID of --uid, otherwise as the ID that the caller's own ID maps to, otherwise as \
-         the first INSIDE. If any ID other than the caller's own is mapped, COMMAND has no \
-         supplementary groups. The set-up runs with the same IDs, which must therefore be able to \
-         reach the sources. See ID RANGES below.",
+         in user_namespaces(7). Can be repeated for more ranges. Requires a new user namespace \
+         and, for any ID other than the caller's own, root. To map only their own ID, ordinary \
+         users need just --uid. COMMAND runs as the ID of --uid, otherwise as the ID that the \
+         caller's own ID maps to, otherwise as the first INSIDE. If any ID other than the caller's \
+         own is mapped, COMMAND has no supplementary groups. The set-up runs with the same IDs, \
+         which must therefore be able to reach the sources. See ID RANGES below.",
         |p, v| { let range = v.range()?; p.config.maps.uid.push(range); Ok(()) }),
     row!(Beyond, Anywhere, "--gid-map", [("INSIDE", Kind::Text), ("OUTSIDE", Kind::Text), ("COUNT", Kind::Text)],
         "Map group IDs in the sandbox to IDs outside",
@@ -762,11 +762,11 @@ pub(crate) const OPTIONS: &[Row] = &[
          COMMAND reacts to SIGTERM (timeout(1) exits with 137 after killing). The numbers are \
          decimal, such as 2.5. The clock runs while COMMAND is stopped, but not while the machine \
          is suspended. When COMMAND ends, in time or not, everything that it has started is \
-         killed, so --unshare-pid or --cgroup is required. The sandbox also dies if bwrap is \
-         killed, but it outlives bwrap's parent unless --die-with-parent is given. With --cgroup \
-         and no PID namespace, COMMAND may be able to stop or kill bwrap, and what it has started \
-         then survives: use --unshare-pid to prevent that. With --as-pid-1 the kernel discards \
-         SIGTERM if COMMAND has no handler for it.",
+         killed, so --unshare-pid or --cgroup is required. With --unshare-pid the sandbox also \
+         dies if bwrap is killed. Without it, only COMMAND dies then, and what it has started \
+         survives; COMMAND may also be able to stop or kill bwrap itself. In either case the \
+         sandbox outlives bwrap's parent, unless --die-with-parent is given. With --as-pid-1 the \
+         kernel discards SIGTERM if COMMAND has no handler for it.",
         |p, v| v.last_wins(&mut p.config.timeout, |v| Timeout::parse(v.text()))),
     row!(Beyond, Anywhere, "--tar", [FD, DEST], "Unpack the tar archive FD at DEST, in memory",
         "The first --tar of a DEST mounts a tmpfs there. A preceding --size limits its size; the \
