@@ -69,6 +69,8 @@ fn capabilities() -> Vec<Case> {
             ("_user", &["--unshare-user"][..]),
             ("_dev", &["--unshare-user", "--dev", "/dev"][..]),
             ("_uid", &["--unshare-user", "--uid", "0", "--unshare-pid"][..]),
+            // Root that becomes another has none only without any of these options.
+            ("_other", &["--unshare-user", "--uid", "1000"][..]),
         ] {
             let case = seen(&format!("{name}{suffix}"), &[place, *options].concat()).ok();
             cases.push(if all && place.is_empty() { case.needs(all_of_them) } else { case });

@@ -327,6 +327,17 @@ fn limits() -> Vec<Case> {
             .file("box/d/x", SECRET)
             .status(0)
             .stdout("held\nhidden\n"),
+        // Who may read everything reads a mask, which is empty.
+        Case::new("read_with_a_capability")
+            .script(
+                "look() { {bwrap} --ro-bind / / --cap-drop ALL \"$@\" --mask {dir}/box/f --mask {dir}/box/d \\
+                     sh -c 'cat {dir}/box/f && ls -A {dir}/box/d && echo empty' 2>&-; }
+                look; look --cap-add CAP_DAC_READ_SEARCH; look --cap-add CAP_DAC_OVERRIDE",
+            )
+            .file("box/f", SECRET)
+            .file("box/d/x", SECRET)
+            .status(0)
+            .stdout("empty\nempty\n"),
         live("host_changes_it", "echo more > {dir}/box/f").stdout("\n\n"),
         live("host_renames_its_directory", "mv {dir}/box {dir}/else; mkdir {dir}/box").stdout("\n\n"),
         shared(
