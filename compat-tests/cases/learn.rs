@@ -289,6 +289,15 @@ fn again() -> Vec<Case> {
         .claim(has(&["# left out: --bind / /", "# left out: --cap-add ALL", "--ro-same {dir}/a"]))
         .claim(lacks(&["\n--bind", "\n--dev-bind", "\n--cap-add"])),
         twice("added_by_hand", "echo \"--ro-same {dir}/c\" >> {dir}/p").file("c", "").claim(has(&["--ro-same {dir}/c"])),
+        // The links of the profile are made by its options, and found in the file.
+        Case::new("adds_nothing_to_itself")
+            .file("a", "")
+            .script(
+                "{bwrap} --unshare-user --ro-bind / / --learn {dir}/p cat {dir}/a && cp {dir}/p {dir}/q && grep -q symlink {dir}/p &&
+                 {bwrap} --profile {dir}/p --learn {dir}/q cat {dir}/a && diff {dir}/p {dir}/q && echo the same",
+            )
+            .status(0)
+            .stdout("the same\n"),
         Case::new("two_at_once")
             .file("p", "")
             .script(

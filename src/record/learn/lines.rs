@@ -62,10 +62,6 @@ fn files(draft: &Draft<'_>, config: &Config) -> Vec<String> {
     let dests = dests(draft);
     let mut lines = Vec::new();
     let mut is_bound = false;
-    for mount in draft.mounts.iter().take(1) {
-        let part = draft.parts.get(&0);
-        lines.extend(part.into_iter().flat_map(|part| of_part(draft, mount, part, &dests)));
-    }
     for (number, op) in config.ops.iter().enumerate() {
         let mount = draft.mounts.iter().find(|mount| mount.index == number + 1);
         let part = draft.parts.get(&(number + 1));
@@ -95,7 +91,11 @@ fn files(draft: &Draft<'_>, config: &Config) -> Vec<String> {
     if is_bound {
         lines.push(REMOUNTS[0].to_owned());
     }
-    lines
+    // An earlier run may have found in the root what an option of this one makes there.
+    let root = draft.mounts.iter().next().zip(draft.parts.get(&0));
+    let root = root.into_iter().flat_map(|(mount, part)| of_part(draft, mount, part, &dests));
+    let found: Vec<_> = root.filter(|line| !lines.contains(line)).collect();
+    [found, lines].concat()
 }
 
 /// An operation that is repeated. Its destination is written without links: those may not be there.
