@@ -70,6 +70,14 @@ def begin(world, words):
     return process, first, recorders, sorted(pid for recorder in recorders for pid in children(recorder))
 
 
+def kill_all(victims):
+    """Kills processes, and waits until they are dead: what one that is about to die receives is nobody's."""
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    while any(alive(victim) for victim in victims):
+        time.sleep(0.01)
+
+
 def successor(world):
     """What a policy refuses is refused by whoever answers: the first one is killed before COMMAND's first attempt."""
     world.fresh({})
@@ -78,8 +86,7 @@ def successor(world):
     world.give()
     words = [world.bwrap, *narrow(world), "--seccomp-policy", policy, "--explain", "--", "/acts", "exec-late", "/busybox", "true"]
     process, first, _, helpers = begin(world, words)
-    for helper in helpers:
-        os.kill(helper, signal.SIGKILL)
+    kill_all(helpers)
     status, out, err = world.end(process, 60, "\n")
     right = first == "in\n" and len(helpers) == 3 and (status, out) == (3, "EACCES\n") and "execve" in err
     report("a policy holds when another one answers", None if right else f"{helpers}, status {status}: {first}{out}{err}")
@@ -91,12 +98,7 @@ def heir(world):
     world.give()
     words = [world.bwrap, *narrow(world), "--learn", world.profiles + "/heir", "--", "/acts", "exec-late", "/busybox", "true"]
     process, first, recorders, helpers = begin(world, words)
-    victims = [*recorders, *helpers[1:2]]
-    for victim in victims:
-        os.kill(victim, signal.SIGKILL)
-    # What one that is about to die receives is nobody's.
-    while any(alive(victim) for victim in victims):
-        time.sleep(0.01)
+    kill_all([*recorders, *helpers[1:2]])
     status, out, err = world.end(process, 60, "\n")
     ended = first == "in\n" and len(helpers) == 3 and out == "" and status >= 0
     report("the second one answers when nobody else does", None if ended else f"{helpers}, status {status}: {first}{out}{err}")
