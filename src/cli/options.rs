@@ -225,8 +225,8 @@ pub(crate) const OPTIONS: &[Row] = &[
             Some(_) => Err(Error::new("--argv0 used multiple times")),
         }),
     row!(General, "--level-prefix", [], "Prefix messages with their syslog level, such as <3>",
-        "From this option on, errors begin with <3> and warnings with <4>. Loggers such as \
-         systemd-cat(1) understand these prefixes.",
+        "From this option on, errors begin with <3>, warnings with <4> and hints with <6>. Loggers \
+         such as systemd-cat(1) understand these prefixes.",
         |_, _| { crate::error::use_level_prefix(); Ok(()) }),
     row!(Namespaces, "--unshare-all", [], "Unshare every namespace that can be unshared",
         "Equivalent to --unshare-user-try --unshare-ipc --unshare-pid --unshare-net --unshare-uts \
@@ -884,13 +884,13 @@ pub(crate) const OPTIONS: &[Row] = &[
     row!(Beyond, CommandLine, "--explain", [], "Report what COMMAND looked for that the sandbox lacks",
         "When COMMAND has ended, bwrap prints what it looked for that the host has and the sandbox \
          lacks: files, devices, /proc, /tmp, sockets and the network. It prints at most 12 lines \
-         on standard error, each an option to add with the reason as a comment, or only a comment. \
-         The lines also show what COMMAND was refused: writes to read-only places, the use of \
-         ports and, in a new user or PID namespace, system calls that --seccomp-policy or \
-         --seccomp-default forbids. Files that most programs look for but do not need are left \
-         out. Files that may hold keys, and sockets that give control of the host, appear only as \
-         comments. Read every line before you add it: COMMAND decides what it looks for, and so \
-         what is suggested. With --error-fd each line is also reported as an object. COMMAND is \
-         recorded as by --learn, with the same requirements.",
+         on standard error: a heading, and then options to add, some with the reason as a comment, \
+         or comments alone. The lines also show what COMMAND was refused: writes to read-only \
+         places, the use of ports and, in a new user or PID namespace, system calls that \
+         --seccomp-policy or --seccomp-default forbids. Files that most programs look for but do \
+         not need are left out. Files that may hold keys, and sockets that give control of the \
+         host, appear only as comments. Read every line before you add it: COMMAND decides what it \
+         looks for, and so what is suggested. With --error-fd each line after the heading is also \
+         reported as an object. COMMAND is recorded as by --learn, with the same requirements.",
         |p, _| { p.config.record.explain = true; Ok(()) }),
 ];
